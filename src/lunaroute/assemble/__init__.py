@@ -1,0 +1,1 @@
+"""[pure] Records → exchanges: reassembly, content decoding, SSE parsing."""

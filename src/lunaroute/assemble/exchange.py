@@ -1,0 +1,76 @@
+"""An exchange as the assembler hands it on."""
+
+from __future__ import annotations
+
+import msgspec
+
+from lunaroute.capture.records import ExchangeClosed, RequestOpened, ResponseOpened
+
+
+class ExchangeKey(msgspec.Struct, frozen=True, array_like=True):
+    """Names an exchange across lanes and relay starts."""
+
+    lane: str
+    start_wall_ns: int
+    """`wall_ns` of the lane's RelayStarted."""
+    exchange: int
+
+
+class Exchange(msgspec.Struct, kw_only=True):
+    """One request and its response, growing as records arrive. Complete when `closed` is set.
+
+    All `t_ns` in it are of one monotonic clock; wall time of an instant is `wall_ns_at(t_ns)`.
+    """
+
+    key: ExchangeKey
+    opened: RequestOpened
+    request_chunks: list[bytes] = []
+    is_request_complete: bool = False
+    request_ended_ns: int | None = None
+    """Arrival of the request body's last byte."""
+    pre_processing_ns: int | None = None
+    response: ResponseOpened | None = None
+    response_chunks: list[tuple[int, bytes]] = []
+    """(t_ns, bytes) of each read."""
+    closed: ExchangeClosed | None = None
+
+    @property
+    def request_id(self) -> str:
+        return self.opened.request_id
+
+    @property
+    def request_body(self) -> bytes:
+        return b"".join(self.request_chunks)
+
+    @property
+    def response_body(self) -> bytes:
+        return b"".join([data for _, data in self.response_chunks])
+
+    def wall_ns_at(self, t_ns: int) -> int:
+        return self.opened.wall_ns + (t_ns - self.opened.t_ns)
+
+
+class RequestReceived(msgspec.Struct, frozen=True):
+    """The request is known in full, or as far as it ever will be; comes once, before ExchangeEnded."""
+
+    exchange: Exchange
+
+
+class ExchangeEnded(msgspec.Struct, frozen=True):
+    exchange: Exchange
+
+
+class RunStarted(msgspec.Struct, frozen=True):
+    """A new server run began: whatever an earlier run left open was not shut down in order."""
+
+    run_id: str
+    wall_ns: int
+
+
+class RunEnded(msgspec.Struct, frozen=True):
+    """The last relay of the current run has stopped in order."""
+
+    wall_ns: int
+
+
+Assembled = RequestReceived | ExchangeEnded | RunStarted | RunEnded

@@ -1,0 +1,145 @@
+"""Records: what the relay saw, byte-exact, in the order it saw it.
+
+A record belongs to one exchange, named by `exchange`: a counter that is unique within one lane (one relay
+process's stream of records) and one relay start. The records of an exchange come in this order:
+
+    RequestOpened  RequestChunk*  ResponseOpened?  ResponseChunk*  ExchangeClosed
+
+with RequestChunk and ResponseOpened/ResponseChunk interleaved freely, because a provider may answer before the
+request has been sent in full. Records of different exchanges interleave freely too.
+
+Two clocks, both named: `t_ns` is monotonic and is only ever subtracted from another `t_ns` of the same relay
+start; `wall_ns` is Unix time for people. Body bytes are what the peer sent, after the transfer coding (chunked)
+and before the content coding (gzip …) is undone.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+Outcome = Literal[
+    "completed",
+    "http_error",
+    "stream_error",
+    "client_cancelled",
+    "upstream_cut",
+    "upstream_unreachable",
+    "interrupted",
+]
+"""How an exchange ended (CONTRACT §2.3). The relay itself only knows `completed`, `client_cancelled`,
+`upstream_cut`, `upstream_unreachable` and `interrupted`; the other two are read out of the response."""
+
+HeaderList = list[tuple[bytes, bytes]]
+"""Header fields as (name, value): order, case and duplicates as received; credentials already replaced."""
+
+
+class RelayStarted(msgspec.Struct, frozen=True, array_like=True, tag=1):
+    """First record of a relay start in its lane. What the lane's earlier start left open was interrupted."""
+
+    t_ns: int
+    wall_ns: int
+    run_id: str
+    """The `lunaroute serve` this relay belongs to; a restarted worker keeps it, a new server does not."""
+    pid: int
+    version: str
+
+
+class RelayStopped(msgspec.Struct, frozen=True, array_like=True, tag=2):
+    """Last record of an orderly stop; nothing of this start follows."""
+
+    t_ns: int
+    wall_ns: int
+
+
+class RecordsLost(msgspec.Struct, frozen=True, array_like=True, tag=3):
+    """Writing failed for a while (disk full, permission). Everything open in the lane at that time is incomplete."""
+
+    t_ns: int
+    wall_ns: int
+    since_wall_ns: int
+    exchange_count: int
+    """Exchanges that passed unrecorded, in whole or in part."""
+    reason: str
+
+
+class RequestOpened(msgspec.Struct, frozen=True, array_like=True, tag=4):
+    """A request's head was received and routed."""
+
+    exchange: int
+    t_ns: int
+    wall_ns: int
+    request_id: str
+    """UUIDv7, ours; lower-case hyphenated text."""
+    listener: str
+    """Ingress surface that took the request: `anthropic`, `openai`, `google`, or a provider's name."""
+    provider: str
+    method: str
+    target: str
+    """Path and query as received, values of credential parameters replaced."""
+    path: str
+    """Path as sent to the provider, without query, `/{provider}` prefix and `/s/<tag>`."""
+    http_version: str
+    headers: HeaderList
+    client_ip: str
+    session_tags: list[str]
+    credential: str | None
+    """Salted fingerprint of the credential the request carried."""
+
+
+class RequestChunk(msgspec.Struct, frozen=True, array_like=True, tag=5):
+    """Body bytes of the request."""
+
+    exchange: int
+    t_ns: int
+    data: bytes
+    pre_processing_ns: int | None
+    """Set exactly once, on the last chunk of a body received in full (a request without a body has one empty
+    chunk): time spent in our own code on this request so far."""
+
+
+class ResponseOpened(msgspec.Struct, frozen=True, array_like=True, tag=6):
+    """The response's final head (not 1xx). Its `t_ns` is the arrival of the first response byte."""
+
+    exchange: int
+    t_ns: int
+    status_code: int
+    reason: str
+    headers: HeaderList
+
+
+class ResponseChunk(msgspec.Struct, frozen=True, array_like=True, tag=7):
+    """Body bytes of the response as they arrived in one read."""
+
+    exchange: int
+    t_ns: int
+    data: bytes
+
+
+class ExchangeClosed(msgspec.Struct, frozen=True, array_like=True, tag=8):
+    """The exchange is over; no record of it follows."""
+
+    exchange: int
+    t_ns: int
+    outcome: Outcome
+    detail: str | None
+    """Why, for a person, when it was not `completed`."""
+    sent_ns: int | None
+    """Monotonic time when the first request byte was handed to the provider's connection; None = never."""
+    pre_processing_ns: int
+    """Time spent in our own code on the way to the provider, recording included."""
+    post_processing_ns: int
+    """The same on the way back."""
+
+
+Record = (
+    RelayStarted
+    | RelayStopped
+    | RecordsLost
+    | RequestOpened
+    | RequestChunk
+    | ResponseOpened
+    | ResponseChunk
+    | ExchangeClosed
+)

@@ -1,0 +1,94 @@
+"""Settings: one frozen value, made of flags > environment > config.toml > defaults (see `config_file`)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+DEFAULT_UPSTREAMS = {
+    "anthropic": "https://api.anthropic.com",
+    "openai": "https://api.openai.com",
+    "google": "https://generativelanguage.googleapis.com",
+    "openrouter": "https://openrouter.ai/api",
+    "groq": "https://api.groq.com/openai",
+    "mistral": "https://api.mistral.ai",
+    "xai": "https://api.x.ai",
+    "deepseek": "https://api.deepseek.com",
+    "together": "https://api.together.xyz",
+    "chatgpt": "https://chatgpt.com/backend-api/codex",
+    "ollama": "http://127.0.0.1:11434",
+    "vllm": "http://127.0.0.1:8000",
+}
+
+
+class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    host: str = "127.0.0.1"
+    port: int = 8081
+    ui_port: int = 8082
+    workers: int = 1
+    max_head_bytes: int = 65536
+    """A request or response head larger than this is refused (431 / 502)."""
+    shutdown_grace_s: float = 10.0
+    """How long an orderly stop waits for open exchanges before it cuts them."""
+
+
+class TimeoutConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Seconds. Generous: providers think for minutes before the first byte and between bytes (WIRE A3)."""
+
+    connect_s: float = 30.0
+    first_byte_s: float = 1200.0
+    idle_s: float = 1200.0
+    """Between two bytes of a response."""
+    keep_alive_s: float = 300.0
+    """How long an idle client connection is kept."""
+    pool_idle_s: float = 30.0
+    """How long an idle provider connection is kept for re-use."""
+
+
+class RecordingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    fsync_ms: float = 200.0
+    """Power-loss window of the spool; 0 = fsync each frame."""
+    on_failure: Literal["pass", "block"] = "pass"
+    segment_bytes: int = 32 * 1024 * 1024
+
+
+class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    idle_timeout_s: float = 1800.0
+    snapshot_every_exchanges: int = 50
+    snapshot_every_s: float = 300.0
+    tag_headers: list[str] = ["x-session-tag"]
+    """Request headers whose value is a user-given session tag."""
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True):
+    home: Path
+    server: ServerConfig = ServerConfig()
+    timeouts: TimeoutConfig = TimeoutConfig()
+    recording: RecordingConfig = RecordingConfig()
+    sessions: SessionsConfig = SessionsConfig()
+    upstreams: dict[str, str] = DEFAULT_UPSTREAMS
+    """Provider name → base URL."""
+
+    @property
+    def sessions_dir(self) -> Path:
+        return self.home / "sessions"
+
+    @property
+    def database(self) -> Path:
+        return self.sessions_dir / "sessions.db"
+
+    @property
+    def spool_dir(self) -> Path:
+        return self.home / "spool"
+
+    @property
+    def recorder_dir(self) -> Path:
+        """The recorder's own state: journal, dead letters."""
+        return self.home / "recorder"
+
+    @property
+    def run_dir(self) -> Path:
+        """Pid file, server.json, logs."""
+        return self.home / "run"

@@ -1,0 +1,125 @@
+"""Neutral facts: what every dialect reads out of a request or response, in the words of CONTRACT §0-§3.
+
+Values only, no ids of ours and no clock of ours. `None` means the provider (or client) did not say; `0` means zero.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Dialect = Literal["anthropic_messages", "openai_chat", "openai_responses", "gemini", "unknown"]
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Token counts by the inclusive rule of CONTRACT §3: parts are subsets, total = input + output."""
+
+    input_tokens: int | None = None
+    """All input, cache reads and writes included."""
+    output_tokens: int | None = None
+    """All output, thinking included."""
+    thinking_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    cache_creation_5m_tokens: int | None = None
+    cache_creation_1h_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    raw: dict[str, Any] | None = None
+    """The provider's own usage object, merged over a stream as the provider defines it, otherwise untouched."""
+
+
+class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of a client-executed tool, as a later request carries it back to the model."""
+
+    tool_call_id: str
+    output_text: str
+    """The result as text; blocks joined by newlines, images and other binary parts left out."""
+    output_size_bytes: int
+    is_error: bool | None = None
+    """What the client said; None where the dialect has no such field."""
+
+
+class IdentityHints(msgspec.Struct, frozen=True, kw_only=True):
+    """Body fields that may tell which conversation a request belongs to (WIRE A4, steps 3-5)."""
+
+    metadata_user_id: str | None = None
+    """Anthropic `metadata.user_id`, unparsed."""
+    prompt_cache_key: str | None = None
+    client_metadata: dict[str, str] | None = None
+    """Codex `client_metadata`, string values only."""
+    previous_response_id: str | None = None
+    """OpenAI `previous_response_id`, Anthropic `thread.previous_message_id`."""
+
+
+class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a request asks for."""
+
+    model: str | None = None
+    is_streaming: bool = False
+    request_text: str = ""
+    """The new user text of this turn: text of the user messages after the last assistant message."""
+    message_count: int | None = None
+    has_system_prompt: bool = False
+    has_tools: bool = False
+    tool_count: int = 0
+    tool_results: list[ToolResult] = []
+    """Every tool result in the body, the re-sent ones too; pairing decides which are new."""
+    hints: IdentityHints = IdentityHints()
+    is_valid: bool = True
+    """False when the body is not what the dialect expects (not JSON, not an object); the rest is then empty."""
+
+
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+    """A call of a client-executed tool that the model asked for."""
+
+    tool_call_id: str | None
+    tool_name: str
+    arguments: str
+    """As the provider sent it: JSON text, or free text for custom tools. Possibly cut, when the stream was."""
+    input_size_bytes: int
+    t_ns: int | None = None
+    """Monotonic arrival of the end of the call's block (streams only)."""
+
+
+class Milestone(msgspec.Struct, frozen=True, kw_only=True):
+    """A point of interest in a stream."""
+
+    event_type: Literal["first_token", "block_start", "block_stop", "error", "completion"]
+    t_ns: int
+    content: str | None = None
+    """Block type for `block_start` and `block_stop`, message for `error`, finish reason for `completion`."""
+
+
+class ProviderError(msgspec.Struct, frozen=True, kw_only=True):
+    type: str | None
+    message: str | None
+
+
+class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a response amounts to, streamed or not, complete or cut."""
+
+    response_id: str | None = None
+    model: str | None = None
+    text: str = ""
+    """Assistant text (not thinking), blocks joined in order; the refusal's text where there is nothing else."""
+    thinking_text: str = ""
+    message: msgspec.Raw | dict[str, Any] | None = None
+    """What a non-streaming call would have returned: the body itself, or rebuilt from the stream."""
+    usage: Usage | None = None
+    tool_calls: list[ToolCall] = []
+    server_tool_calls: list[ToolCall] = []
+    """Executed by the provider (web search, code interpreter, MCP); never counted as client tool calls."""
+    content_blocks: list[str] = []
+    """Types of the content blocks or output items, in order, in the provider's words."""
+    finish_reason: str | None = None
+    """In the provider's words: `stop_reason`, `finish_reason`; for Responses `status` or `status:reason`."""
+    has_refusal: bool = False
+    error: ProviderError | None = None
+    """An error the body reports, also inside a 200 or in the middle of a stream."""
+    is_finished: bool = True
+    """For streams: the dialect's terminal event was seen."""
+    milestones: list[Milestone] = []
+    unknown_events: dict[str, int] = {}
+    """Event, block and item types this program does not know, counted."""

@@ -1,0 +1,28 @@
+"""Every exception this package raises on purpose.
+
+LunarouteError
+├── ConfigError       a setting is unknown or has a bad value; the message names the key
+├── StartError        the server cannot start (port taken, home not writable); the message says what to do
+├── SpoolCorrupt      bytes in a spool segment are not frames we wrote
+└── IndexTooNew       sessions.db was written by a newer program
+"""
+
+
+class LunarouteError(Exception):
+    """Base of all; its text is one line meant for a person."""
+
+
+class ConfigError(LunarouteError):
+    """A setting is unknown or has a bad value."""
+
+
+class StartError(LunarouteError):
+    """The server cannot start."""
+
+
+class SpoolCorrupt(LunarouteError):
+    """Bytes in a spool segment are not frames this program wrote."""
+
+
+class IndexTooNew(LunarouteError):
+    """`sessions.db` has a schema version newer than this program knows."""

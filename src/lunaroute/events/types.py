@@ -1,0 +1,363 @@
+"""The six event types of a session file (CONTRACT §2), and everything nested in them.
+
+Field names are the contract: they are what users' queries name. `None` (null) means that the provider did not
+say, `0` means zero. Every `*_ms` is a float >= 0 taken from a monotonic clock; every `timestamp` is RFC 3339 UTC
+with microseconds and `Z`. Token counts follow the inclusive rule: cache counts are subsets of `input_tokens`,
+thinking is a subset of `output_tokens`, `total_tokens = input_tokens + output_tokens`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from lunaroute.capture.records import Outcome
+
+SCHEMA_VERSION = 1
+
+CompletionReason = Literal["idle", "ended", "shutdown", "recovered"]
+
+
+class _Value(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all nested values."""
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
+    """What every line carries."""
+
+    session_id: str
+    request_id: str
+    """Of the exchange the event is about; for `completed` and `stats_snapshot`, the session's latest."""
+    timestamp: str
+    seq: int
+    """0, 1, 2 … within the file, without gaps."""
+    schema: int = SCHEMA_VERSION
+
+
+# ---- bodies ---------------------------------------------------------------------------------------------------
+
+
+class BodyCopy(_Value):
+    """Exact bytes of a body that cannot stand in the line as JSON (`*_json` then is rebuilt, or null)."""
+
+    encoding: Literal["utf-8", "base64"]
+    data: str
+    content_encoding: str | None = None
+    """Content coding still on the bytes: `gzip`, `br`, `zstd`; None = none."""
+    chunks: list[tuple[float, int]] | None = None
+    """For streams: [ms since the request was sent, bytes] of each read, in order; the bytes add up to the body."""
+
+
+class Error(_Value):
+    type: str | None
+    message: str | None
+
+
+# ---- started --------------------------------------------------------------------------------------------------
+
+
+class ClientInfo(_Value):
+    name: str | None
+    version: str | None
+
+
+class Metadata(_Value):
+    client_ip: str | None
+    user_agent: str | None
+    client: ClientInfo
+    api_version: str | None
+    """`anthropic-version`, `openai-version` … header."""
+    request_headers: list[tuple[str, str]]
+    """Allow-listed request headers, order and case as sent; never a credential."""
+    session_tags: list[str]
+    credential: str | None = None
+    """Salted fingerprint of the credential."""
+
+
+class Identity(_Value):
+    """Why these exchanges are one session."""
+
+    rule: str
+    """`session_tag`, `client_header`, `body_field`, … or `new`."""
+    evidence: str | None
+    """The header or field that decided, as `name=value`."""
+
+
+class Started(_Event, tag="started"):
+    conversation_id: str | None
+    continues: str | None
+    """The `session_id` of the same conversation's previous, completed session."""
+    model_requested: str | None
+    provider: str
+    listener: str
+    dialect: str
+    is_streaming: bool
+    metadata: Metadata
+    identity: Identity
+
+
+# ---- request_recorded -----------------------------------------------------------------------------------------
+
+
+class RequestStats(_Value):
+    pre_processing_ms: float
+    """Our own time on the way to the provider up to the moment the request's end was written to the spool;
+    `response_recorded` has the full figure, that last write included."""
+    request_size_bytes: int
+    message_count: int | None
+    has_system_prompt: bool
+    has_tools: bool
+    tool_count: int
+
+
+class RequestRecorded(_Event, tag="request_recorded"):
+    dialect: str
+    provider: str
+    listener: str
+    method: str
+    target: str
+    """Path and query as the client sent them; credentials replaced."""
+    model_requested: str | None
+    is_streaming: bool
+    request_text: str
+    request_json: msgspec.Raw | None
+    """The whole body, byte for byte as sent, where it is JSON that fits a line; else re-encoded, or null."""
+    request_body: BodyCopy | None
+    """The exact bytes, only where `request_json` is not exactly them."""
+    body_sha256: str
+    is_body_complete: bool
+    estimated_tokens: int | None
+    """Rough size of the request in tokens (bytes / 4), before the provider says."""
+    request_headers: list[tuple[str, str]]
+    stats: RequestStats
+
+
+# ---- response_recorded ----------------------------------------------------------------------------------------
+
+
+class Tokens(_Value):
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    thinking_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    cache_creation_5m_tokens: int | None = None
+    cache_creation_1h_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    total_tokens: int | None = None
+    thinking_percentage: float | None = None
+    """100 * thinking / output."""
+    tokens_per_second: float | None = None
+    """Output tokens per second of generation (first token → last byte; whole latency when not streamed)."""
+    thinking_is_estimated: bool = False
+
+
+class ToolCallSummary(_Value):
+    tool_name: str
+    tool_call_id: str | None
+    arguments: str
+    execution_time_ms: float | None
+    """Null here: a call's result arrives in a later request, see `tool_call_recorded`."""
+    input_size_bytes: int
+    output_size_bytes: int | None
+    success: bool | None
+
+
+class StreamingStats(_Value):
+    chunk_count: int
+    streaming_duration_ms: float
+    """First to last byte of the response body."""
+    chunk_gap_avg_ms: float | None
+    chunk_gap_p50_ms: float | None
+    chunk_gap_p95_ms: float | None
+    chunk_gap_p99_ms: float | None
+    chunk_gap_max_ms: float | None
+    chunk_gap_min_ms: float | None
+
+
+class Cost(_Value):
+    """US dollars. Null = the price or the usage is not known. The parts add up to the total:
+    `input` is uncached input, `output` excludes what `thinking` holds."""
+
+    total_cost_usd: float | None
+    input_cost_usd: float | None
+    output_cost_usd: float | None
+    thinking_cost_usd: float | None
+    cache_read_cost_usd: float | None
+    cache_creation_cost_usd: float | None
+    cost_per_1k_tokens: float | None
+    by_model: dict[str, float]
+    price_version: str | None
+    unpriced_requests: int
+
+
+class StreamEvent(_Value):
+    """A milestone of a stream, one row of the `stream_events` table."""
+
+    event_type: Literal["first_byte", "first_token", "block_start", "block_stop", "stall", "error", "completion"]
+    event_index: int
+    offset_ms: float
+    """Since the request was sent."""
+    content: str | None
+
+
+class ResponseStats(_Value):
+    provider_latency_ms: float | None
+    """First request byte handed to the provider → last response byte; null = never sent."""
+    time_to_first_byte_ms: float | None
+    time_to_first_token_ms: float | None
+    pre_processing_ms: float
+    post_processing_ms: float
+    total_proxy_overhead_ms: float
+    total_duration_ms: float
+    """Request head received → exchange over."""
+    tokens: Tokens
+    usage_raw: dict[str, Any] | None
+    tool_calls: list[ToolCallSummary]
+    server_tool_calls: list[ToolCallSummary]
+    response_size_bytes: int
+    content_blocks: list[str]
+    has_refusal: bool
+    is_streaming: bool
+    streaming: StreamingStats | None
+    estimated_cost: Cost | None
+    stream_events: list[StreamEvent]
+    unknown_events: dict[str, int]
+
+
+class ResponseRecorded(_Event, tag="response_recorded"):
+    response_text: str
+    thinking_text: str
+    response_json: msgspec.Raw | None
+    """What a non-streaming call would have returned, rebuilt from the stream where it was one."""
+    response_body: BodyCopy | None
+    """The exact bytes, where `response_json` is not exactly them (always for streams)."""
+    body_sha256: str
+    model_used: str | None
+    status_code: int | None
+    """Null when no response head arrived."""
+    outcome: Outcome
+    success: bool
+    finish_reason: str | None
+    error: Error | None
+    provider_request_id: str | None
+    response_id: str | None
+    rate_limits: dict[str, str] | None
+    response_headers: list[tuple[str, str]]
+    stats: ResponseStats
+
+
+# ---- tool_call_recorded ---------------------------------------------------------------------------------------
+
+
+class ToolCallRecorded(_Event, tag="tool_call_recorded"):
+    """`request_id` is the exchange that carried the result."""
+
+    tool_name: str
+    tool_call_id: str
+    call_request_id: str
+    """The exchange whose response asked for the call."""
+    model_name: str | None
+    arguments: str
+    execution_time_ms: float | None
+    is_shared_bound: bool
+    """Calls of one response that ran in parallel share the same upper bound."""
+    input_size_bytes: int
+    output_size_bytes: int
+    output_text: str
+    success: bool | None
+    """Null = the client did not say."""
+    error: str | None
+    """Excerpt of the output of a failed call."""
+
+
+# ---- stats_snapshot and completed -----------------------------------------------------------------------------
+
+
+class SnapshotStats(_Value):
+    request_count: int
+    total_input_tokens: int
+    total_output_tokens: int
+    total_thinking_tokens: int
+    total_tool_calls: int
+    unique_tools: int
+    cumulative_latency_ms: float
+    cumulative_proxy_overhead_ms: float
+
+
+class StatsSnapshot(_Event, tag="stats_snapshot"):
+    stats: SnapshotStats
+
+
+class TotalTokens(_Value):
+    """Sums over the session's exchanges; null only if no exchange said."""
+
+    input: int | None
+    output: int | None
+    thinking: int | None
+    cache_read: int | None
+    cache_creation: int | None
+    cached: int | None
+    """cache_read + cache_creation."""
+    audio_input: int | None
+    audio_output: int | None
+    total: int | None
+    by_model: dict[str, Tokens]
+
+
+class ToolUse(_Value):
+    call_count: int
+    total_execution_time_ms: float
+    avg_execution_time_ms: float | None
+    error_count: int
+
+
+class ToolSummary(_Value):
+    total_calls: int
+    unique_tools: int
+    total_tool_time_ms: float
+    tool_error_count: int
+    by_tool: dict[str, ToolUse]
+
+
+class Performance(_Value):
+    avg_provider_latency_ms: float | None
+    p50_latency_ms: float | None
+    p95_latency_ms: float | None
+    p99_latency_ms: float | None
+    max_latency_ms: float | None
+    min_latency_ms: float | None
+    avg_pre_processing_ms: float | None
+    avg_post_processing_ms: float | None
+    proxy_overhead_percentage: float | None
+    p50_ttft_ms: float | None
+    p95_ttft_ms: float | None
+
+
+class FinalStats(_Value):
+    total_duration_ms: float
+    """First exchange's start → last exchange's end."""
+    provider_time_ms: float
+    proxy_overhead_ms: float
+    overhead_percentage: float | None
+    """100 * proxy_overhead_ms / total_duration_ms."""
+    request_count: int
+    error_count: int
+    total_tokens: TotalTokens
+    tool_summary: ToolSummary
+    performance: Performance
+    estimated_cost: Cost
+
+
+class Completed(_Event, tag="completed"):
+    success: bool
+    error: str | None
+    finish_reason: str | None
+    """Of the last exchange."""
+    reason: CompletionReason
+    final_stats: FinalStats
+
+
+Event = Started | RequestRecorded | ResponseRecorded | ToolCallRecorded | StatsSnapshot | Completed
