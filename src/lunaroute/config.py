@@ -58,7 +58,7 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     idle_timeout_s: float = 1800.0
     snapshot_every_exchanges: int = 50
     snapshot_every_s: float = 300.0
-    tag_headers: list[str] = ["x-session-tag"]
+    tag_headers: tuple[str, ...] = ("x-session-tag",)
     """Request headers whose value is a user-given session tag."""
 
 
@@ -68,7 +68,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: TimeoutConfig = TimeoutConfig()
     recording: RecordingConfig = RecordingConfig()
     sessions: SessionsConfig = SessionsConfig()
-    upstreams: dict[str, str] = DEFAULT_UPSTREAMS
+    upstreams: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_UPSTREAMS))
     """Provider name → base URL."""
 
     @property

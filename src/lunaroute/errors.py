@@ -4,7 +4,9 @@ LunarouteError
 ├── ConfigError       a setting is unknown or has a bad value; the message names the key
 ├── StartError        the server cannot start (port taken, home not writable); the message says what to do
 ├── SpoolCorrupt      bytes in a spool segment are not frames we wrote
-└── IndexTooNew       sessions.db was written by a newer program
+├── IndexTooNew       sessions.db was written by a newer program
+├── NoSuchSession     no recorded session has this id or prefix
+└── AmbiguousPrefix   several recorded sessions have this prefix
 """
 
 
@@ -26,3 +28,11 @@ class SpoolCorrupt(LunarouteError):
 
 class IndexTooNew(LunarouteError):
     """`sessions.db` has a schema version newer than this program knows."""
+
+
+class NoSuchSession(LunarouteError):
+    """No recorded session has this id or prefix."""
+
+
+class AmbiguousPrefix(LunarouteError):
+    """Several recorded sessions have this prefix."""

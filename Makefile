@@ -1,0 +1,77 @@
+# Every target makes its own environment: a fresh checkout needs python3 (3.11 or newer, with venv) and make.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+COMPILED := $(VENV)/.compiled
+HOT := $(shell sed -n 's|^    "\(.*\.py\)",$$|src/lunaroute/\1|p' hatch_build.py)
+# The system's interpreter where it will do: distributions build it optimised, which a home-made python3 often is not
+# (here it halves the relay's CPU time; docs/performance.md).
+USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+HOST_PYTHON ?= $(shell /usr/bin/python3 -c '$(USABLE)' 2>/dev/null && echo /usr/bin/python3 || echo python3)
+UV := $(shell command -v uv 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-pure check format compile bench lock clean
+
+help:  ## Show what can be made
+	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: $(COMPILED)  ## Simulated provider, relay, scripted agents and recordings, then end; no keys
+	$(PYTHON) -m lunaroute demo --exit $(ARGS)
+
+test: $(COMPILED)  ## Run the tests
+	$(PYTHON) -m pytest $(ARGS)
+
+test-pure: $(INSTALLED)  ## Run the tests of relay and spool on the uncompiled sources
+	rm -rf build/pure && mkdir -p build/pure && cp -r src/lunaroute build/pure && find build/pure -name '*.so' -delete
+	PYTHONPATH=build/pure $(PYTHON) -m pytest tests/unit/relay tests/unit/spool tests/integration/relay $(ARGS)
+
+compile: $(COMPILED)  ## Compile the relay's hot path, where there is a C compiler
+
+check: $(INSTALLED)  ## Lint, formatting, types
+	$(PYTHON) -m ruff check src tests tools bench hatch_build.py
+	$(PYTHON) -m ruff format --check src tests tools bench hatch_build.py
+	$(PYTHON) -m mypy
+
+format: $(INSTALLED)  ## Fix what the linter and the formatter can fix
+	$(PYTHON) -m ruff check --fix src tests tools bench hatch_build.py
+	$(PYTHON) -m ruff format src tests tools bench hatch_build.py
+
+bench: $(COMPILED)  ## Run the benchmarks
+	@if [ -x bench/run.sh ]; then PYTHON=$(PYTHON) bench/run.sh $(ARGS); else echo "there is no bench/run.sh yet"; fi
+
+lock:  ## Pin the newest versions of everything in constraints.txt
+	rm -rf $(VENV)-lock
+	$(HOST_PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/pip install --quiet --upgrade pip hatchling editables setuptools
+	LUNAROUTE_COMPILE=0 $(VENV)-lock/bin/pip install --quiet --no-build-isolation -e '.[demo]' --group dev
+	{ echo '# Exact versions of everything that is installed for development. Made by `make lock`.'; \
+	  $(VENV)-lock/bin/pip freeze --all --exclude-editable; } > constraints.txt
+	rm -rf $(VENV)-lock
+
+clean:  ## Remove the environment and all caches
+	rm -rf $(VENV) $(VENV)-lock build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find src -name '*.so' -delete
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Stale extension modules are worse than none, so they go first.
+$(COMPILED): $(INSTALLED) hatch_build.py $(HOT)
+	@find src -name '*.so' -delete
+	@mkdir -p build
+	@$(PYTHON) hatch_build.py >build/compile.log 2>&1 \
+	  || echo "The relay stays uncompiled and needs about twice the CPU time: no C compiler or Python headers (build/compile.log)"
+	@touch $@
+
+# The stamp is younger than both files only after a complete installation.
+$(INSTALLED): pyproject.toml constraints.txt
+ifneq ($(UV),)
+	test -x $(PYTHON) || $(UV) venv --quiet --python $(HOST_PYTHON) $(VENV)
+	$(UV) pip install --quiet --python $(PYTHON) -c constraints.txt hatchling editables setuptools
+	LUNAROUTE_COMPILE=0 $(UV) pip install --quiet --python $(PYTHON) -c constraints.txt --no-build-isolation -e '.[demo]' --group dev
+else
+	test -x $(PYTHON) || $(HOST_PYTHON) -m venv $(VENV)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt pip hatchling editables setuptools
+	LUNAROUTE_COMPILE=0 $(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt --no-build-isolation -e '.[demo]' --group dev
+endif
+	@touch $@
