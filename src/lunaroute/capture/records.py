@@ -32,7 +32,22 @@ Outcome = Literal[
 `upstream_cut`, `upstream_unreachable` and `interrupted`; the other two are read out of the response."""
 
 HeaderList = list[tuple[bytes, bytes]]
-"""Header fields as (name, value): order, case and duplicates as received; credentials already replaced."""
+"""Header fields as (name, value): order, case and duplicates as received."""
+
+
+def join_headers(headers: HeaderList) -> bytes:
+    """Header fields as they are kept in a record: lines joined by CRLF."""
+    return b"\r\n".join(name + b": " + value for name, value in headers)
+
+
+def split_headers(lines: bytes) -> HeaderList:
+    """The inverse of what the relay recorded: (name, value) of each line, white space around values removed."""
+    headers = []
+    for line in lines.split(b"\r\n"):
+        name, colon, value = line.partition(b":")
+        if colon:
+            headers.append((name, value.strip(b" \t")))
+    return headers
 
 
 class RelayStarted(msgspec.Struct, frozen=True, array_like=True, tag=1):
@@ -81,11 +96,32 @@ class RequestOpened(msgspec.Struct, frozen=True, array_like=True, tag=4):
     path: str
     """Path as sent to the provider, without query, `/{provider}` prefix and `/s/<tag>`."""
     http_version: str
-    headers: HeaderList
+    header_lines: bytes
+    """Raw header lines joined by CRLF, credentials replaced by fingerprints; see `headers`."""
     client_ip: str
     session_tags: list[str]
     credential: str | None
     """Salted fingerprint of the credential the request carried."""
+
+    @property
+    def headers(self) -> HeaderList:
+        return split_headers(self.header_lines)
+
+
+class Opening(msgspec.Struct, frozen=True, array_like=True):
+    """What of a RequestOpened is the same for every request with the same head, so that it is encoded once."""
+
+    listener: str
+    provider: str
+    method: str
+    target: str
+    path: str
+    http_version: str
+    header_lines: bytes
+    session_tags: list[str]
+    credential: str | None
+    length_at: int = -1
+    """Where in `header_lines` the digits of the content length were cut out; -1 = nowhere."""
 
 
 class RequestChunk(msgspec.Struct, frozen=True, array_like=True, tag=5):
@@ -106,7 +142,11 @@ class ResponseOpened(msgspec.Struct, frozen=True, array_like=True, tag=6):
     t_ns: int
     status_code: int
     reason: str
-    headers: HeaderList
+    header_lines: bytes
+
+    @property
+    def headers(self) -> HeaderList:
+        return split_headers(self.header_lines)
 
 
 class ResponseChunk(msgspec.Struct, frozen=True, array_like=True, tag=7):

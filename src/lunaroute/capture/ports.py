@@ -1,0 +1,56 @@
+"""The port between relay and spool, which do not know each other: what the relay tells a spool writer."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from .records import Opening, Outcome, Record
+
+
+class RecordSink(Protocol):
+    """Takes records: one method for each of the hot path (fields as in capture.records), so that nothing is built
+    only to be taken apart again. They never raise."""
+
+    def request_opened(
+        self,
+        exchange: int,
+        t_ns: int,
+        wall_ns: int,
+        request_id: bytes,
+        length: int,
+        client_ip: bytes,
+        opening: bytes,
+        body: bytes,
+        pre_ns: int | None,
+    ) -> None: ...
+
+    def request_chunk(self, exchange: int, t_ns: int, data: bytes, pre_ns: int | None) -> None: ...
+
+    def response_opened(self, exchange: int, t_ns: int, status_code: int, head: bytes, body: bytes) -> None: ...
+
+    def response_chunk(self, exchange: int, t_ns: int, data: bytes) -> None: ...
+
+    def exchange_closed(
+        self,
+        exchange: int,
+        t_ns: int,
+        outcome: Outcome,
+        detail: str | None,
+        sent_ns: int | None,
+        pre_ns: int,
+        post_ns: int,
+    ) -> None: ...
+
+
+class RecordWriter(RecordSink, Protocol):
+    """Queues records until `flush`. These methods raise OSError when the disk refuses."""
+
+    def opening(self, opening: Opening) -> bytes: ...
+
+    def put(self, record: Record) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def sync(self) -> None: ...
+
+    def reopen(self) -> None: ...

@@ -1,0 +1,222 @@
+"""[io] The recorder's side of the spool: reads all lanes, remembers positions, gives consumed segments back.
+
+A position is (segment number, offset of the next frame). A reader at the end of what is written finds no valid
+frame and asks again later. It moves to the next segment when the current one says so, or when a higher one
+exists and there is still no valid frame: then the writer was killed in the middle of a write, and the half frame
+(of which nothing was ever acknowledged) is left behind.
+
+Several lanes are read abreast: while one has more than a read can hold, the others wait at the time it has reached.
+So the order in which records come, by time and then by lane, does not depend on how much is read at once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from struct import Struct
+
+import msgspec
+
+from lunaroute.capture.records import Record
+from lunaroute.errors import SpoolCorrupt
+
+from . import segments
+from .frame import FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, Stop, decode_frames, decode_segment_header
+
+READ_BYTES = 4 << 20
+"""Read at a time and lane; bounds memory and the size of a batch. Larger than any frame."""
+
+_LENGTH_AND_TIME = Struct("<4xI8xQ")
+"""Of a frame's head, as `frame` defines it."""
+
+
+class Position(msgspec.Struct, frozen=True, array_like=True):
+    segment: int
+    offset: int
+
+
+class LaneRead(msgspec.Struct, frozen=True):
+    """What one lane had: records of [start, end)."""
+
+    lane: str
+    start: Position
+    end: Position
+    records: list[Record]
+
+
+class Follower:
+    """Reads every lane of a spool folder from the given positions on. A position beyond all the lane's segments is not
+    of this folder: it was deleted and began anew, and is read from its beginning."""
+
+    def __init__(self, spool_dir: Path, positions: dict[str, Position]) -> None:
+        self._spool_dir = spool_dir
+        self.positions = {lane: at for lane, at in positions.items() if self._has_come_to(lane, at.segment)}
+        self._fds: dict[str, tuple[int, int]] = {}
+        self._has_more: set[str] = set()
+        """Lanes where more may be waiting: the last read was full, or ended with its segment."""
+        self.skipped_segments = 0
+        """Segments whose header was not ours; left where they are."""
+
+    def poll(self) -> list[LaneRead]:
+        """The next records of each lane that has some; advances the positions. A lane that must wait for another one
+        is there too, perhaps without records."""
+        found = [self._poll_lane(lane) for lane in segments.list_lanes(self._spool_dir)]
+        reads = [read for read in found if read is not None]
+        reached = [(_latest_ns(read), read.lane) for read in reads if read.lane in self._has_more and read.records]
+        if not reached or len(reads) == 1:
+            return reads
+        until_ns, slowest = min(reached)
+        # Of records of the same time, those of the lane that is named first come first.
+        return [self._held_back(read, until_ns if read.lane <= slowest else until_ns - 1) for read in reads]
+
+    def _held_back(self, read: LaneRead, until_ns: int) -> LaneRead:
+        """The read without what is later."""
+        if not read.records or _latest_ns(read) <= until_ns:
+            return read
+        self.positions[read.lane] = read.start
+        return self._poll_lane(read.lane, until_ns=until_ns) or LaneRead(read.lane, read.start, read.start, [])
+
+    def read_exactly(self, lane: str, start: Position, end: Position) -> LaneRead:
+        """The same records a former poll returned for [start, end); moves the lane's position to `end`."""
+        records: list[Record] = []
+        self.positions[lane] = start
+        while self.positions[lane] != end:
+            read = self._poll_lane(lane, stop_at=end)
+            if read is None:
+                raise SpoolCorrupt(f"spool lane {lane} no longer holds {start} to {end}")
+            records += read.records
+        return LaneRead(lane, start, end, records)
+
+    def release(self, positions: dict[str, Position]) -> int:
+        """Give back all segments before the given positions; the number of them."""
+        count = 0
+        for lane, position in positions.items():
+            lane_dir = self._spool_dir / lane
+            for number in segments.list_segments(lane_dir):
+                if number < position.segment:
+                    segments.recycle(lane_dir, number)
+                    count += 1
+        return count
+
+    def is_writer_alive(self, lane: str) -> bool:
+        """Whether some process holds the lane open for writing."""
+        try:
+            fd = os.open(self._spool_dir / lane / segments.LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+        finally:
+            os.close(fd)
+        return False
+
+    def lag_bytes(self) -> int:
+        """Upper bound of what waits: whole segments ahead count in full."""
+        total = 0
+        for lane in segments.list_lanes(self._spool_dir):
+            lane_dir = self._spool_dir / lane
+            at = self.positions.get(lane)
+            for number in segments.list_segments(lane_dir):
+                if at is None or number > at.segment:
+                    total += segments.segment_path(lane_dir, number).stat().st_size
+        return total
+
+    def close(self) -> None:
+        for _, fd in self._fds.values():
+            os.close(fd)
+        self._fds.clear()
+
+    def _poll_lane(self, lane: str, stop_at: Position | None = None, until_ns: int | None = None) -> LaneRead | None:
+        start = self.positions.get(lane) or self._first_position(lane)
+        if start is None:
+            return None
+        position = start
+        while True:
+            # Looked at before the read: if a higher segment exists now, this one is complete, torn or not.
+            higher = self._next_number(lane, position.segment)
+            records, position, stop = self._read(lane, position, stop_at, until_ns)
+            ended = stop is Stop.END_OF_SEGMENT
+            if position == stop_at or stop is None or (not ended and (records or higher is None)):
+                break
+            if stop_at is not None and position.segment >= stop_at.segment:  # it should have been in here
+                break
+            number = position.segment + 1 if higher is None else higher
+            if stop_at is not None:  # numbers may have been skipped since
+                number = min(number, stop_at.segment)
+            position = Position(number, SEGMENT_HEADER_BYTES)
+            if records or higher is None:
+                break
+        self.positions[lane] = position
+        if stop is Stop.NO_FRAME:
+            self._has_more.discard(lane)
+        else:
+            self._has_more.add(lane)
+        return LaneRead(lane, start, position, records) if position != start else None
+
+    def _read(
+        self, lane: str, at: Position, stop_at: Position | None, until_ns: int | None
+    ) -> tuple[list[Record], Position, Stop | None]:
+        """Records, the position after them, why it stopped: None = at a frame that is later than `until_ns`."""
+        fd = self._open(lane, at.segment)
+        if fd is None:
+            return [], at, Stop.NO_FRAME
+        size = READ_BYTES
+        if stop_at is not None and stop_at.segment == at.segment:
+            size = min(size, stop_at.offset - at.offset)
+        data = os.pread(fd, size, at.offset)
+        records, used, stop = decode_frames(data, at.segment)
+        if until_ns is not None and (wanted := _used_until(data, used, until_ns)) < used:
+            records, used, _ = decode_frames(data[:wanted], at.segment)
+            return records, Position(at.segment, at.offset + used), None
+        return records, Position(at.segment, at.offset + used), stop
+
+    def _open(self, lane: str, number: int) -> int | None:
+        """A descriptor of the segment; None when it is not there (yet) or is not one of ours."""
+        known = self._fds.get(lane)
+        if known is not None:
+            if known[0] == number:
+                return known[1]
+            os.close(known[1])
+            del self._fds[lane]
+        try:
+            fd = os.open(segments.segment_path(self._spool_dir / lane, number), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            if decode_segment_header(os.pread(fd, SEGMENT_HEADER_BYTES, 0)) != number:
+                raise SpoolCorrupt("segment number does not match its name")
+        except SpoolCorrupt:
+            os.close(fd)
+            self.skipped_segments += 1
+            return None
+        self._fds[lane] = (number, fd)
+        return fd
+
+    def _has_come_to(self, lane: str, number: int) -> bool:
+        """Whether the segment can exist; a reader may be one ahead of the writer."""
+        return number <= segments.last_number(self._spool_dir / lane) + 1
+
+    def _first_position(self, lane: str) -> Position | None:
+        numbers = segments.list_segments(self._spool_dir / lane)
+        return Position(numbers[0], SEGMENT_HEADER_BYTES) if numbers else None
+
+    def _next_number(self, lane: str, number: int) -> int | None:
+        return next((n for n in segments.list_segments(self._spool_dir / lane) if n > number), None)
+
+
+def _latest_ns(read: LaneRead) -> int:
+    return max(record.t_ns for record in read.records)
+
+
+def _used_until(data: bytes, used: int, until_ns: int) -> int:
+    """How many of the `used` bytes, which are whole frames, come before the first frame that is later."""
+    offset = 0
+    while offset < used:
+        length, t_ns = _LENGTH_AND_TIME.unpack_from(data, offset)
+        if t_ns > until_ns:
+            break
+        offset += FRAME_HEADER_BYTES + length
+    return offset

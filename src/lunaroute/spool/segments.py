@@ -1,0 +1,82 @@
+"""Names and files of segments in a lane's folder."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+
+SUFFIX = ".seg"
+FREE_DIR = "free"
+LOCK_FILE = "lock"
+LAST_FILE = "last"
+MAX_FREE = 4
+"""Consumed segments kept for re-use; more are deleted."""
+
+
+class LaneTakenError(OSError):
+    """Another process writes to this lane."""
+
+
+def segment_path(lane_dir: Path, number: int) -> Path:
+    return lane_dir / f"{number:012d}{SUFFIX}"
+
+
+def list_segments(lane_dir: Path) -> list[int]:
+    """Numbers of the segments waiting to be consumed, ascending."""
+    try:
+        names = os.listdir(lane_dir)
+    except FileNotFoundError:
+        return []
+    return sorted(int(stem) for name in names if name.endswith(SUFFIX) and (stem := name[: -len(SUFFIX)]).isdigit())
+
+
+def list_lanes(spool_dir: Path) -> list[str]:
+    try:
+        return sorted(entry.name for entry in os.scandir(spool_dir) if entry.is_dir())
+    except FileNotFoundError:
+        return []
+
+
+def last_number(lane_dir: Path) -> int:
+    """The highest segment number this lane ever used; 0 = none."""
+    numbers = list_segments(lane_dir) + list_segments(lane_dir / FREE_DIR)
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        numbers.append(int((lane_dir / LAST_FILE).read_text()))
+    return max(numbers, default=0)
+
+
+def note_number(lane_dir: Path, number: int) -> None:
+    """Remember `number` as used, so that it stays so when its file is gone."""
+    aside = lane_dir / f"{LAST_FILE}.new"
+    aside.touch(mode=0o600)
+    aside.write_text(str(number))
+    os.replace(aside, lane_dir / LAST_FILE)
+
+
+def take_free(lane_dir: Path, size_bytes: int) -> Path | None:
+    """A consumed segment of the right size, moved out of the free folder; None when there is none."""
+    for number in list_segments(lane_dir / FREE_DIR):
+        free = segment_path(lane_dir / FREE_DIR, number)
+        aside = lane_dir / "next.tmp"
+        try:
+            if free.stat().st_size != size_bytes:
+                free.unlink()
+                continue
+            os.replace(free, aside)
+        except FileNotFoundError:
+            continue
+        return aside
+    return None
+
+
+def recycle(lane_dir: Path, number: int) -> None:
+    """Give a consumed segment back: to the free folder, or away when that is full."""
+    path = segment_path(lane_dir, number)
+    free = lane_dir / FREE_DIR
+    free.mkdir(mode=0o700, exist_ok=True)
+    if len(list_segments(free)) >= MAX_FREE:
+        path.unlink(missing_ok=True)
+        return
+    with contextlib.suppress(FileNotFoundError):  # somebody tidied up; it is gone, which is what we want
+        os.replace(path, segment_path(free, number))
