@@ -1,0 +1,54 @@
+"""[pure] The relay's own answers: health, and errors in the shape the client's SDK expects of its provider."""
+
+from __future__ import annotations
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+_GOOGLE_STATUS = {
+    400: "INVALID_ARGUMENT",
+    404: "NOT_FOUND",
+    502: "UNAVAILABLE",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+_ANTHROPIC_TYPE = {400: "invalid_request_error", 404: "not_found_error", 504: "timeout_error"}
+
+
+def error_answer(
+    status: int, message: str, listener: str | None, close: bool, extra: bytes = b"", is_head: bool = False
+) -> bytes:
+    """A whole response. `listener` picks the error shape (None = plain OpenAI-like); `extra` = more header lines;
+    `is_head`: the request was HEAD, whose answer has no body."""
+    return answer(status, _error_body(status, f"lunaroute: {message}", listener), close, extra, is_head)
+
+
+def answer(status: int, content: Any, close: bool, extra: bytes = b"", is_head: bool = False) -> bytes:
+    body = json.dumps(content, separators=(",", ":")).encode()
+    head = b"HTTP/1.1 %d %s\r\ncontent-type: application/json\r\ncontent-length: %d\r\n%s%s\r\n" % (
+        status,
+        _phrase(status),
+        len(body),
+        b"connection: close\r\n" if close else b"",
+        extra,
+    )
+    return head if is_head else head + body
+
+
+def _error_body(status: int, message: str, listener: str | None) -> dict[str, Any]:
+    if listener == "anthropic":
+        kind = _ANTHROPIC_TYPE.get(status, "api_error")
+        return {"type": "error", "error": {"type": kind, "message": message}}
+    if listener == "google":
+        name = _GOOGLE_STATUS.get(status, "INTERNAL")
+        return {"error": {"code": status, "message": message, "status": name}}
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    return {"error": {"message": message, "type": kind, "param": None, "code": None}}
+
+
+def _phrase(status: int) -> bytes:
+    try:
+        return HTTPStatus(status).phrase.encode()
+    except ValueError:
+        return b"Error"

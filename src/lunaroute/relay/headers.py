@@ -1,0 +1,149 @@
+"""[pure] Header fields, line by line: what each means to the relay, and what of it may be recorded.
+
+A line is kept as its raw bytes, so that name case, spacing, order and duplicates reach the other side as sent.
+The only copy of the hop-by-hop rules (RFC 9110 §7.6.1) and of the list of credential headers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from enum import IntEnum
+
+import msgspec
+
+
+class Kind(IntEnum):
+    """What a header field means to the relay."""
+
+    END_TO_END = 0
+    HOP_BY_HOP = 1
+    HOST = 2
+    CONTENT_LENGTH = 3
+    TRANSFER_ENCODING = 4
+    CONNECTION = 5
+    CREDENTIAL = 6
+    UPGRADE = 7
+    PROXY_CREDENTIAL = 8
+
+
+_KINDS = {
+    b"keep-alive": Kind.HOP_BY_HOP,
+    b"proxy-connection": Kind.HOP_BY_HOP,
+    b"proxy-authenticate": Kind.HOP_BY_HOP,
+    b"proxy-authorization": Kind.PROXY_CREDENTIAL,
+    b"host": Kind.HOST,
+    b"content-length": Kind.CONTENT_LENGTH,
+    b"transfer-encoding": Kind.TRANSFER_ENCODING,
+    b"connection": Kind.CONNECTION,
+    b"upgrade": Kind.UPGRADE,
+}
+# TE, Trailer and Transfer-Encoding stay: the chunked framing passes through as it is, trailers included, so
+# what they say is true on both sides.
+
+_CREDENTIAL = re.compile(
+    rb"(?:^|[-_])(?:authorization|auth|cookie|cookie2|credentials?|key|keys|secret|token|password|passwd|signature|jwt)$"
+    rb"|^set-cookie|apikey|api-key|access-token|auth-token"
+)
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_NOT_CREDENTIAL = {b"idempotency-key", b"x-idempotency-key", b"sec-websocket-key"}
+
+
+class Line(msgspec.Struct, frozen=True):
+    """One header field."""
+
+    kind: Kind
+    name: bytes
+    """Lower case."""
+    value: bytes
+    """Without the white space around it."""
+    raw: bytes
+    """The whole line as received, without CRLF."""
+    recorded: bytes
+    """The line as it may go to disk: credentials replaced by their fingerprint."""
+
+
+def is_credential_name(name: bytes) -> bool:
+    """Whether a header (lower-case name) carries a secret by its name."""
+    return _CREDENTIAL.search(name) is not None and name not in _NOT_CREDENTIAL
+
+
+def kind_of(name: bytes) -> Kind:
+    """Of a lower-case header name."""
+    kind = _KINDS.get(name)
+    if kind is not None:
+        return kind
+    return Kind.CREDENTIAL if is_credential_name(name) else Kind.END_TO_END
+
+
+_MOST_REMEMBERED = 4096
+
+
+class NameKinds(dict[bytes, Kind]):
+    """What header names mean, remembered by their raw bytes; for heads whose values are new each time.
+
+    `kinds[name]` raises KeyError for what is no header name."""
+
+    def __missing__(self, name: bytes) -> Kind:
+        if _TOKEN.fullmatch(name) is None:
+            raise KeyError(name)
+        if len(self) >= _MOST_REMEMBERED:
+            self.clear()
+        kind = self[name] = kind_of(name.lower())
+        return kind
+
+
+class LineReader:
+    """Header lines by their raw bytes, remembered: clients send the same lines over and over."""
+
+    def __init__(self, fingerprint: Callable[[bytes], str]) -> None:
+        self._fingerprint = fingerprint
+        self._known: dict[bytes, Line] = {}
+
+    def read(self, raw: bytes) -> Line:
+        line = self._known.get(raw)
+        if line is None:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            line = self._known[raw] = self._parse(raw)
+        return line
+
+    def _parse(self, raw: bytes) -> Line:
+        name, _, value = raw.partition(b":")
+        value = value.strip(b" \t")
+        lower = name.lower()
+        kind = kind_of(lower)
+        recorded = raw
+        if kind in (Kind.CREDENTIAL, Kind.PROXY_CREDENTIAL):
+            recorded = name + b": " + self._fingerprint(value).encode()
+        return Line(kind, lower, value, raw, recorded)
+
+
+def connection_tokens(lines: list[Line]) -> frozenset[bytes]:
+    """Lower-case members of all Connection fields: `close`, `keep-alive`, and names of more hop-by-hop fields."""
+    tokens = [
+        token.strip().lower() for line in lines if line.kind is Kind.CONNECTION for token in line.value.split(b",")
+    ]
+    return frozenset(token for token in tokens if token)
+
+
+_NEVER_DROPPED = frozenset(
+    {b"close", b"keep-alive", b"host", b"content-length", b"transfer-encoding", b"authorization", b"x-api-key"}
+)
+"""A Connection field must not talk the relay out of framing or authentication (RFC 9110 §7.6.1, last paragraphs)."""
+
+
+def forwarded_lines(lines: list[Line], tokens: frozenset[bytes], host: bytes | None = None) -> list[bytes]:
+    """Raw lines for the other side: all but the hop-by-hop ones; `host` takes the place of Host's value."""
+    named = tokens - _NEVER_DROPPED
+    out = []
+    for line in lines:
+        kind = line.kind
+        if kind is Kind.END_TO_END or kind is Kind.CREDENTIAL:
+            if not named or line.name not in named:
+                out.append(line.raw)
+        elif kind is Kind.CONTENT_LENGTH or kind is Kind.TRANSFER_ENCODING:
+            out.append(line.raw)
+        elif kind is Kind.HOST:
+            out.append(line.raw if host is None else line.raw[:5] + b" " + host)
+    return out
