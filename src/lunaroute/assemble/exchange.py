@@ -73,4 +73,13 @@ class RunEnded(msgspec.Struct, frozen=True):
     wall_ns: int
 
 
-Assembled = RequestReceived | ExchangeEnded | RunStarted | RunEnded
+class RecordingGap(msgspec.Struct, frozen=True):
+    """Recording failed for a while; what passed then is not in any file."""
+
+    since_wall_ns: int
+    wall_ns: int
+    exchange_count: int
+    reason: str
+
+
+Assembled = RequestReceived | ExchangeEnded | RunStarted | RunEnded | RecordingGap

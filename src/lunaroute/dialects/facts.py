@@ -12,6 +12,19 @@ import msgspec
 Dialect = Literal["anthropic_messages", "openai_chat", "openai_responses", "gemini", "unknown"]
 
 
+class SideUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """A pass of the provider that is billed on top of the usage it is reported beside (WIRE B, `usage.iterations`)."""
+
+    kind: str
+    """In the provider's words: `compaction`, `advisor_message`."""
+    model: str | None = None
+    """None = the response's model."""
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Token counts by the inclusive rule of CONTRACT §3: parts are subsets, total = input + output."""
 
@@ -26,6 +39,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     cache_creation_1h_tokens: int | None = None
     audio_input_tokens: int | None = None
     audio_output_tokens: int | None = None
+    side_usages: list[SideUsage] = []
+    """Not part of the counts above."""
     raw: dict[str, Any] | None = None
     """The provider's own usage object, merged over a stream as the provider defines it, otherwise untouched."""
 
@@ -37,6 +52,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     output_text: str
     """The result as text; blocks joined by newlines, images and other binary parts left out."""
     output_size_bytes: int
+    """Of `output_text` in UTF-8; of the blocks' JSON where not all of them are text."""
     is_error: bool | None = None
     """What the client said; None where the dialect has no such field."""
 

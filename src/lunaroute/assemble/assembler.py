@@ -1,0 +1,188 @@
+"""The fold: interleaved records of all lanes in, exchanges out.
+
+Pure and deterministic: the same records give the same output. What is open can be saved as records
+(`open_records`) and is rebuilt by feeding those back into a fresh assembler, whose output is then ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import assert_never
+
+import msgspec
+
+from lunaroute.capture.records import (
+    ExchangeClosed,
+    Record,
+    RecordsLost,
+    RelayStarted,
+    RelayStopped,
+    RequestChunk,
+    RequestOpened,
+    ResponseChunk,
+    ResponseOpened,
+)
+
+from .exchange import (
+    Assembled,
+    Exchange,
+    ExchangeEnded,
+    ExchangeKey,
+    RecordingGap,
+    RequestReceived,
+    RunEnded,
+    RunStarted,
+)
+
+
+class _Lane(msgspec.Struct):
+    started: RelayStarted
+    open: dict[int, Exchange] = {}
+    is_running: bool = True
+
+
+class Assembler:
+    """One per recorder. Exchanges are handed out as they grow: the same object in RequestReceived and ExchangeEnded."""
+
+    def __init__(self) -> None:
+        self._lanes: dict[str, _Lane] = {}
+        self._run_id: str | None = None
+        self.stray_records = 0
+        """Records of exchanges whose opening was never seen (lost, or recorded before our first position)."""
+
+    def feed(self, lane: str, record: Record) -> list[Assembled]:
+        """Take the next record of a lane; what it completes."""
+        match record:
+            case RelayStarted():
+                return self._relay_started(lane, record)
+            case RelayStopped():
+                return self._relay_stopped(lane, record)
+            case RecordsLost():
+                gap = RecordingGap(record.since_wall_ns, record.wall_ns, record.exchange_count, record.reason)
+                return [*self._interrupt(lane, "records were lost: " + record.reason), gap]
+            case RequestOpened():
+                self._open(lane, record)
+                return []
+            case RequestChunk() | ResponseOpened() | ResponseChunk() | ExchangeClosed():
+                return self._grow(lane, record)
+            case _:
+                assert_never(record)
+
+    def lane_died(self, lane: str) -> list[Assembled]:
+        """The lane's writer is gone and everything it wrote has been fed: what is open was interrupted."""
+        state = self._lanes.get(lane)
+        if state is None or not state.is_running:
+            return []
+        state.is_running = False
+        return self._interrupt(lane, "the relay was killed")
+
+    def running_lanes(self) -> list[str]:
+        return [name for name, lane in self._lanes.items() if lane.is_running]
+
+    def open_exchanges(self) -> Iterator[Exchange]:
+        for lane in self._lanes.values():
+            yield from lane.open.values()
+
+    def lane_starts(self) -> Iterator[tuple[str, RelayStarted, bool]]:
+        """(lane, its latest start, whether it is still running): with the open exchanges, all there is to save."""
+        for name, lane in self._lanes.items():
+            yield name, lane.started, lane.is_running
+
+    def restore_lane(self, name: str, started: RelayStarted, is_running: bool) -> None:
+        self._lanes[name] = _Lane(started, {}, is_running)
+
+    def restore_run(self, run_id: str | None) -> None:
+        self._run_id = run_id
+
+    @property
+    def run_id(self) -> str | None:
+        return self._run_id
+
+    def _relay_started(self, lane: str, record: RelayStarted) -> list[Assembled]:
+        out = self._interrupt(lane, "the relay was killed")
+        self._lanes[lane] = _Lane(record)
+        if record.run_id != self._run_id:
+            self._run_id = record.run_id
+            out.append(RunStarted(record.run_id, record.wall_ns))
+        return out
+
+    def _relay_stopped(self, lane: str, record: RelayStopped) -> list[Assembled]:
+        out = self._interrupt(lane, "the relay stopped")
+        state = self._lanes.get(lane)
+        if state is None:
+            return out
+        state.is_running = False
+        run_id = state.started.run_id
+        others = (other for other in self._lanes.values() if other.is_running)
+        if run_id == self._run_id and not any(other.started.run_id == run_id for other in others):
+            out.append(RunEnded(record.wall_ns))
+        return out
+
+    def _interrupt(self, lane: str, detail: str) -> list[Assembled]:
+        state = self._lanes.get(lane)
+        if state is None:
+            return []
+        out: list[Assembled] = []
+        for number, exchange in list(state.open.items()):
+            closed = ExchangeClosed(
+                exchange=number,
+                t_ns=_last_ns(exchange),
+                outcome="interrupted",
+                detail=detail,
+                sent_ns=exchange.request_ended_ns,
+                pre_processing_ns=exchange.pre_processing_ns or 0,
+                post_processing_ns=0,
+            )
+            out += self._grow(lane, closed)
+        return out
+
+    def _open(self, lane: str, record: RequestOpened) -> None:
+        state = self._lanes.get(lane)
+        if state is None:
+            self.stray_records += 1
+            return
+        key = ExchangeKey(lane, state.started.wall_ns, record.exchange)
+        state.open[record.exchange] = Exchange(key=key, opened=record)
+
+    def _grow(
+        self, lane: str, record: RequestChunk | ResponseOpened | ResponseChunk | ExchangeClosed
+    ) -> list[Assembled]:
+        state = self._lanes.get(lane)
+        exchange = state.open.get(record.exchange) if state is not None else None
+        if state is None or exchange is None:
+            self.stray_records += 1
+            return []
+        if isinstance(record, ResponseChunk):
+            exchange.response_chunks.append((record.t_ns, record.data))
+            return []
+        if isinstance(record, RequestChunk):
+            return _add_request_chunk(exchange, record)
+        if isinstance(record, ResponseOpened):
+            exchange.response = record
+            return []
+        del state.open[record.exchange]
+        exchange.closed = record
+        if exchange.is_request_complete:
+            return [ExchangeEnded(exchange)]
+        return [RequestReceived(exchange), ExchangeEnded(exchange)]
+
+
+def _add_request_chunk(exchange: Exchange, record: RequestChunk) -> list[Assembled]:
+    if record.data:
+        exchange.request_chunks.append(record.data)
+    if record.pre_processing_ns is None:
+        return []
+    exchange.is_request_complete = True
+    exchange.request_ended_ns = record.t_ns
+    exchange.pre_processing_ns = record.pre_processing_ns
+    return [RequestReceived(exchange)]
+
+
+def _last_ns(exchange: Exchange) -> int:
+    """Time of the last thing known of the exchange."""
+    known_ns = [exchange.opened.t_ns, exchange.request_ended_ns or 0]
+    if exchange.response is not None:
+        known_ns.append(exchange.response.t_ns)
+    if exchange.response_chunks:
+        known_ns.append(exchange.response_chunks[-1][0])
+    return max(known_ns)

@@ -1,0 +1,34 @@
+"""What every dialect package offers: readers from bytes to the neutral facts of `facts`.
+
+Invariant: no method raises, whatever the bytes; what cannot be understood is left out, counted or marked invalid.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from lunaroute.assemble.sse import ServerSentEvent
+from lunaroute.dialects.facts import RequestFacts, ResponseFacts
+
+
+class StreamReader(Protocol):
+    """feed(event)* → finish(), once. Folds a stream into the message it amounts to."""
+
+    def feed(self, event: ServerSentEvent) -> None:
+        """Take the next event."""
+
+    def finish(self) -> ResponseFacts:
+        """What the stream amounted to, complete or cut."""
+
+
+class DialectReader(Protocol):
+    """Reads one wire format. Bodies are decoded (no content coding) and may be cut."""
+
+    def read_request(self, body: bytes) -> RequestFacts:
+        """What the request asks for; `is_valid` is False where it is not a request of this dialect."""
+
+    def read_response(self, body: bytes, status_code: int) -> ResponseFacts:
+        """What a response amounts to that is not a stream."""
+
+    def open_stream(self) -> StreamReader:
+        """A reader for one streamed response."""

@@ -1,0 +1,21 @@
+"""OpenAI Responses: `POST …/responses`, of OpenAI, Azure, the ChatGPT backend and compatible providers."""
+
+from __future__ import annotations
+
+from lunaroute.dialects.facts import RequestFacts, ResponseFacts
+from lunaroute.dialects.openai_responses.request import read_request
+from lunaroute.dialects.openai_responses.response import read_response
+from lunaroute.dialects.openai_responses.stream import ResponsesStreamReader
+
+__all__ = ["OpenAIResponsesReader"]
+
+
+class OpenAIResponsesReader:
+    def read_request(self, body: bytes) -> RequestFacts:
+        return read_request(body)
+
+    def read_response(self, body: bytes, status_code: int) -> ResponseFacts:
+        return read_response(body, status_code)
+
+    def open_stream(self) -> ResponsesStreamReader:
+        return ResponsesStreamReader()

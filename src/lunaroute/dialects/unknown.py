@@ -1,0 +1,34 @@
+"""The dialect of everything this program does not read: bytes are kept, nothing is derived from them.
+
+In: any body. Out: facts that say nothing, but for an error where the status is one.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from lunaroute.assemble.sse import ServerSentEvent
+from lunaroute.dialects.facts import RequestFacts, ResponseFacts
+from lunaroute.dialects.loose import read_any
+from lunaroute.dialects.provider_error import read_error_body
+
+
+class UnknownReader:
+    def read_request(self, body: bytes) -> RequestFacts:
+        return RequestFacts()
+
+    def read_response(self, body: bytes, status_code: int) -> ResponseFacts:
+        if status_code >= 400:
+            return read_error_body(body)
+        return ResponseFacts(message=msgspec.Raw(body) if read_any(body) is not None else None)
+
+    def open_stream(self) -> UnknownStreamReader:
+        return UnknownStreamReader()
+
+
+class UnknownStreamReader:
+    def feed(self, event: ServerSentEvent) -> None:
+        pass
+
+    def finish(self) -> ResponseFacts:
+        return ResponseFacts()
