@@ -35,10 +35,15 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     schema: int = SCHEMA_VERSION
 
 
+NO_JSON = msgspec.Raw(b"null")
+"""What a `*_json` field holds when there is no JSON to show. (`Raw | None` would not do: msgspec reads such a union
+as "null only". A body that is itself the text `null` is always kept as a BodyCopy, so nothing is ambiguous.)"""
+
+
 # ---- bodies ---------------------------------------------------------------------------------------------------
 
 
-class BodyCopy(_Value):
+class BodyCopy(_Value, frozen=True):
     """Exact bytes of a body that cannot stand in the line as JSON (`*_json` then is rebuilt, or null)."""
 
     encoding: Literal["utf-8", "base64"]
@@ -49,7 +54,7 @@ class BodyCopy(_Value):
     """For streams: [ms since the request was sent, bytes] of each read, in order; the bytes add up to the body."""
 
 
-class Error(_Value):
+class Error(_Value, frozen=True):
     type: str | None
     message: str | None
 
@@ -57,12 +62,12 @@ class Error(_Value):
 # ---- started --------------------------------------------------------------------------------------------------
 
 
-class ClientInfo(_Value):
+class ClientInfo(_Value, frozen=True):
     name: str | None
     version: str | None
 
 
-class Metadata(_Value):
+class Metadata(_Value, frozen=True):
     client_ip: str | None
     user_agent: str | None
     client: ClientInfo
@@ -75,7 +80,7 @@ class Metadata(_Value):
     """Salted fingerprint of the credential."""
 
 
-class Identity(_Value):
+class Identity(_Value, frozen=True):
     """Why these exchanges are one session."""
 
     rule: str
@@ -84,7 +89,7 @@ class Identity(_Value):
     """The header or field that decided, as `name=value`."""
 
 
-class Started(_Event, tag="started"):
+class Started(_Event, frozen=True, tag="started"):
     conversation_id: str | None
     continues: str | None
     """The `session_id` of the same conversation's previous, completed session."""
@@ -100,7 +105,7 @@ class Started(_Event, tag="started"):
 # ---- request_recorded -----------------------------------------------------------------------------------------
 
 
-class RequestStats(_Value):
+class RequestStats(_Value, frozen=True):
     pre_processing_ms: float
     """Our own time on the way to the provider up to the moment the request's end was written to the spool;
     `response_recorded` has the full figure, that last write included."""
@@ -111,7 +116,7 @@ class RequestStats(_Value):
     tool_count: int
 
 
-class RequestRecorded(_Event, tag="request_recorded"):
+class RequestRecorded(_Event, frozen=True, tag="request_recorded"):
     dialect: str
     provider: str
     listener: str
@@ -121,8 +126,8 @@ class RequestRecorded(_Event, tag="request_recorded"):
     model_requested: str | None
     is_streaming: bool
     request_text: str
-    request_json: msgspec.Raw | None
-    """The whole body, byte for byte as sent, where it is JSON that fits a line; else re-encoded, or null."""
+    request_json: msgspec.Raw
+    """The whole body, byte for byte as sent, where it is JSON that fits a line; else re-encoded, or null (NO_JSON)."""
     request_body: BodyCopy | None
     """The exact bytes, only where `request_json` is not exactly them."""
     body_sha256: str
@@ -131,12 +136,15 @@ class RequestRecorded(_Event, tag="request_recorded"):
     """Rough size of the request in tokens (bytes / 4), before the provider says."""
     request_headers: list[tuple[str, str]]
     stats: RequestStats
+    thread_id: str | None = None
+    """One linear history inside the conversation, where the client says so: its main thread or a sub-agent's."""
+    parent_thread_id: str | None = None
 
 
 # ---- response_recorded ----------------------------------------------------------------------------------------
 
 
-class Tokens(_Value):
+class Tokens(_Value, frozen=True):
     input_tokens: int | None = None
     output_tokens: int | None = None
     thinking_tokens: int | None = None
@@ -154,7 +162,7 @@ class Tokens(_Value):
     thinking_is_estimated: bool = False
 
 
-class ToolCallSummary(_Value):
+class ToolCallSummary(_Value, frozen=True):
     tool_name: str
     tool_call_id: str | None
     arguments: str
@@ -165,7 +173,7 @@ class ToolCallSummary(_Value):
     success: bool | None
 
 
-class StreamingStats(_Value):
+class StreamingStats(_Value, frozen=True):
     chunk_count: int
     streaming_duration_ms: float
     """First to last byte of the response body."""
@@ -177,7 +185,7 @@ class StreamingStats(_Value):
     chunk_gap_min_ms: float | None
 
 
-class Cost(_Value):
+class Cost(_Value, frozen=True):
     """US dollars. Null = the price or the usage is not known. The parts add up to the total:
     `input` is uncached input, `output` excludes what `thinking` holds."""
 
@@ -193,7 +201,7 @@ class Cost(_Value):
     unpriced_requests: int
 
 
-class StreamEvent(_Value):
+class StreamEvent(_Value, frozen=True):
     """A milestone of a stream, one row of the `stream_events` table."""
 
     event_type: Literal["first_byte", "first_token", "block_start", "block_stop", "stall", "error", "completion"]
@@ -203,7 +211,7 @@ class StreamEvent(_Value):
     content: str | None
 
 
-class ResponseStats(_Value):
+class ResponseStats(_Value, frozen=True):
     provider_latency_ms: float | None
     """First request byte handed to the provider → last response byte; null = never sent."""
     time_to_first_byte_ms: float | None
@@ -227,10 +235,10 @@ class ResponseStats(_Value):
     unknown_events: dict[str, int]
 
 
-class ResponseRecorded(_Event, tag="response_recorded"):
+class ResponseRecorded(_Event, frozen=True, tag="response_recorded"):
     response_text: str
     thinking_text: str
-    response_json: msgspec.Raw | None
+    response_json: msgspec.Raw
     """What a non-streaming call would have returned, rebuilt from the stream where it was one."""
     response_body: BodyCopy | None
     """The exact bytes, where `response_json` is not exactly them (always for streams)."""
@@ -252,7 +260,7 @@ class ResponseRecorded(_Event, tag="response_recorded"):
 # ---- tool_call_recorded ---------------------------------------------------------------------------------------
 
 
-class ToolCallRecorded(_Event, tag="tool_call_recorded"):
+class ToolCallRecorded(_Event, frozen=True, tag="tool_call_recorded"):
     """`request_id` is the exchange that carried the result."""
 
     tool_name: str
@@ -276,7 +284,7 @@ class ToolCallRecorded(_Event, tag="tool_call_recorded"):
 # ---- stats_snapshot and completed -----------------------------------------------------------------------------
 
 
-class SnapshotStats(_Value):
+class SnapshotStats(_Value, frozen=True):
     request_count: int
     total_input_tokens: int
     total_output_tokens: int
@@ -287,11 +295,11 @@ class SnapshotStats(_Value):
     cumulative_proxy_overhead_ms: float
 
 
-class StatsSnapshot(_Event, tag="stats_snapshot"):
+class StatsSnapshot(_Event, frozen=True, tag="stats_snapshot"):
     stats: SnapshotStats
 
 
-class TotalTokens(_Value):
+class TotalTokens(_Value, frozen=True):
     """Sums over the session's exchanges; null only if no exchange said."""
 
     input: int | None
@@ -307,14 +315,14 @@ class TotalTokens(_Value):
     by_model: dict[str, Tokens]
 
 
-class ToolUse(_Value):
+class ToolUse(_Value, frozen=True):
     call_count: int
     total_execution_time_ms: float
     avg_execution_time_ms: float | None
     error_count: int
 
 
-class ToolSummary(_Value):
+class ToolSummary(_Value, frozen=True):
     total_calls: int
     unique_tools: int
     total_tool_time_ms: float
@@ -322,7 +330,7 @@ class ToolSummary(_Value):
     by_tool: dict[str, ToolUse]
 
 
-class Performance(_Value):
+class Performance(_Value, frozen=True):
     avg_provider_latency_ms: float | None
     p50_latency_ms: float | None
     p95_latency_ms: float | None
@@ -336,7 +344,7 @@ class Performance(_Value):
     p95_ttft_ms: float | None
 
 
-class FinalStats(_Value):
+class FinalStats(_Value, frozen=True):
     total_duration_ms: float
     """First exchange's start → last exchange's end."""
     provider_time_ms: float
@@ -351,7 +359,7 @@ class FinalStats(_Value):
     estimated_cost: Cost
 
 
-class Completed(_Event, tag="completed"):
+class Completed(_Event, frozen=True, tag="completed"):
     success: bool
     error: str | None
     finish_reason: str | None

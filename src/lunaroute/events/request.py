@@ -1,0 +1,142 @@
+"""A request → the events that announce it: `started` (the first of its session), `tool_call_recorded` for each
+result it brings, `request_recorded`.
+
+Everything is given: no event here depends on anything but the exchange, its facts and its session.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from lunaroute.assemble.exchange import Exchange
+from lunaroute.capture.records import RequestOpened
+from lunaroute.dialects.facts import Dialect, RequestFacts
+from lunaroute.sessions import HeaderTexts, PairedCall, Session, identify_client, succeeded
+from lunaroute.sessions.identity import Identity as SessionIdentity
+from lunaroute.stats.tokens import estimate_tokens
+
+from .bodies import embed_body
+from .headers import api_version, request_fields
+from .numbers import to_ms
+from .timestamps import timestamp
+from .types import ClientInfo, Identity, Metadata, RequestRecorded, RequestStats, Started, ToolCallRecorded
+
+_EXCERPT_CHARS = 500
+
+
+class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request as it was understood."""
+
+    exchange: Exchange
+    headers: HeaderTexts
+    dialect: Dialect
+    facts: RequestFacts
+    body: bytes
+    """As sent, the content coding still on it."""
+    content_encoding: str | None
+    decoded: bytes | None
+    """Without the content coding; None where there is none, or it could not be undone."""
+    identity: SessionIdentity | None
+
+
+def request_wall_ns(exchange: Exchange) -> int:
+    """When the request was known in full, or its head where it never was."""
+    return exchange.wall_ns_at(exchange.request_ended_ns or exchange.opened.t_ns)
+
+
+def started_event(request: ReadRequest, session: Session, seq: int) -> Started:
+    opened = request.exchange.opened
+    return Started(
+        session_id=session.session_id,
+        request_id=opened.request_id,
+        timestamp=timestamp(opened.wall_ns),
+        seq=seq,
+        conversation_id=session.conversation_id,
+        continues=session.continues,
+        model_requested=request.facts.model,
+        provider=opened.provider,
+        listener=opened.listener,
+        dialect=request.dialect,
+        is_streaming=request.facts.is_streaming,
+        metadata=_metadata(opened, request.headers),
+        identity=Identity(rule=session.rule, evidence=session.evidence),
+    )
+
+
+def _metadata(opened: RequestOpened, headers: HeaderTexts) -> Metadata:
+    client = identify_client(headers)
+    return Metadata(
+        client_ip=opened.client_ip or None,
+        user_agent=headers.get("user-agent"),
+        client=ClientInfo(name=client.name, version=client.version),
+        api_version=api_version(headers),
+        request_headers=request_fields(headers),
+        session_tags=opened.session_tags,
+        credential=opened.credential,
+    )
+
+
+def request_event(request: ReadRequest, session: Session, seq: int) -> RequestRecorded:
+    exchange, facts, identity = request.exchange, request.facts, request.identity
+    opened = exchange.opened
+    body = embed_body(request.body, request.content_encoding, request.decoded)
+    plain = request.body if request.decoded is None else request.decoded
+    return RequestRecorded(
+        session_id=session.session_id,
+        request_id=opened.request_id,
+        timestamp=timestamp(request_wall_ns(exchange)),
+        seq=seq,
+        dialect=request.dialect,
+        provider=opened.provider,
+        listener=opened.listener,
+        method=opened.method,
+        target=opened.target,
+        model_requested=facts.model,
+        is_streaming=facts.is_streaming,
+        request_text=facts.request_text,
+        request_json=body.json,
+        request_body=body.copy,
+        body_sha256=body.sha256,
+        is_body_complete=exchange.is_request_complete,
+        estimated_tokens=estimate_tokens(len(plain)) if plain else None,
+        request_headers=request_fields(request.headers),
+        stats=_request_stats(request),
+        thread_id=None if identity is None else identity.thread_id,
+        parent_thread_id=None if identity is None else identity.parent_thread_id,
+    )
+
+
+def _request_stats(request: ReadRequest) -> RequestStats:
+    facts = request.facts
+    return RequestStats(
+        pre_processing_ms=to_ms(max(0, request.exchange.pre_processing_ns or 0)),
+        request_size_bytes=len(request.body),
+        message_count=facts.message_count,
+        has_system_prompt=facts.has_system_prompt,
+        has_tools=facts.has_tools,
+        tool_count=facts.tool_count,
+    )
+
+
+def tool_call_event(pair: PairedCall, exchange: Exchange, session: Session, seq: int) -> ToolCallRecorded:
+    """A call and its result, at the moment the result arrived."""
+    call, result = pair.call, pair.result
+    success = succeeded(result)
+    return ToolCallRecorded(
+        session_id=session.session_id,
+        request_id=exchange.request_id,
+        timestamp=timestamp(exchange.opened.wall_ns),
+        seq=seq,
+        tool_name=call.tool_name,
+        tool_call_id=result.tool_call_id,
+        call_request_id=call.call_request_id,
+        model_name=call.model_name,
+        arguments=call.arguments,
+        execution_time_ms=to_ms(pair.execution_ns),
+        is_shared_bound=call.is_shared_bound,
+        input_size_bytes=call.input_size_bytes,
+        output_size_bytes=result.output_size_bytes,
+        output_text=result.output_text,
+        success=success,
+        error=result.output_text[:_EXCERPT_CHARS] if success is False else None,
+    )

@@ -1,0 +1,6 @@
+"""[pure] What exchanges cost, by the price table of the time (genai-prices, imported on first use)."""
+
+from .cost import CostParts, CostSums
+from .pricer import Pricer, PriceRequest
+
+__all__ = ["CostParts", "CostSums", "PriceRequest", "Pricer"]

@@ -1,0 +1,64 @@
+"""Which program sent a request: request headers in, its name and version out.
+
+Read from the user agents of real clients (WIRE A1). A product this table does not know is named by its own
+lower-cased product token, so that a new client shows up under its own name instead of under none.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+from .headers import HeaderTexts
+
+
+class Client(msgspec.Struct, frozen=True):
+    name: str | None
+    version: str | None
+
+
+_NAMES = {
+    "claude-cli": "claude-code",
+    "codex_cli_rs": "codex",
+    "codex_exec": "codex",
+    "codex_vscode": "codex",
+    "codex-tui": "codex",
+    "anthropic/python": "anthropic-python",
+    "asyncanthropic/python": "anthropic-python",
+    "anthropic/js": "anthropic-node",
+    "openai/python": "openai-python",
+    "asyncopenai/python": "openai-python",
+    "openai/js": "openai-node",
+    "agents/python": "openai-agents-python",
+    "agents/javascript": "openai-agents-js",
+    "ai": "ai-sdk",
+    "ai-sdk": "ai-sdk",
+    "qwencode": "qwen-code",
+    "geminicli": "gemini-cli",
+    "geminicli-tui": "gemini-cli",
+    "google-genai-sdk": "google-genai",
+}
+"""Lower-case product (with `/language` where the user agent puts the version behind it) → our name."""
+
+_AGENT_SDK = re.compile(r"\bagent-sdk/([\w.+-]+)")
+_LANGUAGE_FORM = re.compile(r"([A-Za-z][\w.-]*/(?:Python|JS|JavaScript|Go|Java|Ruby|PHP|Kotlin|\.NET)) v?(\d[\w.+-]*)")
+"""`OpenAI/Python 2.54.0`: the SDK generator's own form, version after a space."""
+_PRODUCT_FORM = re.compile(r"([A-Za-z][\w.-]*)(?:/v?([\w.+-]+))?")
+"""`name/version …`, RFC 9110 §10.1.5; the version may be missing."""
+
+
+def identify_client(headers: HeaderTexts) -> Client:
+    """The client's name and version; None for what its headers do not tell."""
+    user_agent = headers.get("user-agent")
+    if user_agent is None:
+        return Client(headers.get("originator"), None)
+    sdk = _AGENT_SDK.search(user_agent) if user_agent.startswith("claude-cli/") else None
+    if sdk is not None:
+        # The agent SDKs drive a bundled claude-cli; what the user runs, and its version, is the SDK.
+        return Client("claude-agent-sdk", sdk[1])
+    match = _LANGUAGE_FORM.match(user_agent) or _PRODUCT_FORM.match(user_agent)
+    if match is None:
+        return Client(None, None)
+    product = match[1].lower()
+    return Client(_NAMES.get(product, product), match[2])

@@ -1,0 +1,85 @@
+"""What is remembered of sessions and of exchanges that are still open. Small, mutable, and storable as MessagePack.
+
+Numbers are kept elsewhere (`stats`, `pricing`); here is only what grouping and pairing need.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from lunaroute.assemble.exchange import Exchange
+from lunaroute.dialects.facts import Dialect
+
+EndReason = Literal["idle", "ended", "shutdown", "recovered"]
+
+
+class Instant(msgspec.Struct, frozen=True, array_like=True):
+    """A moment with the clock it was read from: monotonic times of different relay starts do not compare."""
+
+    lane: str
+    start_wall_ns: int
+    t_ns: int
+    wall_ns: int
+
+
+def instant(exchange: Exchange, t_ns: int) -> Instant:
+    """The moment `t_ns` of this exchange's clock."""
+    return Instant(exchange.key.lane, exchange.key.start_wall_ns, t_ns, exchange.wall_ns_at(t_ns))
+
+
+def elapsed_ns(start: Instant, end: Instant) -> int:
+    """Time from start to end, never negative. Wall times are subtracted only where there is no common clock."""
+    if start.lane == end.lane and start.start_wall_ns == end.start_wall_ns:
+        return max(0, end.t_ns - start.t_ns)
+    return max(0, end.wall_ns - start.wall_ns)
+
+
+class PendingCall(msgspec.Struct, frozen=True, array_like=True):
+    """A tool call whose result has not come yet."""
+
+    tool_name: str
+    arguments: str
+    input_size_bytes: int
+    call_request_id: str
+    model_name: str | None
+    ended: Instant
+    """End of the call's block, or the response's last byte: from here on the client can have run it."""
+    is_shared_bound: bool
+
+
+class Session(msgspec.Struct, array_like=True):
+    """One contiguous run of activity of one conversation."""
+
+    session_id: str
+    scope: str
+    """Provider + credential; identities hold within it."""
+    conversation_id: str
+    rule: str
+    evidence: str | None
+    continues: str | None
+    started: Instant
+    last_activity_wall_ns: int
+    latest_request_id: str
+    open_exchanges: int = 0
+    seq: int = 0
+    """Of the next event."""
+    ending: EndReason | None = None
+    """Why it is to complete as soon as nothing is open."""
+    is_linked: bool = False
+    """An id of one of its responses is indexed, so a later request may find the way back."""
+    pending_calls: dict[str, PendingCall] = {}
+    answered_calls: dict[str, None] = {}
+    success: bool = True
+    error: str | None = None
+    finish_reason: str | None = None
+    """These three: of the exchange that ended last."""
+
+
+class OpenExchange(msgspec.Struct, frozen=True, array_like=True):
+    """What the request told, for the time when its response comes."""
+
+    session_id: str
+    dialect: Dialect
+    model_requested: str | None

@@ -1,0 +1,22 @@
+"""[pure] Numbers of exchanges and sessions: timing, tokens, sums and percentiles."""
+
+from .percentile import percentile
+from .sums import ExchangeNumbers, SessionSums, samples
+from .timing import ChunkGaps, StreamPoint, Timing, chunk_gaps, measure, stream_points
+from .tokens import TokenCounts, count_tokens, estimate_tokens
+
+__all__ = [
+    "ChunkGaps",
+    "ExchangeNumbers",
+    "SessionSums",
+    "StreamPoint",
+    "Timing",
+    "TokenCounts",
+    "chunk_gaps",
+    "count_tokens",
+    "estimate_tokens",
+    "measure",
+    "percentile",
+    "samples",
+    "stream_points",
+]

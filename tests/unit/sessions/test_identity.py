@@ -1,0 +1,152 @@
+"""Identity rules: each signal of each client, and what must never count as one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from lunaroute.dialects.facts import IdentityHints
+from lunaroute.sessions import Clues, Identity, LinkKind, header_texts, identify
+from tests.corpus import corpus_dir
+
+UUID = "0cf7cc78-aa86-400b-8838-e427b05c5ac3"
+DEVICE = "a" * 64
+
+
+def unlinked(kind: LinkKind, link_id: str) -> str | None:
+    return None
+
+
+def clues(
+    headers: dict[str, str] | None = None,
+    *,
+    tags: list[str] | None = None,
+    hints: IdentityHints | None = None,
+    tool_result_ids: list[str] | None = None,
+    linked: Callable[[LinkKind, str], str | None] = unlinked,
+) -> Clues:
+    return Clues(
+        session_tags=tags or [],
+        headers=header_texts([(name.encode(), value.encode()) for name, value in (headers or {}).items()]),
+        hints=hints or IdentityHints(),
+        tool_result_ids=tool_result_ids or [],
+        linked=linked,
+    )
+
+
+def found(request: Clues) -> Identity:
+    identity = identify(request)
+    assert identity is not None
+    return identity
+
+
+def test_a_user_given_tag_beats_every_other_signal() -> None:
+    identity = found(clues({"X-Claude-Code-Session-Id": UUID}, tags=["nightly"]))
+    assert (identity.conversation_id, identity.rule, identity.evidence) == (
+        "nightly",
+        "session_tag",
+        "session_tag=nightly",
+    )
+    assert identity.thread_id == UUID
+
+
+def test_claude_code_sub_agents_share_the_session_and_have_their_own_thread() -> None:
+    main = found(clues({"X-Claude-Code-Session-Id": UUID}))
+    agent = found(clues({"x-claude-code-session-id": UUID, "X-Claude-Code-Agent-Id": "a0123456789abcdef"}))
+    assert main.conversation_id == agent.conversation_id == UUID
+    assert (main.thread_id, main.parent_thread_id) == (UUID, None)
+    assert (agent.thread_id, agent.parent_thread_id) == ("a0123456789abcdef", UUID)
+    assert main.evidence == f"x-claude-code-session-id={UUID}"
+
+
+def test_codex_sub_agents_belong_to_the_root_session() -> None:
+    identity = found(clues({"session-id": "root", "thread-id": "child", "x-codex-parent-thread-id": "root"}))
+    assert (identity.conversation_id, identity.thread_id, identity.parent_thread_id) == ("root", "child", "root")
+
+
+def test_opencode_sub_agents_belong_to_the_parent_session() -> None:
+    parent = found(clues({"x-session-id": "ses_1", "x-session-affinity": "ses_1"}))
+    child = found(clues({"x-session-id": "ses_2", "x-parent-session-id": "ses_1"}))
+    assert (parent.conversation_id, parent.thread_id) == ("ses_1", "ses_1")
+    assert (child.conversation_id, child.thread_id, child.parent_thread_id) == ("ses_1", "ses_2", "ses_1")
+
+
+@pytest.mark.parametrize("name", ["session_id", "session-id", "x-session-affinity", "conversation_id"])
+def test_other_session_headers_name_the_conversation(name: str) -> None:
+    identity = found(clues({name: "abc"}))
+    assert (identity.conversation_id, identity.rule, identity.evidence) == ("abc", "client_header", f"{name}=abc")
+
+
+@pytest.mark.parametrize(
+    "user_id",
+    [
+        json.dumps({"device_id": DEVICE, "account_uuid": "", "session_id": UUID}),
+        f"user_{DEVICE}_account__session_{UUID}",
+        f"user_{DEVICE}_account_{UUID}_session_{UUID}",
+    ],
+)
+def test_claude_codes_user_id_holds_the_session(user_id: str) -> None:
+    identity = found(clues(hints=IdentityHints(metadata_user_id=user_id)))
+    assert (identity.conversation_id, identity.rule) == (UUID, "body_field")
+
+
+@pytest.mark.parametrize(
+    "user_id", ["", "user-4711", "{", '{"session_id": 7}', '{"session_id": "x"}', "user_1_session_2", "[" * 5000]
+)
+def test_any_other_user_id_is_an_end_user_and_no_session(user_id: str) -> None:
+    assert identify(clues(hints=IdentityHints(metadata_user_id=user_id))) is None
+
+
+def test_codex_client_metadata_identifies_turns_that_have_no_headers() -> None:
+    hints = IdentityHints(client_metadata={"thread_id": "t", "session_id": "s"}, prompt_cache_key=UUID)
+    identity = found(clues(hints=hints))
+    assert (identity.conversation_id, identity.thread_id) == ("s", "t")
+
+
+@pytest.mark.parametrize("key", [UUID, UUID.replace("-", ""), "ses_dfa4cdffeffe8ZqmO3504lbrTs"])
+def test_a_prompt_cache_key_counts_when_it_is_an_id(key: str) -> None:
+    assert found(clues(hints=IdentityHints(prompt_cache_key=key))).conversation_id == key
+
+
+@pytest.mark.parametrize("key", ["my-app", "prod-v1", "support_bot", "1234"])
+def test_an_applications_constant_cache_key_does_not_merge_its_traffic(key: str) -> None:
+    assert identify(clues(hints=IdentityHints(prompt_cache_key=key))) is None
+
+
+def test_connection_and_request_ids_are_no_identity() -> None:
+    assert identify(clues({"x-client-request-id": UUID, "x-request-id": UUID, "traceparent": "00-ab"})) is None
+
+
+def test_a_previous_response_leads_to_its_conversation() -> None:
+    links = {("response", "resp_1"): "conversation"}
+    request = clues(
+        hints=IdentityHints(previous_response_id="resp_1"), linked=lambda kind, link_id: links.get((kind, link_id))
+    )
+    assert found(request).conversation_id == "conversation"
+    assert found(request).evidence == "previous_response_id=resp_1"
+
+
+def test_the_newest_known_tool_result_leads_to_its_conversation() -> None:
+    links = {("tool", "call_2"): "two", ("tool", "call_1"): "one"}
+    request = clues(
+        tool_result_ids=["call_3", "call_2", "call_1"], linked=lambda kind, link_id: links.get((kind, link_id))
+    )
+    assert (found(request).conversation_id, found(request).rule) == ("two", "tool_call_id")
+
+
+def test_no_signal_is_no_identity() -> None:
+    assert identify(clues({"accept": "*/*"})) is None
+
+
+def test_recorded_agents_are_told_apart_by_their_own_headers() -> None:
+    """Every captured run of Claude Code and Codex: one conversation a run, as the run's name says nothing else."""
+    for client, runs in (("claude", ["par2", "multi3"]), ("codex", ["multi3", "par2"])):
+        for run in runs:
+            ids = set()
+            for path in sorted((corpus_dir() / "clients" / client / run).glob("*.json")):
+                captured = json.loads(path.read_bytes())
+                if captured.get("method") == "POST":
+                    ids.add(found(clues(dict(captured["headers"]))).conversation_id)
+            assert len(ids) <= 1, (client, run)
