@@ -1,0 +1,142 @@
+"""The index made again from the session files.
+
+In: the session files, plain and compressed. Out: a `sessions.db` with the same rows as the one that grew while
+they were written. It is built beside the old one and takes its place in one step, so readers see the old one or
+the new one; a running recorder notices and adds what was recorded in the meantime.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from lunaroute.events import Event
+from lunaroute.events.types import RequestRecorded, ResponseRecorded
+
+from .layout import session_files
+from .session_file import BadLine, read_events
+from .sqlite.store import open_scratch, write_events
+
+_BATCH_EVENTS = 500
+_BATCH_BYTES = 16 * 1024 * 1024
+
+
+class ReindexReport(msgspec.Struct, kw_only=True):
+    """What a re-index read."""
+
+    session_count: int = 0
+    event_count: int = 0
+    bad_lines: list[BadLine] = []
+    """Lines that are no events, in the order they were met."""
+    rejected: list[str] = []
+    """Events that the index could not hold: `session_id seq: reason`."""
+
+
+Progress = Callable[[int, int], None]
+"""(sessions done, sessions in all)."""
+
+
+def reindex(sessions_dir: Path, database: Path, on_progress: Progress | None = None) -> ReindexReport:
+    """Build the index anew and put it in the place of the old one, which need not exist. Raises OSError,
+    sqlite3.Error; the old index then is as it was."""
+    scratch = database.with_name(f"{database.name}.new-{os.getpid()}")
+    _remove_database(scratch)
+    try:
+        connection = open_scratch(scratch)
+        try:
+            report = index_files(connection, list(session_files(sessions_dir)), on_progress)
+            connection.execute("INSERT INTO text_search (text_search) VALUES ('optimize')")
+            connection.execute("PRAGMA journal_mode = WAL")
+        finally:
+            connection.close()
+        _fsync(scratch)
+        _remove_journals(database)
+        os.replace(scratch, database)
+        _fsync(database.parent)
+    finally:
+        _remove_database(scratch)
+    return report
+
+
+def catch_up(connection: sqlite3.Connection, sessions_dir: Path) -> ReindexReport:
+    """Add what the files have and the index does not. Sessions that are completed in the index are not read."""
+    done = {row[0] for row in connection.execute("SELECT session_id FROM sessions WHERE completed_at IS NOT NULL")}
+    files = [(session_id, path) for session_id, path in session_files(sessions_dir) if session_id not in done]
+    return index_files(connection, files, None)
+
+
+def index_files(
+    connection: sqlite3.Connection, files: list[tuple[str, Path]], on_progress: Progress | None
+) -> ReindexReport:
+    """Store the events of the files; known ones are passed over. Raises OSError, sqlite3.Error."""
+    report = ReindexReport()
+
+    def on_rejected(event: Event, reason: str) -> None:
+        report.rejected.append(f"{event.session_id} {event.seq}: {reason}")
+
+    for batch in _batches(_read_all(files, report, on_progress)):
+        write_events(connection, batch, on_rejected)
+        report.event_count += len(batch)
+    return report
+
+
+def _read_all(files: list[tuple[str, Path]], report: ReindexReport, on_progress: Progress | None) -> Iterator[Event]:
+    for done, (session_id, path) in enumerate(files):
+        if on_progress is not None:
+            on_progress(done, len(files))
+        for event in read_events(path, report.bad_lines.append):
+            if event.session_id == session_id:
+                yield event
+            else:
+                report.rejected.append(f"{path}: event {event.seq} belongs to session {event.session_id}")
+        report.session_count += 1
+    if on_progress is not None:
+        on_progress(len(files), len(files))
+
+
+def _batches(events: Iterable[Event]) -> Iterator[list[Event]]:
+    """Bounded by bytes too: bodies of megabytes are normal."""
+    batch: list[Event] = []
+    size_bytes = 0
+    for event in events:
+        batch.append(event)
+        size_bytes += _body_bytes(event)
+        if len(batch) >= _BATCH_EVENTS or size_bytes >= _BATCH_BYTES:
+            yield batch
+            batch, size_bytes = [], 0
+    if batch:
+        yield batch
+
+
+def _body_bytes(event: Event) -> int:
+    match event:
+        case RequestRecorded():
+            body_json, body = event.request_json, event.request_body
+        case ResponseRecorded():
+            body_json, body = event.response_json, event.response_body
+        case _:
+            return 0
+    return memoryview(body_json).nbytes + (len(body.data) if body else 0)
+
+
+def _remove_database(path: Path) -> None:
+    path.unlink(missing_ok=True)
+    _remove_journals(path)
+
+
+def _remove_journals(path: Path) -> None:
+    """A write-ahead log left behind would be played into whatever database is put beside it."""
+    for suffix in ("-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+
+def _fsync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,67 @@
+"""Reading one session file, plain or compressed.
+
+In: a path. Out: its whole lines, or its events. A last line without a newline is still being written and is left
+out. A line that is no event is handed to the caller as a `BadLine`, and reading goes on after it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import msgspec
+
+from lunaroute.events import Event, decode_event
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_WINDOW_LOG_MAX = 31
+"""Accept every window a compressor may have chosen: whole sessions are packed with long ones."""
+
+
+class BadLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A line that could not be read."""
+
+    path: Path
+    line_number: int
+    """From 1, as editors count."""
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line_number}: {self.reason}"
+
+
+def read_lines(path: Path) -> Iterator[bytes]:
+    """The file's whole lines without their newlines, decoded as a stream. Raises OSError; EOFError or ZstdError
+    where a compressed file is cut or damaged."""
+    with _open(path) as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield line[:-1]
+
+
+def read_events(path: Path, on_bad: Callable[[BadLine], None]) -> Iterator[Event]:
+    """The file's events in order; what cannot be read goes to `on_bad`. Raises OSError if it cannot be opened."""
+    number = 0
+    try:
+        for number, line in enumerate(read_lines(path), start=1):
+            try:
+                event = decode_event(line)
+            except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+                on_bad(BadLine(path=path, line_number=number, reason=str(error)))
+            else:
+                yield event
+    except (EOFError, zstd.ZstdError) as error:
+        on_bad(BadLine(path=path, line_number=number + 1, reason=f"compressed data is damaged: {error}"))
+
+
+def _open(path: Path) -> BinaryIO:
+    if path.suffix != ".zst":
+        return path.open("rb")
+    options = {int(zstd.DecompressionParameter.window_log_max): _WINDOW_LOG_MAX}
+    return cast(BinaryIO, zstd.open(path, "rb", options=options))

@@ -1,0 +1,1 @@
+"""[io] The index: `sessions.db`, which can be deleted and rebuilt from the session files at any time."""

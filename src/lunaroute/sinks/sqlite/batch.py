@@ -1,0 +1,231 @@
+"""A batch of events becoming rows, inside a transaction of the caller.
+
+In: events, each session's in `seq` order. Out, at `flush`: the rows, written statement by statement with
+`executemany`. What an event has already changed is known by the session's `last_seq`, which is written in the
+same transaction as the change: counting twice is impossible.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any, assert_never
+
+import msgspec
+
+from lunaroute.events.types import (
+    Completed,
+    Event,
+    RequestRecorded,
+    ResponseRecorded,
+    Started,
+    StatsSnapshot,
+    ToolCallRecorded,
+)
+
+from . import statements as sql
+from .columns import DayRow, SessionRow
+from .rows import (
+    Values,
+    complete_session,
+    count_day,
+    count_request,
+    count_response,
+    execution_values,
+    request_values,
+    response_values,
+    result_values,
+    sql_time,
+    start_session,
+    tool_call_values,
+    unanswered_values,
+)
+from .schema import REQUEST_COLUMNS, RESPONSE_COLUMNS
+
+_UNKNOWN = "unknown"
+
+
+class _Begun(msgspec.Struct, frozen=True):
+    """What a response must know of its request."""
+
+    started_at: str
+    provider: str | None
+    model_requested: str | None
+
+
+class Batch:
+    """Rows to write. `add` only reads the database; a batch that is dropped has changed nothing."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._sessions: dict[str, SessionRow] = {}
+        self._new_sessions: set[str] = set()
+        self._days: dict[tuple[str, str, str], DayRow] = {}
+        self._begun: dict[str, _Begun] = {}
+        self._requests: dict[str, Values] = {}
+        self._exchanges: list[Values] = []
+        self._responses: list[Values] = []
+        self._tool_calls: list[Values] = []
+        self._executions: list[Values] = []
+        self._results: list[Values] = []
+        self._milestones: list[Values] = []
+        self._texts: list[tuple[str, str, str, str]] = []
+
+    def add(self, event: Event) -> None:
+        """Note what the event changes; nothing if it is known already. Raises ValueError and its like when the
+        event makes no sense; the batch is then of no further use."""
+        at = sql_time(event.timestamp)
+        row = self._session(event, at)
+        if event.seq <= row.last_seq:
+            return
+        row.last_seq = event.seq
+        row.last_active_at = max(row.last_active_at, at)
+        match event:
+            case Started():
+                start_session(row, event)
+            case RequestRecorded():
+                self._add_request(row, event, at)
+            case ResponseRecorded():
+                self._add_response(row, event, at)
+            case ToolCallRecorded():
+                self._add_result(row, event, at)
+            case Completed():
+                complete_session(row, event, at)
+            case StatsSnapshot():
+                pass
+            case _:
+                assert_never(event)
+
+    def skip(self, event: Event) -> None:
+        """Count the event as handled, and change nothing else."""
+        row = self._session(event, sql_time(event.timestamp))
+        row.last_seq = max(row.last_seq, event.seq)
+
+    def flush(self) -> None:
+        """Write all rows. Raises sqlite3.Error."""
+        many = self._connection.executemany
+        self._flush_sessions()
+        unanswered = [
+            values + unanswered_values(self._begun[request_id].model_requested, len(RESPONSE_COLUMNS))
+            for request_id, values in self._requests.items()
+        ]
+        many(sql.INSERT_EXCHANGE, self._exchanges + unanswered)
+        many(sql.UPDATE_EXCHANGE, self._responses)
+        many(sql.INSERT_TOOL_CALL, self._tool_calls)
+        many(sql.INSERT_EXECUTION, self._executions)
+        many(sql.INSERT_RESULT, self._results)
+        # result_values: request_id is second, tool_name fifth.
+        many(sql.UPDATE_TOOL_CALL, {(values[1], values[4]) for values in self._results})
+        many(sql.INSERT_MILESTONE, self._milestones)
+        many(sql.UPSERT_DAY, [msgspec.structs.astuple(row) for row in self._days.values()])
+        self._flush_texts()
+
+    # ---- one event ----
+
+    def _add_request(self, row: SessionRow, event: RequestRecorded, at: str) -> None:
+        values = request_values(event, at)
+        self._requests[event.request_id] = values
+        self._begun[event.request_id] = _Begun(at, event.provider, event.model_requested)
+        count_request(row, event)
+        self._add_text(event, "user", event.request_text)
+
+    def _add_response(self, row: SessionRow, event: ResponseRecorded, at: str) -> None:
+        begun = self._request_of(row, event, at)
+        model_name = event.model_used or begun.model_requested
+        values = response_values(event, at, model_name)
+        request = self._requests.pop(event.request_id, None)
+        if request is not None:
+            self._exchanges.append(request + values)
+        else:
+            self._responses.append((*values, event.request_id))
+        self._tool_calls += tool_call_values(event, model_name)
+        self._executions += execution_values(event, at, model_name)
+        self._milestones += [
+            (event.session_id, event.request_id, model_name, *msgspec.structs.astuple(milestone))
+            for milestone in event.stats.stream_events
+        ]
+        count_response(row, event, at)
+        count_day(self._day(begun, model_name), event)
+        self._add_text(event, "assistant", event.response_text)
+        for call in event.stats.tool_calls:
+            self._add_text(event, "tool_arguments", call.arguments)
+
+    def _add_result(self, row: SessionRow, event: ToolCallRecorded, at: str) -> None:
+        self._results.append(result_values(event, at))
+        row.tool_error_count += event.success is False
+        self._add_text(event, "tool_result", event.output_text)
+
+    def _add_text(self, event: Event, kind: str, text: str) -> None:
+        if text and not text.isspace():
+            self._texts.append((event.session_id, event.request_id, kind, text))
+
+    # ---- rows an event adds to ----
+
+    def _session(self, event: Event, at: str) -> SessionRow:
+        row = self._sessions.get(event.session_id)
+        if row is None:
+            found = self._connection.execute(sql.SELECT_SESSION, (event.session_id,)).fetchone()
+            row = _session_of(found) if found else self._new_session(event, at)
+            self._sessions[event.session_id] = row
+        return row
+
+    def _new_session(self, event: Event, at: str) -> SessionRow:
+        """Usually of a `started` event; of any other one where that could not be stored."""
+        self._new_sessions.add(event.session_id)
+        return SessionRow(
+            session_id=event.session_id,
+            request_id=event.request_id,
+            started_at=at,
+            last_active_at=at,
+        )
+
+    def _request_of(self, row: SessionRow, event: ResponseRecorded, at: str) -> _Begun:
+        begun = self._begun.get(event.request_id)
+        if begun is not None:
+            return begun
+        found = self._connection.execute(sql.SELECT_EXCHANGE, (event.request_id,)).fetchone()
+        if found is not None:
+            return _Begun(*found)
+        # The request could not be stored; its response still counts.
+        begun = _Begun(at, row.provider, row.model_requested)
+        self._begun[event.request_id] = begun
+        self._requests[event.request_id] = (
+            event.session_id,
+            event.request_id,
+            begun.started_at,
+            *(None,) * (len(REQUEST_COLUMNS) - 3),
+        )
+        return begun
+
+    def _day(self, begun: _Begun, model_name: str | None) -> DayRow:
+        key = (begun.started_at[:10], begun.provider or _UNKNOWN, model_name or _UNKNOWN)
+        row = self._days.get(key)
+        if row is None:
+            found = self._connection.execute(sql.SELECT_DAY, key).fetchone()
+            values: dict[str, Any] = dict(zip(sql.DAY_COLUMNS, found or key, strict=False))
+            row = self._days[key] = DayRow(**values)
+        return row
+
+    # ---- writing ----
+
+    def _flush_sessions(self) -> None:
+        new, known = [], []
+        for session_id, row in self._sessions.items():
+            values = msgspec.structs.astuple(row)
+            if session_id in self._new_sessions:
+                new.append(values)
+            else:
+                known.append((*[getattr(row, name) for name in sql.SESSION_CHANGING], session_id))
+        self._connection.executemany(sql.INSERT_SESSION, new)
+        self._connection.executemany(sql.UPDATE_SESSION, known)
+
+    def _flush_texts(self) -> None:
+        if not self._texts:
+            return
+        (last_id,) = self._connection.execute(sql.SELECT_LAST_TEXT_ID).fetchone()
+        numbered = [(text_id, *text) for text_id, text in enumerate(self._texts, start=last_id + 1)]
+        self._connection.executemany(sql.INSERT_TEXT, numbered)
+        self._connection.executemany(sql.INSERT_SEARCH, [(row[0], row[4]) for row in numbered])
+
+
+def _session_of(found: Values) -> SessionRow:
+    return SessionRow(**dict(zip(sql.SESSION_COLUMNS, found, strict=True)))

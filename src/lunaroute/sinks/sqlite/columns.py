@@ -1,0 +1,91 @@
+"""[pure] The two rows that grow with every event, as values; their fields are the columns of their tables, in order."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class SessionRow(msgspec.Struct, kw_only=True):
+    """A row of `sessions`."""
+
+    session_id: str
+    request_id: str
+    conversation_id: str | None = None
+    continues: str | None = None
+    started_at: str
+    last_active_at: str
+    completed_at: str | None = None
+    completion_reason: str | None = None
+    provider: str | None = None
+    listener: str | None = None
+    dialect: str | None = None
+    model_requested: str | None = None
+    model_used: str | None = None
+    success: bool | None = None
+    error_message: str | None = None
+    finish_reason: str | None = None
+    is_streaming: bool | None = None
+    request_count: int = 0
+    error_count: int = 0
+    tool_call_count: int = 0
+    tool_error_count: int = 0
+    total_duration_ms: float | None = None
+    provider_latency_ms: float = 0.0
+    proxy_overhead_ms: float = 0.0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    thinking_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    cache_creation_5m_tokens: int | None = None
+    cache_creation_1h_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    total_tokens: int | None = None
+    thinking_is_estimated: bool = False
+    total_cost_usd: float | None = None
+    input_cost_usd: float | None = None
+    output_cost_usd: float | None = None
+    thinking_cost_usd: float | None = None
+    cache_read_cost_usd: float | None = None
+    cache_creation_cost_usd: float | None = None
+    unpriced_requests: int = 0
+    first_text: str | None = None
+    last_text: str | None = None
+    client_name: str | None = None
+    client_version: str | None = None
+    client_ip: str | None = None
+    user_agent: str | None = None
+    api_version: str | None = None
+    credential: str | None = None
+    tags: str = "[]"
+    identity_rule: str | None = None
+    identity_evidence: str | None = None
+    last_seq: int = -1
+
+
+class DayRow(msgspec.Struct, kw_only=True):
+    """A row of `daily_stats`. The day is that of the exchange's start."""
+
+    day: str
+    provider: str
+    model_name: str
+    requests: int = 0
+    successes: int = 0
+    failures: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    thinking_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    cache_creation_5m_tokens: int | None = None
+    cache_creation_1h_tokens: int | None = None
+    audio_input_tokens: int | None = None
+    audio_output_tokens: int | None = None
+    total_tokens: int | None = None
+    total_cost_usd: float | None = None
+    unpriced_requests: int = 0
+    tool_call_count: int = 0
+    provider_latency_ms: float = 0.0
+    proxy_overhead_ms: float = 0.0
+    total_duration_ms: float = 0.0

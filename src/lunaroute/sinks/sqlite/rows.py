@@ -1,0 +1,317 @@
+"""[pure] Events → column values of the index.
+
+In: one event, and the row it changes where it changes one. Out: tuples in the order of `schema`, or the changed
+row. `at` is the event's time as `sql_time` gives it.
+
+Sums over a day are rounded at each step to a grain finer than any price or clock, so that they do not depend on
+the order of additions: a re-index, which goes session by session, gets the very same rows as the live index.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from lunaroute.events.types import (
+    Completed,
+    Cost,
+    RequestRecorded,
+    ResponseRecorded,
+    Started,
+    Tokens,
+    ToolCallRecorded,
+)
+
+from .columns import DayRow, SessionRow
+from .schema import COST_COLUMNS, TOKEN_COLUMNS
+
+Values = tuple[Any, ...]
+
+_EXCERPT_CHARS = 300
+_USD_DIGITS = 10
+_MS_DIGITS = 6
+_SHORTEST_MS = 0.001
+"""The grain of timestamps: an exchange that is over has lasted, and queries divide by its duration."""
+
+
+def sql_time(timestamp: str) -> str:
+    """`2026-11-22T10:00:00.123456Z` → `2026-11-22 10:00:00.123456`. Raises ValueError on any other shape."""
+    if len(timestamp) != 27 or timestamp[10] != "T" or timestamp[26] != "Z":
+        raise ValueError(f"not an RFC 3339 UTC time with microseconds: {timestamp!r}")
+    return f"{timestamp[:10]} {timestamp[11:26]}"
+
+
+# ---- sessions --------------------------------------------------------------------------------------------
+
+
+def start_session(row: SessionRow, event: Started) -> None:
+    meta = event.metadata
+    row.conversation_id = event.conversation_id
+    row.continues = event.continues
+    row.provider = event.provider
+    row.listener = event.listener
+    row.dialect = event.dialect
+    row.model_requested = event.model_requested
+    row.is_streaming = event.is_streaming
+    row.client_name = meta.client.name
+    row.client_version = meta.client.version
+    row.client_ip = meta.client_ip
+    row.user_agent = meta.user_agent
+    row.api_version = meta.api_version
+    row.credential = meta.credential
+    row.tags = msgspec.json.encode(meta.session_tags).decode()
+    row.identity_rule = event.identity.rule
+    row.identity_evidence = event.identity.evidence
+
+
+def count_request(row: SessionRow, event: RequestRecorded) -> None:
+    row.request_count += 1
+    row.provider = row.provider or event.provider
+    row.listener = row.listener or event.listener
+    row.dialect = row.dialect or event.dialect
+    row.model_requested = row.model_requested or event.model_requested
+    _note_text(row, event.request_text)
+
+
+def count_response(row: SessionRow, event: ResponseRecorded, at: str) -> None:
+    stats = event.stats
+    row.model_used = event.model_used or row.model_used
+    row.success = event.success
+    row.error_message = None if event.success or event.error is None else event.error.message
+    row.finish_reason = event.finish_reason
+    row.error_count += not event.success
+    row.tool_call_count += len(stats.tool_calls)
+    row.total_duration_ms = max(
+        row.total_duration_ms or 0.0,
+        _ms_between(row.started_at, at),
+        stats.total_duration_ms,
+        _SHORTEST_MS,
+    )
+    row.provider_latency_ms += stats.provider_latency_ms or 0.0
+    row.proxy_overhead_ms += stats.total_proxy_overhead_ms
+    row.thinking_is_estimated |= stats.tokens.thinking_is_estimated
+    _add_known(row, stats.tokens, TOKEN_COLUMNS)
+    if stats.estimated_cost is not None:
+        _add_known(row, stats.estimated_cost, COST_COLUMNS)
+        row.unpriced_requests += stats.estimated_cost.unpriced_requests
+    if event.response_text:
+        row.last_text = _excerpt(event.response_text) or row.last_text
+
+
+def complete_session(row: SessionRow, event: Completed, at: str) -> None:
+    """The event's own sums are exact and final: they replace the running ones."""
+    final = event.final_stats
+    tokens, cost = final.total_tokens, final.estimated_cost
+    row.completed_at = at
+    row.completion_reason = event.reason
+    row.success = event.success
+    row.error_message = event.error
+    row.finish_reason = event.finish_reason
+    row.request_count = final.request_count
+    row.error_count = final.error_count
+    row.total_duration_ms = max(final.total_duration_ms, _SHORTEST_MS)
+    row.provider_latency_ms = final.provider_time_ms
+    row.proxy_overhead_ms = final.proxy_overhead_ms
+    row.tool_call_count = final.tool_summary.total_calls
+    row.tool_error_count = final.tool_summary.tool_error_count
+    row.input_tokens = tokens.input
+    row.output_tokens = tokens.output
+    row.thinking_tokens = tokens.thinking
+    row.cache_read_tokens = tokens.cache_read
+    row.cache_creation_tokens = tokens.cache_creation
+    row.audio_input_tokens = tokens.audio_input
+    row.audio_output_tokens = tokens.audio_output
+    row.total_tokens = tokens.total
+    for name in COST_COLUMNS:
+        setattr(row, name, getattr(cost, name))
+    row.unpriced_requests = cost.unpriced_requests
+
+
+# ---- session_stats ---------------------------------------------------------------------------------------
+
+
+def request_values(event: RequestRecorded, at: str) -> Values:
+    """In the order of REQUEST_COLUMNS."""
+    stats = event.stats
+    return (
+        event.session_id,
+        event.request_id,
+        at,
+        event.provider,
+        event.listener,
+        event.dialect,
+        event.method,
+        event.target,
+        event.model_requested,
+        event.is_streaming,
+        stats.request_size_bytes,
+        stats.message_count,
+        stats.has_system_prompt,
+        stats.has_tools,
+        stats.tool_count,
+        event.estimated_tokens,
+        event.body_sha256,
+        event.is_body_complete,
+    )
+
+
+def response_values(event: ResponseRecorded, at: str, model_name: str | None) -> Values:
+    """In the order of RESPONSE_COLUMNS."""
+    stats = event.stats
+    error = event.error
+    return (
+        model_name,
+        at,
+        event.model_used,
+        event.status_code,
+        event.outcome,
+        event.success,
+        event.finish_reason,
+        error.type if error else None,
+        error.message if error else None,
+        event.provider_request_id,
+        event.response_id,
+        stats.provider_latency_ms,
+        stats.time_to_first_byte_ms,
+        stats.time_to_first_token_ms,
+        stats.pre_processing_ms,
+        stats.post_processing_ms,
+        stats.total_proxy_overhead_ms,
+        stats.total_duration_ms,
+        # The fields of Tokens are TOKEN_COLUMNS and the three columns after them, in this order.
+        *msgspec.structs.astuple(stats.tokens),
+        len(stats.tool_calls),
+        len(stats.server_tool_calls),
+        stats.response_size_bytes,
+        len(stats.content_blocks),
+        stats.has_refusal,
+        # So are the fields of StreamingStats.
+        *(msgspec.structs.astuple(stats.streaming) if stats.streaming else (None,) * 8),
+        *_cost_values(stats.estimated_cost),
+        event.body_sha256,
+    )
+
+
+def unanswered_values(model_name: str | None, column_count: int) -> Values:
+    """The response half of a row while there is no response."""
+    return (model_name, *(None,) * (column_count - 1))
+
+
+def _cost_values(cost: Cost | None) -> Values:
+    if cost is None:
+        return (None,) * (len(COST_COLUMNS) + 3)
+    return (
+        cost.total_cost_usd,
+        cost.input_cost_usd,
+        cost.output_cost_usd,
+        cost.thinking_cost_usd,
+        cost.cache_read_cost_usd,
+        cost.cache_creation_cost_usd,
+        cost.cost_per_1k_tokens,
+        cost.price_version,
+        cost.unpriced_requests,
+    )
+
+
+# ---- tools -----------------------------------------------------------------------------------------------
+
+
+def tool_call_values(event: ResponseRecorded, model_name: str | None) -> list[Values]:
+    """(session_id, request_id, model_name, tool_name, call_count) of each tool the response calls."""
+    counts: dict[str, int] = {}
+    for call in event.stats.tool_calls:
+        counts[call.tool_name] = counts.get(call.tool_name, 0) + 1
+    return [(event.session_id, event.request_id, model_name, name, count) for name, count in counts.items()]
+
+
+def execution_values(event: ResponseRecorded, at: str, model_name: str | None) -> list[Values]:
+    """One row of `tool_call_executions` for each call of the response, without its result."""
+    return [
+        (
+            event.session_id,
+            event.request_id,
+            model_name,
+            call.tool_name,
+            call.tool_call_id,
+            call.arguments,
+            at,
+            call.input_size_bytes,
+        )
+        for call in event.stats.tool_calls
+    ]
+
+
+def result_values(event: ToolCallRecorded, at: str) -> Values:
+    """A call's row of `tool_call_executions` with its result."""
+    return (
+        event.session_id,
+        event.call_request_id,
+        event.request_id,
+        event.model_name,
+        event.tool_name,
+        event.tool_call_id,
+        event.arguments,
+        at,
+        event.execution_time_ms,
+        event.is_shared_bound,
+        event.input_size_bytes,
+        event.output_size_bytes,
+        event.success,
+        event.error,
+    )
+
+
+# ---- daily_stats -----------------------------------------------------------------------------------------
+
+
+def count_day(row: DayRow, event: ResponseRecorded) -> None:
+    stats = event.stats
+    row.requests += 1
+    row.successes += event.success
+    row.failures += not event.success
+    row.tool_call_count += len(stats.tool_calls)
+    _add_known(row, stats.tokens, TOKEN_COLUMNS)
+    if stats.estimated_cost is not None:
+        row.total_cost_usd = _add_usd(row.total_cost_usd, stats.estimated_cost.total_cost_usd)
+        row.unpriced_requests += stats.estimated_cost.unpriced_requests
+    row.provider_latency_ms = _add_ms(row.provider_latency_ms, stats.provider_latency_ms)
+    row.proxy_overhead_ms = _add_ms(row.proxy_overhead_ms, stats.total_proxy_overhead_ms)
+    row.total_duration_ms = _add_ms(row.total_duration_ms, stats.total_duration_ms)
+
+
+# ---- sums ------------------------------------------------------------------------------------------------
+
+
+def _add_known(row: SessionRow | DayRow, amounts: Tokens | Cost, columns: tuple[str, ...]) -> None:
+    for name in columns:
+        amount = getattr(amounts, name)
+        if amount is not None:
+            setattr(row, name, (getattr(row, name) or 0) + amount)
+
+
+def _add_usd(total: float | None, amount: float | None) -> float | None:
+    if amount is None:
+        return total
+    return round((total or 0.0) + round(amount, _USD_DIGITS), _USD_DIGITS)
+
+
+def _add_ms(total: float, duration_ms: float | None) -> float:
+    return total if duration_ms is None else round(total + round(duration_ms, _MS_DIGITS), _MS_DIGITS)
+
+
+def _ms_between(earlier: str, later: str) -> float:
+    seconds = (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+    return round(seconds * 1000, 3)
+
+
+def _note_text(row: SessionRow, text: str) -> None:
+    excerpt = _excerpt(text) if text else ""
+    if excerpt:
+        row.first_text = row.first_text or excerpt
+        row.last_text = excerpt
+
+
+def _excerpt(text: str) -> str:
+    return text.strip()[:_EXCERPT_CHARS]

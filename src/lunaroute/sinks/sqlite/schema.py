@@ -1,0 +1,318 @@
+"""[pure] The tables of `sessions.db`, version 1 (CONTRACT §4).
+
+Times are `YYYY-MM-DD HH:MM:SS.ffffff` UTC with a space, so that they compare rightly with SQLite's own
+`datetime('now', …)`. Token counts follow the inclusive rule; NULL = nobody said, 0 = zero.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+SCHEMA_VERSION: Final = 1
+
+TOKEN_COLUMNS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "thinking_tokens",
+    "cache_read_tokens",
+    "cache_creation_tokens",
+    "cache_creation_5m_tokens",
+    "cache_creation_1h_tokens",
+    "audio_input_tokens",
+    "audio_output_tokens",
+    "total_tokens",
+)
+"""The same names in `events.types.Tokens`, `session_stats`, `sessions` and `daily_stats`."""
+
+COST_COLUMNS: Final = (
+    "total_cost_usd",
+    "input_cost_usd",
+    "output_cost_usd",
+    "thinking_cost_usd",
+    "cache_read_cost_usd",
+    "cache_creation_cost_usd",
+)
+"""The same names in `events.types.Cost`, `session_stats` and `sessions`."""
+
+_TOKENS_DDL = ", ".join(f"{name} INTEGER" for name in TOKEN_COLUMNS)
+_COSTS_DDL = ", ".join(f"{name} REAL" for name in COST_COLUMNS)
+
+REQUEST_COLUMNS: Final = (
+    "session_id",
+    "request_id",
+    "started_at",
+    "provider",
+    "listener",
+    "dialect",
+    "method",
+    "target",
+    "model_requested",
+    "is_streaming",
+    "request_size_bytes",
+    "message_count",
+    "has_system_prompt",
+    "has_tools",
+    "tool_count",
+    "estimated_tokens",
+    "request_body_sha256",
+    "is_request_complete",
+)
+"""The columns of `session_stats` that are known when a request is recorded."""
+
+RESPONSE_COLUMNS: Final = (
+    "model_name",
+    "completed_at",
+    "model_used",
+    "status_code",
+    "outcome",
+    "success",
+    "finish_reason",
+    "error_type",
+    "error_message",
+    "provider_request_id",
+    "response_id",
+    "provider_latency_ms",
+    "time_to_first_byte_ms",
+    "time_to_first_token_ms",
+    "pre_processing_ms",
+    "post_processing_ms",
+    "total_proxy_overhead_ms",
+    "total_duration_ms",
+    *TOKEN_COLUMNS,
+    "thinking_percentage",
+    "tokens_per_second",
+    "thinking_is_estimated",
+    "tool_call_count",
+    "server_tool_call_count",
+    "response_size_bytes",
+    "content_block_count",
+    "has_refusal",
+    "chunk_count",
+    "streaming_duration_ms",
+    "chunk_gap_avg_ms",
+    "chunk_gap_p50_ms",
+    "chunk_gap_p95_ms",
+    "chunk_gap_p99_ms",
+    "chunk_gap_max_ms",
+    "chunk_gap_min_ms",
+    *COST_COLUMNS,
+    "cost_per_1k_tokens",
+    "price_version",
+    "unpriced_requests",
+    "response_body_sha256",
+)
+"""The columns of `session_stats` that a response fills in."""
+
+_SESSIONS = f"""
+CREATE TABLE sessions (
+  session_id TEXT PRIMARY KEY,
+  request_id TEXT NOT NULL,
+  conversation_id TEXT,
+  continues TEXT,
+  started_at TEXT NOT NULL,
+  last_active_at TEXT NOT NULL,
+  completed_at TEXT,
+  completion_reason TEXT,
+  provider TEXT,
+  listener TEXT,
+  dialect TEXT,
+  model_requested TEXT,
+  model_used TEXT,
+  success INTEGER,
+  error_message TEXT,
+  finish_reason TEXT,
+  is_streaming INTEGER,
+  request_count INTEGER NOT NULL,
+  error_count INTEGER NOT NULL,
+  tool_call_count INTEGER NOT NULL,
+  tool_error_count INTEGER NOT NULL,
+  total_duration_ms REAL,
+  provider_latency_ms REAL NOT NULL,
+  proxy_overhead_ms REAL NOT NULL,
+  {_TOKENS_DDL},
+  thinking_is_estimated INTEGER NOT NULL,
+  {_COSTS_DDL},
+  unpriced_requests INTEGER NOT NULL,
+  first_text TEXT,
+  last_text TEXT,
+  client_name TEXT,
+  client_version TEXT,
+  client_ip TEXT,
+  user_agent TEXT,
+  api_version TEXT,
+  credential TEXT,
+  tags TEXT NOT NULL,
+  identity_rule TEXT,
+  identity_evidence TEXT,
+  last_seq INTEGER NOT NULL
+)"""
+
+_SESSION_STATS = f"""
+CREATE TABLE session_stats (
+  session_id TEXT NOT NULL,
+  request_id TEXT NOT NULL UNIQUE,
+  started_at TEXT NOT NULL,
+  completed_at TEXT,
+  provider TEXT,
+  listener TEXT,
+  dialect TEXT,
+  method TEXT,
+  target TEXT,
+  model_name TEXT,
+  model_requested TEXT,
+  model_used TEXT,
+  is_streaming INTEGER,
+  status_code INTEGER,
+  outcome TEXT,
+  success INTEGER,
+  finish_reason TEXT,
+  error_type TEXT,
+  error_message TEXT,
+  provider_request_id TEXT,
+  response_id TEXT,
+  provider_latency_ms REAL,
+  time_to_first_byte_ms REAL,
+  time_to_first_token_ms REAL,
+  pre_processing_ms REAL,
+  post_processing_ms REAL,
+  total_proxy_overhead_ms REAL,
+  total_duration_ms REAL,
+  {_TOKENS_DDL},
+  thinking_percentage REAL,
+  tokens_per_second REAL,
+  thinking_is_estimated INTEGER,
+  request_size_bytes INTEGER,
+  response_size_bytes INTEGER,
+  message_count INTEGER,
+  has_system_prompt INTEGER,
+  has_tools INTEGER,
+  tool_count INTEGER,
+  estimated_tokens INTEGER,
+  tool_call_count INTEGER,
+  server_tool_call_count INTEGER,
+  content_block_count INTEGER,
+  has_refusal INTEGER,
+  chunk_count INTEGER,
+  streaming_duration_ms REAL,
+  chunk_gap_avg_ms REAL,
+  chunk_gap_p50_ms REAL,
+  chunk_gap_p95_ms REAL,
+  chunk_gap_p99_ms REAL,
+  chunk_gap_max_ms REAL,
+  chunk_gap_min_ms REAL,
+  {_COSTS_DDL},
+  cost_per_1k_tokens REAL,
+  price_version TEXT,
+  unpriced_requests INTEGER,
+  request_body_sha256 TEXT,
+  is_request_complete INTEGER,
+  response_body_sha256 TEXT
+)"""
+
+_TOOL_CALLS = """
+CREATE TABLE tool_calls (
+  session_id TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  model_name TEXT,
+  tool_name TEXT NOT NULL,
+  call_count INTEGER NOT NULL,
+  total_execution_time_ms REAL,
+  avg_execution_time_ms REAL,
+  error_count INTEGER NOT NULL,
+  PRIMARY KEY (request_id, tool_name)
+) WITHOUT ROWID"""
+
+_TOOL_CALL_EXECUTIONS = """
+CREATE TABLE tool_call_executions (
+  session_id TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  result_request_id TEXT,
+  model_name TEXT,
+  tool_name TEXT NOT NULL,
+  tool_call_id TEXT,
+  arguments TEXT NOT NULL,
+  called_at TEXT,
+  returned_at TEXT,
+  execution_time_ms REAL,
+  is_shared_bound INTEGER,
+  input_size_bytes INTEGER NOT NULL,
+  output_size_bytes INTEGER,
+  success INTEGER,
+  error TEXT,
+  UNIQUE (request_id, tool_call_id)
+)"""
+
+_STREAM_EVENTS = """
+CREATE TABLE stream_events (
+  session_id TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  model_name TEXT,
+  event_type TEXT NOT NULL,
+  event_index INTEGER NOT NULL,
+  offset_ms REAL NOT NULL,
+  content TEXT
+)"""
+
+_DAILY_STATS = f"""
+CREATE TABLE daily_stats (
+  day TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  model_name TEXT NOT NULL,
+  requests INTEGER NOT NULL,
+  successes INTEGER NOT NULL,
+  failures INTEGER NOT NULL,
+  {_TOKENS_DDL},
+  total_cost_usd REAL,
+  unpriced_requests INTEGER NOT NULL,
+  tool_call_count INTEGER NOT NULL,
+  provider_latency_ms REAL NOT NULL,
+  proxy_overhead_ms REAL NOT NULL,
+  total_duration_ms REAL NOT NULL,
+  PRIMARY KEY (day, provider, model_name)
+) WITHOUT ROWID"""
+
+_TEXTS = """
+CREATE TABLE texts (
+  text_id INTEGER PRIMARY KEY,
+  session_id TEXT NOT NULL,
+  request_id TEXT NOT NULL,
+  kind TEXT NOT NULL,
+  content TEXT NOT NULL
+)"""
+"""What is new in each exchange; `kind` is `user`, `assistant`, `tool_arguments` or `tool_result`."""
+
+_TEXT_SEARCH = """
+CREATE VIRTUAL TABLE text_search USING fts5(
+  content, content='texts', content_rowid='text_id', tokenize='unicode61'
+)"""
+"""Indexes `texts` without a second copy of it; `text_search.rowid` is `texts.text_id`."""
+
+_INDEXES = (
+    "CREATE INDEX sessions_by_start ON sessions (started_at, session_id)",
+    "CREATE INDEX sessions_by_conversation ON sessions (conversation_id)",
+    "CREATE INDEX session_stats_by_session ON session_stats (session_id)",
+    # Led by time and holding the rest, and no index led by the model: asked for the last day by model, the
+    # planner would take that one and walk through all of history.
+    "CREATE INDEX session_stats_by_time ON session_stats"
+    " (started_at, model_name, provider, total_cost_usd, provider_latency_ms)",
+    "CREATE INDEX tool_calls_by_tool ON tool_calls (tool_name, call_count)",
+    "CREATE INDEX tool_calls_by_session ON tool_calls (session_id)",
+    "CREATE INDEX tool_call_executions_by_session ON tool_call_executions (session_id)",
+    "CREATE INDEX stream_events_by_request ON stream_events (request_id, event_index)",
+    "CREATE INDEX texts_by_session ON texts (session_id)",
+)
+
+DDL: Final = (
+    "CREATE TABLE schema_version (version INTEGER NOT NULL)",
+    f"INSERT INTO schema_version VALUES ({SCHEMA_VERSION})",
+    _SESSIONS,
+    _SESSION_STATS,
+    _TOOL_CALLS,
+    _TOOL_CALL_EXECUTIONS,
+    _STREAM_EVENTS,
+    _DAILY_STATS,
+    _TEXTS,
+    _TEXT_SEARCH,
+    *_INDEXES,
+)
+"""Everything of an empty index, in order."""

@@ -1,0 +1,123 @@
+"""[pure] The SQL that stores events, made from the column lists of `schema` and `columns`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from .columns import DayRow, SessionRow
+from .schema import REQUEST_COLUMNS, RESPONSE_COLUMNS
+
+SESSION_COLUMNS: Final = SessionRow.__struct_fields__
+DAY_COLUMNS: Final = DayRow.__struct_fields__
+_DAY_KEY: Final = ("day", "provider", "model_name")
+_SESSION_FIXED: Final = ("session_id", "request_id", "started_at")
+
+
+def _insert(table: str, columns: Iterable[str]) -> str:
+    names = tuple(columns)
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})"
+
+
+def _assign(columns: Iterable[str]) -> str:
+    return ", ".join(f"{name} = ?" for name in columns)
+
+
+def _take_new(columns: Iterable[str]) -> str:
+    return ", ".join(f"{name} = excluded.{name}" for name in columns)
+
+
+SESSION_CHANGING: Final = tuple(name for name in SESSION_COLUMNS if name not in _SESSION_FIXED)
+SELECT_SESSION: Final = f"SELECT {', '.join(SESSION_COLUMNS)} FROM sessions WHERE session_id = ?"
+INSERT_SESSION: Final = _insert("sessions", SESSION_COLUMNS)
+UPDATE_SESSION: Final = f"UPDATE sessions SET {_assign(SESSION_CHANGING)} WHERE session_id = ?"
+
+INSERT_EXCHANGE: Final = _insert("session_stats", (*REQUEST_COLUMNS, *RESPONSE_COLUMNS))
+UPDATE_EXCHANGE: Final = f"UPDATE session_stats SET {_assign(RESPONSE_COLUMNS)} WHERE request_id = ?"
+SELECT_ANSWERED: Final = (
+    "SELECT e.request_id, s.request_id FROM session_stats e JOIN sessions s USING (session_id)"
+    " WHERE e.request_id = ? AND e.outcome IS NOT NULL"
+)
+SELECT_EXCHANGE: Final = "SELECT started_at, provider, model_requested FROM session_stats WHERE request_id = ?"
+
+INSERT_TOOL_CALL: Final = (
+    "INSERT INTO tool_calls (session_id, request_id, model_name, tool_name, call_count, error_count)"
+    " VALUES (?, ?, ?, ?, ?, 0)"
+)
+# A result may already be there: a re-index reads session by session, and a call's result can stand in another one.
+INSERT_EXECUTION: Final = (
+    _insert(
+        "tool_call_executions",
+        (
+            "session_id",
+            "request_id",
+            "model_name",
+            "tool_name",
+            "tool_call_id",
+            "arguments",
+            "called_at",
+            "input_size_bytes",
+        ),
+    )
+    + " ON CONFLICT (request_id, tool_call_id) DO UPDATE SET "
+    + _take_new(("session_id", "model_name", "tool_name", "arguments", "called_at", "input_size_bytes"))
+)
+INSERT_RESULT: Final = (
+    _insert(
+        "tool_call_executions",
+        (
+            "session_id",
+            "request_id",
+            "result_request_id",
+            "model_name",
+            "tool_name",
+            "tool_call_id",
+            "arguments",
+            "returned_at",
+            "execution_time_ms",
+            "is_shared_bound",
+            "input_size_bytes",
+            "output_size_bytes",
+            "success",
+            "error",
+        ),
+    )
+    + " ON CONFLICT (request_id, tool_call_id) DO UPDATE SET "
+    + _take_new(
+        (
+            "result_request_id",
+            "returned_at",
+            "execution_time_ms",
+            "is_shared_bound",
+            "output_size_bytes",
+            "success",
+            "error",
+        )
+    )
+)
+# Recomputed rather than added to, so that it does not matter which of call and result came first.
+UPDATE_TOOL_CALL: Final = (
+    "UPDATE tool_calls SET (total_execution_time_ms, avg_execution_time_ms, error_count) ="
+    " (SELECT sum(execution_time_ms), avg(execution_time_ms), count(*) FILTER (WHERE success = 0)"
+    " FROM tool_call_executions AS one"
+    " WHERE one.request_id = tool_calls.request_id AND one.tool_name = tool_calls.tool_name)"
+    " WHERE request_id = ? AND tool_name = ?"
+)
+
+INSERT_MILESTONE: Final = _insert(
+    "stream_events",
+    ("session_id", "request_id", "model_name", "event_type", "event_index", "offset_ms", "content"),
+)
+
+SELECT_DAY: Final = (
+    f"SELECT {', '.join(DAY_COLUMNS)} FROM daily_stats WHERE day = ? AND provider = ? AND model_name = ?"
+)
+UPSERT_DAY: Final = (
+    _insert("daily_stats", DAY_COLUMNS)
+    + f" ON CONFLICT ({', '.join(_DAY_KEY)}) DO UPDATE SET "
+    + _take_new(name for name in DAY_COLUMNS if name not in _DAY_KEY)
+)
+
+SELECT_LAST_TEXT_ID: Final = "SELECT coalesce(max(text_id), 0) FROM texts"
+INSERT_TEXT: Final = _insert("texts", ("text_id", "session_id", "request_id", "kind", "content"))
+INSERT_SEARCH: Final = _insert("text_search", ("rowid", "content"))

@@ -1,0 +1,78 @@
+"""The end of a session file: which line is the last whole one, what is torn off behind it.
+
+In: an open file. Out: its valid length and the `seq` of its last event. Reads backwards in blocks, so that a file
+of gigabytes costs no more than its last line. The torn bytes need no rescue: they were never acknowledged, and the
+same event is handed over again.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from .session_file import read_lines
+
+_BLOCK_BYTES = 1 << 16
+
+EMPTY_SEQ = -1
+"""The `seq` before the first event."""
+
+
+class Tail(msgspec.Struct, frozen=True, kw_only=True):
+    valid_bytes: int
+    """Length up to and including the last newline that ends an event."""
+    last_seq: int
+    """EMPTY_SEQ when there is no event."""
+
+
+class _Numbered(msgspec.Struct):
+    seq: int
+
+
+_decoder = msgspec.json.Decoder(_Numbered)
+
+
+def find_tail(fd: int) -> Tail:
+    """Where the whole lines of the file end. A last line that is not JSON counts as torn, like one without a
+    newline: a power cut leaves holes of zero bytes behind. Raises OSError."""
+    end = _rfind_newline(fd, os.fstat(fd).st_size) + 1
+    while end:
+        start = _rfind_newline(fd, end - 1) + 1
+        try:
+            return Tail(valid_bytes=end, last_seq=_decoder.decode(_read(fd, start, end)).seq)
+        except ValueError:
+            end = start
+    return Tail(valid_bytes=0, last_seq=EMPTY_SEQ)
+
+
+def last_seq_of_compressed(path: Path) -> int:
+    """`seq` of the last event of a `.jsonl.zst`. Reads it all: rare, only when old events come again."""
+    last = b""
+    for line in read_lines(path):
+        last = line
+    return _decoder.decode(last).seq if last else EMPTY_SEQ
+
+
+def _rfind_newline(fd: int, end: int) -> int:
+    """Offset of the last newline before `end`; -1 = none."""
+    while end > 0:
+        start = max(0, end - _BLOCK_BYTES)
+        found = _read(fd, start, end).rfind(b"\n")
+        if found >= 0:
+            return start + found
+        end = start
+    return -1
+
+
+def _read(fd: int, start: int, end: int) -> bytes:
+    """Bytes [start, end). A read may return less than asked, and never more than 2 GiB."""
+    parts = []
+    while start < end:
+        part = os.pread(fd, end - start, start)
+        if not part:
+            break
+        parts.append(part)
+        start += len(part)
+    return b"".join(parts)
