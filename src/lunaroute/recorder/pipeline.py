@@ -1,0 +1,319 @@
+"""[pure] What was assembled in, events out: identity, grouping, pairing, numbers, in this order and nowhere else.
+
+Deterministic: the same input gives the same events, and a pipeline restored from everything `take_changes` gave out
+goes on as if nothing had happened. An exchange that breaks a stage (a bug, a poison body) is recorded by its bytes
+alone and named in `take_poisoned`; it takes no other exchange down with it.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import msgspec
+
+from lunaroute.assemble.exchange import (
+    Assembled,
+    Exchange,
+    ExchangeEnded,
+    RecordingGap,
+    RequestReceived,
+    RunEnded,
+    RunStarted,
+)
+from lunaroute.capture.records import RequestOpened
+from lunaroute.events.request import ReadRequest, request_event, request_wall_ns, started_event, tool_call_event
+from lunaroute.events.response import ReadResponse, response_event
+from lunaroute.events.session import completed_event, snapshot_event
+from lunaroute.events.types import Event, RequestRecorded, ResponseRecorded, Started, ToolCallRecorded
+from lunaroute.pricing import CostSums, Pricer
+from lunaroute.sessions import (
+    Clues,
+    Ending,
+    OpenExchange,
+    PairedCall,
+    Session,
+    SessionBook,
+    elapsed_ns,
+    identify,
+    instant,
+    pair_results,
+    remember_calls,
+    settle,
+    succeeded,
+)
+from lunaroute.stats import ExchangeNumbers, SessionSums
+
+from .reading import read_request, read_response, unread_request, unread_response
+
+_LINKING_DIALECTS = ("openai_responses", "anthropic_messages")
+"""Where a request can name an earlier response instead of sending the history."""
+
+
+class PipelineSettings(msgspec.Struct, frozen=True, kw_only=True):
+    idle_timeout_ns: int = 1_800_000_000_000
+    snapshot_every_exchanges: int = 50
+    snapshot_every_ns: int = 300_000_000_000
+
+
+class PoisonExchange(msgspec.Struct, frozen=True):
+    """An exchange that broke a stage and was recorded by its bytes alone."""
+
+    exchange: Exchange
+    reason: str
+
+
+class StateChanges(msgspec.Struct, frozen=True):
+    """What to store, and what to forget, so that `Pipeline.restore` finds the present state."""
+
+    put: dict[str, bytes]
+    deleted: set[str]
+
+
+class _Numbers(msgspec.Struct):
+    """A session's running totals."""
+
+    sums: SessionSums
+    cost: CostSums
+    snapshot_count: int
+    """Exchanges at the last snapshot."""
+    snapshot_wall_ns: int
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Numbers)
+
+
+class Pipeline:
+    """One per recorder; not for several threads at a time."""
+
+    def __init__(self, settings: PipelineSettings) -> None:
+        self._settings = settings
+        self._book = SessionBook(settings.idle_timeout_ns)
+        self._numbers: dict[str, _Numbers] = {}
+        self._changed: set[str] = set()
+        """Sessions whose numbers changed."""
+        self._pricer = Pricer()
+        self._poisoned: list[PoisonExchange] = []
+
+    @classmethod
+    def restore(cls, settings: PipelineSettings, blobs: dict[str, bytes]) -> Pipeline:
+        """The pipeline that gave out these blobs (all that was put and not deleted since)."""
+        pipeline = cls(settings)
+        pipeline._book.restore(blobs)
+        pipeline._numbers = {key[2:]: _decoder.decode(blob) for key, blob in blobs.items() if key.startswith("n:")}
+        return pipeline
+
+    def take_changes(self) -> StateChanges:
+        """What changed in the state since the last call."""
+        put: dict[str, bytes] = {}
+        deleted: set[str] = set()
+        self._book.take_changes(put, deleted)
+        for session_id in self._changed:
+            numbers = self._numbers.get(session_id)
+            if numbers is None:
+                deleted.add("n:" + session_id)
+            else:
+                put["n:" + session_id] = _encoder.encode(numbers)
+        self._changed.clear()
+        return StateChanges(put, deleted)
+
+    def take_poisoned(self) -> list[PoisonExchange]:
+        """The exchanges that broke a stage since the last call."""
+        poisoned, self._poisoned = self._poisoned, []
+        return poisoned
+
+    def feed(self, assembled: Assembled) -> list[Event]:
+        """The next thing the assembler gave out → its events, those of sessions that ended by then first."""
+        match assembled:
+            case RequestReceived(exchange):
+                return [*self.advance(request_wall_ns(exchange)), *self._request(exchange)]
+            case ExchangeEnded(exchange):
+                return [*self.advance(_end_wall_ns(exchange)), *self._response(exchange)]
+            case RunStarted(run_id, wall_ns):
+                return [*self.advance(wall_ns), *self._complete(self._book.run_started(run_id, wall_ns))]
+            case RunEnded(wall_ns):
+                return [*self.advance(wall_ns), *self._complete(self._book.run_ended(wall_ns))]
+            case RecordingGap():
+                return self.advance(assembled.wall_ns)
+            case _:
+                assert_never(assembled)
+
+    def advance(self, now_wall_ns: int) -> list[Event]:
+        """Time has passed: complete the sessions that are idle for too long.
+
+        Everything recorded up to `now_wall_ns` must have been fed; otherwise a replay would group differently.
+        """
+        return self._complete(self._book.advance(now_wall_ns))
+
+    def end_session(self, session_id: str, now_wall_ns: int) -> list[Event]:
+        """The user ends a session. One with open exchanges completes with the last of them."""
+        return self._complete(self._book.end(session_id, now_wall_ns))
+
+    # ---- requests
+
+    def _request(self, exchange: Exchange) -> list[Event]:
+        request = self._read(exchange)
+        try:
+            session, pairs, events = self._request_events(request)
+        except Exception as error:
+            self._poison(exchange, "request event", error)
+            request = msgspec.structs.replace(unread_request(exchange), identity=request.identity)
+            session, pairs, events = self._request_events(request)
+        settle(session, pairs)
+        numbers = self._session_numbers(session)
+        for pair in pairs:
+            numbers.sums.add_tool_result(pair.call.tool_name, pair.execution_ns, succeeded(pair.result))
+        session.seq += len(events)
+        opened = OpenExchange(session.session_id, request.dialect, request.facts.model)
+        self._book.exchange_opened(exchange.request_id, opened)
+        self._book.touch(session, request_wall_ns(exchange))
+        self._changed.add(session.session_id)
+        return events
+
+    def _read(self, exchange: Exchange) -> ReadRequest:
+        try:
+            return self._identified(read_request(exchange))
+        except Exception as error:
+            self._poison(exchange, "request", error)
+            return self._identified(unread_request(exchange))
+
+    def _identified(self, request: ReadRequest) -> ReadRequest:
+        opened = request.exchange.opened
+        scope = _scope(opened)
+        clues = Clues(
+            session_tags=opened.session_tags,
+            headers=request.headers,
+            hints=request.facts.hints,
+            tool_result_ids=(result.tool_call_id for result in reversed(request.facts.tool_results)),
+            linked=lambda kind, link_id: self._book.linked(scope, kind, link_id),
+        )
+        return msgspec.structs.replace(request, identity=identify(clues))
+
+    def _request_events(self, request: ReadRequest) -> tuple[Session, list[PairedCall], list[Event]]:
+        """The events of a request. Only `place` leaves a trace, and doing it again finds the same session."""
+        exchange = request.exchange
+        arrived = instant(exchange, exchange.opened.t_ns)
+        session = self._book.place(_scope(exchange.opened), request.identity, exchange.request_id, arrived)
+        pairs = pair_results(session, request.facts.tool_results, arrived)
+        events: list[Started | ToolCallRecorded | RequestRecorded] = []
+        if session.seq == 0:
+            events.append(started_event(request, session, 0))
+        for pair in pairs:
+            events.append(tool_call_event(pair, exchange, session, session.seq + len(events)))
+        events.append(request_event(request, session, session.seq + len(events)))
+        return session, pairs, list(events)
+
+    # ---- responses
+
+    def _response(self, exchange: Exchange) -> list[Event]:
+        events: list[Event] = []
+        opened = self._book.open_exchange(exchange.request_id)
+        if opened is None:
+            events += self._request(exchange)
+            opened = self._book.open_exchange(exchange.request_id)
+        session = None if opened is None else self._book.session(opened.session_id)
+        if opened is None or session is None:
+            raise AssertionError("an open exchange keeps its session open")
+        try:
+            response = read_response(exchange, opened, self._pricer)
+            event = response_event(response, session.session_id, session.seq)
+        except Exception as error:
+            self._poison(exchange, "response", error)
+            response = unread_response(exchange)
+            event = response_event(response, session.session_id, session.seq)
+        events.append(event)
+        session.seq += 1
+        self._remember(session, opened, response, event)
+        endings = self._book.exchange_ended(exchange.request_id, _end_wall_ns(exchange))
+        self._changed.add(session.session_id)
+        return [*events, *self._snapshot(session, exchange), *self._complete(endings)]
+
+    def _remember(
+        self, session: Session, opened: OpenExchange, response: ReadResponse, event: ResponseRecorded
+    ) -> None:
+        """What later requests and the session's end need to know of a response."""
+        facts, exchange = response.facts, response.exchange
+        wall_ns = _end_wall_ns(exchange)
+        model_name = facts.model or opened.model_requested
+        ended_ns = exchange.response_chunks[-1][0] if exchange.response_chunks else exchange.opened.t_ns
+        remember_calls(
+            session,
+            facts.tool_calls,
+            request_id=exchange.request_id,
+            model_name=model_name,
+            response_ended=instant(exchange, ended_ns),
+        )
+        for call in facts.tool_calls:
+            if call.tool_call_id:
+                self._book.link(session, "tool", call.tool_call_id, wall_ns)
+        if facts.response_id and opened.dialect in _LINKING_DIALECTS:
+            self._book.link(session, "response", facts.response_id, wall_ns)
+        session.success, session.finish_reason = event.success, event.finish_reason
+        session.error = None if event.error is None else event.error.message or event.error.type
+        self._add_numbers(session, response, model_name, event.success)
+
+    def _add_numbers(self, session: Session, response: ReadResponse, model_name: str | None, success: bool) -> None:
+        numbers = self._session_numbers(session)
+        closed = response.exchange.closed
+        ended_ns = response.exchange.opened.t_ns if closed is None else closed.t_ns
+        numbers.sums.add_exchange(
+            ExchangeNumbers(
+                timing=response.timing,
+                tokens=response.tokens,
+                model_name=model_name,
+                tool_names=[call.tool_name for call in response.facts.tool_calls],
+                is_success=success,
+                span_ns=elapsed_ns(session.started, instant(response.exchange, ended_ns)),
+            )
+        )
+        if response.cost_parts:
+            numbers.cost.add(response.cost_parts, response.tokens.total_tokens or 0, self._pricer.version)
+        elif response.cost is not None:
+            numbers.cost.unpriced_requests += 1
+
+    def _snapshot(self, session: Session, exchange: Exchange) -> list[Event]:
+        """A snapshot, if one is due."""
+        numbers = self._session_numbers(session)
+        wall_ns = _end_wall_ns(exchange)
+        is_due = (
+            numbers.sums.request_count - numbers.snapshot_count >= self._settings.snapshot_every_exchanges
+            or wall_ns - numbers.snapshot_wall_ns >= self._settings.snapshot_every_ns
+        )
+        if not is_due:
+            return []
+        numbers.snapshot_count, numbers.snapshot_wall_ns = numbers.sums.request_count, wall_ns
+        event = snapshot_event(session, numbers.sums, wall_ns, session.seq)
+        session.seq += 1
+        return [event]
+
+    # ---- sessions
+
+    def _complete(self, endings: list[Ending]) -> list[Event]:
+        events: list[Event] = []
+        for ending in endings:
+            numbers = self._session_numbers(ending.session)
+            events.append(completed_event(ending, numbers.sums, numbers.cost))
+            del self._numbers[ending.session.session_id]
+            self._changed.add(ending.session.session_id)
+        return events
+
+    def _session_numbers(self, session: Session) -> _Numbers:
+        numbers = self._numbers.get(session.session_id)
+        if numbers is None:
+            numbers = _Numbers(SessionSums(), CostSums(), 0, session.started.wall_ns)
+            self._numbers[session.session_id] = numbers
+        return numbers
+
+    def _poison(self, exchange: Exchange, stage: str, error: Exception) -> None:
+        """Whatever broke: the bytes are recorded all the same, and the next exchange is not touched."""
+        self._poisoned.append(PoisonExchange(exchange, f"{stage}: {type(error).__name__}: {error}"))
+
+
+def _scope(opened: RequestOpened) -> str:
+    """Identities of different providers or credentials never meet."""
+    return f"{opened.provider}\0{opened.credential or ''}"
+
+
+def _end_wall_ns(exchange: Exchange) -> int:
+    closed = exchange.closed
+    return exchange.wall_ns_at(exchange.opened.t_ns if closed is None else closed.t_ns)

@@ -1,0 +1,145 @@
+"""[io] The recorder's process: opens everything, steps until told to stop and nothing is left, reports how it goes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import signal
+import sqlite3
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from lunaroute.config import Config
+from lunaroute.errors import StartError
+from lunaroute.events.types import Event
+from lunaroute.sinks.base import Sink
+from lunaroute.sinks.jsonl import JsonlSink
+from lunaroute.sinks.sqlite.sink import SqliteSink
+
+from .dead_letter import DeadLetters
+from .pipeline import PipelineSettings
+from .recorder import Recorder
+from .relearn import JOURNAL_ERRORS, open_journal, set_aside
+
+_IDLE_S = (0.005, 0.01, 0.02, 0.05)
+"""Pause after so many empty reads: quick while traffic flows, cheap when none does."""
+_STATUS_S = 1.0
+
+
+def run_recorder(config: Config, alive_fd: int) -> None:
+    """Record until SIGTERM or the end of `alive_fd`, then until the spool is empty and nobody writes to it."""
+    stop_read, stop_write = os.pipe()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os.write(stop_write, b"x"))
+    watched = [stop_read] if alive_fd < 0 else [stop_read, alive_fd]
+    lock = _lock(config.recorder_dir)
+    dead_letters = DeadLetters(config.recorder_dir / "dead-letter")
+    recorder = open_recorder(config, dead_letters)
+    try:
+        _loop(config, recorder, dead_letters, watched)
+    finally:
+        recorder.close()
+        os.close(lock)
+
+
+def open_recorder(config: Config, dead_letters: DeadLetters) -> Recorder:
+    """A recorder over this home's spool, journal and sinks, going on from where the last one was. Raises StartError."""
+    index = SqliteSink(config.database, config.sessions_dir, _rejected_by("sqlite", dead_letters))
+    sinks: list[Sink] = [JsonlSink(config.sessions_dir, _rejected_by("jsonl", dead_letters)), index]
+    for sink in sinks:
+        try:
+            sink.open()
+        except (OSError, sqlite3.Error) as error:
+            raise StartError(f"cannot open the {sink.name} sink: {error}") from error
+    settings = _settings(config)
+    path = config.recorder_dir / "journal.db"
+
+    def over_journal() -> Recorder:
+        journal = open_journal(path, config.spool_dir, index)
+        try:
+            return Recorder(config.spool_dir, journal, settings, sinks, dead_letters)
+        except BaseException:
+            journal.close()
+            raise
+
+    try:
+        return over_journal()
+    except JOURNAL_ERRORS as error:
+        set_aside(path, error)
+        return over_journal()
+
+
+def _settings(config: Config) -> PipelineSettings:
+    sessions = config.sessions
+    return PipelineSettings(
+        idle_timeout_ns=int(sessions.idle_timeout_s * 1e9),
+        snapshot_every_exchanges=sessions.snapshot_every_exchanges,
+        snapshot_every_ns=int(sessions.snapshot_every_s * 1e9),
+    )
+
+
+def _rejected_by(sink: str, dead_letters: DeadLetters) -> Callable[[Event, str], None]:
+    """What a sink does with an event that it cannot store."""
+
+    def reject(event: Event, reason: str) -> None:
+        name = f"{event.session_id}-{event.seq}"
+        print(f"lunaroute: {sink}: event {name} was rejected: {reason}", file=sys.stderr, flush=True)
+        dead_letters.add(name, f"{sink}: {reason}", event)
+
+    return reject
+
+
+def _loop(config: Config, recorder: Recorder, dead_letters: DeadLetters, watched: list[int]) -> None:
+    idle_steps = 0
+    status_at = 0.0
+    is_stopping = False
+    while True:
+        if recorder.step():
+            idle_steps = 0
+        elif is_stopping and recorder.is_drained():
+            break
+        else:
+            pause_s = _IDLE_S[min(idle_steps // 20, len(_IDLE_S) - 1)]
+            idle_steps += 1
+            if is_stopping:
+                time.sleep(pause_s)
+            else:
+                is_stopping = bool(select.select(watched, [], [], pause_s)[0])
+        if time.monotonic() >= status_at:
+            status_at = time.monotonic() + _STATUS_S
+            _write_status(config.run_dir, recorder, dead_letters)
+    recorder.checkpoint()
+    _write_status(config.run_dir, recorder, dead_letters)
+
+
+def _write_status(run_dir: Path, recorder: Recorder, dead_letters: DeadLetters) -> None:
+    """`recorder.json`, for `lunaroute status`."""
+    status = {
+        "pid": os.getpid(),
+        "updated_at": time.time(),
+        "lag_bytes": recorder.follower.lag_bytes(),
+        "dead_letters": dead_letters.count,
+        **msgspec.structs.asdict(recorder.counts),
+    }
+    try:
+        run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        aside = run_dir / "recorder.json.new"
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(msgspec.json.encode(status))
+        os.replace(aside, run_dir / "recorder.json")
+    except OSError:
+        return  # a full disk must not stop the recorder over its own status
+
+
+def _lock(folder: Path) -> int:
+    """Held for the process's life: one recorder per home. Waits for one that is just ending."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(fd, fcntl.LOCK_EX)
+    return fd

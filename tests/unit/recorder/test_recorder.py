@@ -1,0 +1,308 @@
+"""The recorder's step, interrupted at every point: a new recorder over the same home ends with the same files."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lunaroute.events import decode_event
+from lunaroute.events.types import Completed, ResponseRecorded
+from lunaroute.recorder import recorder as recorder_module
+from lunaroute.recorder.journal import Journal
+from lunaroute.recorder.recorder import Recorder
+from lunaroute.sinks import jsonl
+from lunaroute.sinks.jsonl import JsonlSink
+from lunaroute.sinks.layout import session_files
+from lunaroute.sinks.sqlite.sink import SqliteSink
+from lunaroute.spool import follow, segments
+from lunaroute.spool.follow import Follower
+from lunaroute.spool.writer import SpoolWriter
+from tests.support.faults import dump
+from tests.support.spooled import SEGMENT_BYTES, LaneScript, copied, files, open_home, record, write_spool
+from tests.traffic import anthropic_request, anthropic_response
+
+
+class KilledError(BaseException):
+    """kill -9: no handler may run."""
+
+
+class Trap:
+    """Ends the process's life at the nth call of a method, before or after it."""
+
+    def __init__(self, owner: object, name: str, *, is_before: bool) -> None:
+        self.owner = owner
+        self.name = name
+        self._is_before = is_before
+
+    def set(self, patch: pytest.MonkeyPatch, nth: int) -> None:
+        original: Callable[..., Any] = getattr(self.owner, self.name)
+        calls = 0
+
+        def trapped(*arguments: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == nth and self._is_before:
+                raise KilledError
+            result = original(*arguments)
+            if calls == nth:
+                raise KilledError
+            return result
+
+        patch.setattr(self.owner, self.name, trapped)
+
+
+def _half_a_write(patch: pytest.MonkeyPatch, nth: int) -> None:
+    original = jsonl._write_all
+    calls = 0
+
+    def torn(fd: int, data: bytes) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            original(fd, data[: len(data) // 2])
+            raise KilledError
+        original(fd, data)
+
+    patch.setattr(jsonl, "_write_all", torn)
+
+
+CRASH_POINTS: dict[str, Callable[[pytest.MonkeyPatch, int], None]] = {
+    "before the plan": Trap(Journal, "add_plan", is_before=True).set,
+    "after the plan": Trap(Journal, "add_plan", is_before=False).set,
+    "in the middle of a line": _half_a_write,
+    "between the sinks": Trap(SqliteSink, "write_batch", is_before=True).set,
+    "after the sinks": Trap(SqliteSink, "write_batch", is_before=False).set,
+    "before the syncs": Trap(JsonlSink, "sync", is_before=True).set,
+    "between the syncs": Trap(SqliteSink, "sync", is_before=True).set,
+    "before the commit": Trap(Journal, "commit", is_before=True).set,
+    "in the commit": Trap(Journal, "_write", is_before=False).set,
+    "before segments are given back": Trap(Follower, "release", is_before=True).set,
+    "after segments are given back": Trap(Follower, "release", is_before=False).set,
+}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose spool was kept and recorded without accidents."""
+    home = tmp_path_factory.mktemp("recorder") / "home"
+    write_spool(home / "spool", lanes=2)
+    whole = copied(home, "whole")
+    record(whole)
+    assert len(files(whole)) >= 5
+    return whole
+
+
+@pytest.fixture(autouse=True)
+def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A spool of some hundred kilobytes is many steps long, with a checkpoint after every second one."""
+    monkeypatch.setattr(follow, "READ_BYTES", 8192)
+    monkeypatch.setattr(recorder_module, "_CHECKPOINT_S", 3600)
+    monkeypatch.setattr(recorder_module, "_CHECKPOINT_BYTES", 16_000)
+
+
+def _abandon(recorder: Recorder) -> None:
+    """What the kernel does for a dead process."""
+    recorder.follower.close()
+    for sink in recorder._sinks:
+        sink.close()
+    recorder._journal.close()
+
+
+def _record_until_killed(home: Path) -> bool:
+    """Whether it was killed before it had recorded everything."""
+    recorder: Recorder | None = None
+    try:
+        recorder = open_home(home)
+        while not recorder.is_drained():
+            pass
+        recorder.close()
+    except KilledError:
+        if recorder is not None:  # else it died while it ran plans again
+            _abandon(recorder)
+        return True
+    return False
+
+
+def _assert_same(home: Path, undisturbed: Path) -> None:
+    assert files(home) == files(undisturbed)
+    assert dump(home / "sessions" / "sessions.db") == dump(undisturbed / "sessions" / "sessions.db")
+    assert not (home / "recorder" / "dead-letter").exists()
+
+
+@pytest.mark.parametrize("nth", [1, 2, 4])
+@pytest.mark.parametrize("point", CRASH_POINTS)
+def test_a_crash_at_any_point_changes_no_byte(
+    undisturbed: Path, tmp_path: Path, point: str, nth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = copied(undisturbed.with_name("home"), f"{point} {nth}")
+    with monkeypatch.context() as patch:
+        CRASH_POINTS[point](patch, nth)
+        assert _record_until_killed(home)
+    record(home)
+    _assert_same(home, undisturbed)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_crashes_of_crashed_recorders_change_no_byte(
+    undisturbed: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(seed)
+    home = copied(undisturbed.with_name("home"), f"seed {seed}")
+    crash_count = 0
+    for _ in range(12):
+        with monkeypatch.context() as patch:
+            CRASH_POINTS[chance.choice(list(CRASH_POINTS))](patch, chance.randint(1, 2))
+            crash_count += _record_until_killed(home)
+    record(home)
+    assert crash_count >= 2
+    _assert_same(home, undisturbed)
+
+
+def test_a_plan_keeps_the_order_in_which_lanes_were_read(tmp_path: Path) -> None:
+    """One lane's earlier record was flushed after another lane's later one had been read: read together they would
+    change places, and the file would have one exchange twice and the other never."""
+    home = tmp_path / "home"
+    late, early = LaneScript("w0"), LaneScript("w1")
+    late.start(0)
+    late.request(1, anthropic_request("late"), "agent", 2000)
+    early.start(0)
+    early.request(1, anthropic_request("early"), "agent", 1000)
+    writers = [_written(home, late)]
+    recorder = open_home(home)
+    recorder.step()
+    writers.append(_written(home, early))
+    recorder.step()
+    before = files(home)
+    _abandon(recorder)
+    for writer in writers:
+        writer.close([], 0)
+    record(home)
+    after = files(home)
+    assert after.keys() == before.keys()
+    assert all(after[name].startswith(lines) for name, lines in before.items())
+    asked = [b"".join(after.values()).count(b'"request_text":"%s"' % text) for text in (b"late", b"early")]
+    assert asked == [1, 1]
+
+
+def test_what_was_given_back_is_not_needed_again(tmp_path: Path) -> None:
+    """The exchange stays open over the checkpoint that gives its first segment back."""
+    home = tmp_path / "home"
+    script = LaneScript("w0")
+    script.start(0)
+    script.request(1, anthropic_request("long ago"), "agent", 10)
+    writer = _written(home, script)
+    recorder = open_home(home)
+    recorder.step()
+    writer.reopen()
+    recorder.step()
+    recorder.checkpoint()
+    assert segments.list_segments(home / "spool" / "w0") == [writer.number]
+    _abandon(recorder)
+
+    rest = LaneScript("w0")
+    rest.response(1, [anthropic_response("at last")], 100, is_stream=False, is_closed=True)
+    rest.stop(200)
+    writer.close(rest.records, 0)
+    record(home)
+    (lines,) = files(home).values()
+    assert b"long ago" in lines
+    assert b"at last" in lines
+    assert b'"outcome":"completed"' in lines
+
+
+def test_a_file_deleted_while_its_session_is_open_holds_nobody_up(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    script = LaneScript("w0")
+    script.start(0)
+    script.request(1, anthropic_request("deleted"), "agent-a", 10)
+    script.request(2, anthropic_request("kept"), "agent-b", 20)
+    writer = _written(home, script)
+    recorder = open_home(home)
+    recorder.step()
+    recorder.checkpoint()
+    _abandon(recorder)
+    deleted = next(path for _, path in session_files(home / "sessions") if b'"deleted"' in path.read_bytes())
+    deleted.unlink()
+    rest = LaneScript("w0")
+    for number in (1, 2):
+        rest.response(number, [b"{}"], 100 + number, is_stream=False, is_closed=True)
+    rest.stop(200)
+    writer.close(rest.records, 0)
+    record(home)
+    kept = {name: [decode_event(line) for line in lines.splitlines()] for name, lines in files(home).items()}
+    assert [type(event) for event in kept.pop(deleted.name)] == [ResponseRecorded, Completed]
+    ((started, *_, completed),) = kept.values()
+    assert (started.seq, completed.seq) == (0, 3)
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"lunaroute: {deleted} lost events 0 to 1")
+
+
+def _written(home: Path, script: LaneScript) -> SpoolWriter:
+    (home / "spool").mkdir(parents=True, exist_ok=True)
+    writer = SpoolWriter(home / "spool" / script.lane, SEGMENT_BYTES)
+    for one in script.records:
+        writer.put(one)
+    writer.flush()
+    return writer
+
+
+def test_while_a_relay_lives_its_spool_is_not_drained_and_nothing_is_interrupted(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    script = LaneScript("w0")
+    script.start(0)
+    script.request(1, anthropic_request("open"), "agent", 10)
+    writer = _written(home, script)
+    recorder = open_home(home)
+    assert not recorder.is_drained()
+    recorder._tick_at = 0
+    recorder.step()
+    assert recorder.counts.exchanges_recorded == 0
+    writer.close([], 0)  # let go without a RelayStopped, as a kill does
+    while not recorder.is_drained():
+        pass
+    assert recorder.counts.exchanges_recorded == 1
+    recorder.close()
+    (lines,) = files(home).values()
+    assert b'"outcome":"interrupted"' in lines
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left"), sqlite3.OperationalError("database is locked")])
+def test_a_sink_that_refuses_is_tried_again_until_it_takes_the_batch(
+    undisturbed: Path, error: Exception, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    home = copied(undisturbed.with_name("home"), type(error).__name__)
+    refusals = 0
+    really_write = JsonlSink.write_batch
+
+    def refuse(sink: JsonlSink, events: Any) -> None:
+        nonlocal refusals
+        if refusals < 4:
+            refusals += 1
+            raise error
+        really_write(sink, events)
+
+    monkeypatch.setattr(JsonlSink, "write_batch", refuse)
+    monkeypatch.setattr(recorder_module, "_RETRY_S", (0.0,))
+    record(home)
+    assert capfd.readouterr().err == f"lunaroute: jsonl: {error}; trying again\n"
+    assert refusals == 4
+    _assert_same(home, undisturbed)
+
+
+def test_counts_tell_what_was_recorded(undisturbed: Path) -> None:
+    home = copied(undisturbed.with_name("home"), "counted")
+    recorder = open_home(home)
+    while not recorder.is_drained():
+        pass
+    recorder.close()
+    lines = b"".join(files(home).values()).splitlines()
+    assert recorder.counts.events_written == len(lines)
+    assert recorder.counts.exchanges_recorded == sum(b'"type":"response_recorded"' in line for line in lines)
+    assert recorder.counts.unrecorded_exchanges == 0
