@@ -1,0 +1,278 @@
+"""The loader of settings: flags > environment > config.toml > defaults.
+
+In: the flags given on the command line, the environment, and `<home>/config.toml` (or the file named by --config
+or LUNAROUTE_CONFIG). Out: one frozen `Config`. Nothing is guessed and nothing unknown is passed over: each mistake
+is a ConfigError of one line that names where the value came from, the key, and the nearest valid one.
+
+Every key of a section has the variable LUNAROUTE_<SECTION>_<KEY>; those of [server] also the short LUNAROUTE_<KEY>.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
+
+import msgspec
+
+from lunaroute.config import (
+    DEFAULT_UPSTREAMS,
+    Config,
+    RecordingConfig,
+    ServerConfig,
+    SessionsConfig,
+    TimeoutConfig,
+)
+from lunaroute.errors import ConfigError
+
+DEFAULT_HOME = "~/.lunaroute"
+CONFIG_FILE_NAME = "config.toml"
+PREFIX = "LUNAROUTE_"
+INTERNAL_VARIABLES = frozenset({"LUNAROUTE_WORKER", "LUNAROUTE_CORPUS"})
+"""Ours, but not settings: what the supervisor tells a child, and where tests find their data."""
+
+_SECTIONS: dict[str, type[msgspec.Struct]] = {
+    "server": ServerConfig,
+    "timeouts": TimeoutConfig,
+    "recording": RecordingConfig,
+    "sessions": SessionsConfig,
+}
+_FIELDS = {name: {field.name: field for field in msgspec.structs.fields(kind)} for name, kind in _SECTIONS.items()}
+_UPSTREAMS = "upstreams"
+_ALL_SECTIONS = (*_SECTIONS, _UPSTREAMS)
+
+_LIMITS: dict[tuple[str, str], tuple[float, float]] = {
+    ("server", "port"): (0, 65535),
+    ("server", "ui_port"): (0, 65535),
+    ("server", "workers"): (1, 256),
+    ("server", "max_head_bytes"): (1024, 16 * 1024 * 1024),
+    ("server", "shutdown_grace_s"): (0, math.inf),
+    ("recording", "fsync_ms"): (0, math.inf),
+    ("recording", "segment_bytes"): (65536, 2**31),
+}
+_SMALLEST_DURATION_S = 0.001
+_UPSTREAM_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_RESERVED_NAMES = frozenset({"v1", "v1beta", "v1alpha", "s", "upload", "responses", "lunaroute"})
+"""First path segments that mean something else to the relay's router."""
+
+
+class _Setting(msgspec.Struct, frozen=True):
+    """One value as somebody wrote it."""
+
+    section: str
+    key: str
+    value: Any
+    origin: str
+    """File and key, variable or flag, for messages."""
+
+
+def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
+    """The settings in force.
+
+    `flags` holds `home`, `config`, `upstream` (a sequence of "NAME=URL") and any key of [server]; None = not given.
+    Raises ConfigError.
+    """
+    home = _path(flags.get("home") or environ.get("LUNAROUTE_HOME") or DEFAULT_HOME, environ)
+    settings: dict[tuple[str, str], _Setting] = {}
+    for source in (_from_file(_file(flags, environ, home)), _from_environ(environ), _from_flags(flags)):
+        settings.update({(setting.section, setting.key): setting for setting in source})
+    values: dict[str, dict[str, Any]] = {name: {} for name in _ALL_SECTIONS}
+    for setting in settings.values():
+        values[setting.section][setting.key] = _checked(setting)
+    return Config(
+        home=home,
+        server=ServerConfig(**values["server"]),
+        timeouts=TimeoutConfig(**values["timeouts"]),
+        recording=RecordingConfig(**values["recording"]),
+        sessions=SessionsConfig(**values["sessions"]),
+        upstreams=DEFAULT_UPSTREAMS | values[_UPSTREAMS],
+    )
+
+
+def _path(text: str | Path, environ: Mapping[str, str]) -> Path:
+    """An absolute path; a leading `~` is the home folder that `environ` names."""
+    path = Path(text)
+    if path.parts[:1] == ("~",) and environ.get("HOME"):
+        path = Path(environ["HOME"], *path.parts[1:])
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError:
+        raise ConfigError(f"{text}: this home folder is not known; give an absolute path") from None
+
+
+def _file(flags: Mapping[str, Any], environ: Mapping[str, str], home: Path) -> Path | None:
+    for origin, named in (("--config", flags.get("config")), ("LUNAROUTE_CONFIG", environ.get("LUNAROUTE_CONFIG"))):
+        if named:
+            path = _path(named, environ)
+            if not path.is_file():
+                raise ConfigError(f"{origin}: there is no file {path}")
+            return path
+    usual = home / CONFIG_FILE_NAME
+    return usual if usual.exists() else None
+
+
+def _from_file(path: Path | None) -> Iterator[_Setting]:
+    if path is None:
+        return
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}") from None
+    for section, table in document.items():
+        if not isinstance(table, dict):
+            raise ConfigError(f"{path}: {section!r} is outside of a section{_home_of_key(section)}")
+        if section not in _ALL_SECTIONS:
+            raise ConfigError(f"{path}: unknown section [{section}]{_nearest(section, _ALL_SECTIONS, '[{}]')}")
+        for key, value in table.items():
+            if section != _UPSTREAMS and key not in _FIELDS[section]:
+                raise ConfigError(f"{path}: unknown key {key!r} in [{section}]{_advice(section, key)}")
+            yield _Setting(section, key, value, f"{path}: {key!r} in [{section}]")
+
+
+def _from_environ(environ: Mapping[str, str]) -> Iterator[_Setting]:
+    known = _variables()
+    seen: dict[tuple[str, str], str] = {}
+    for variable in sorted(environ):
+        if not variable.startswith(PREFIX) or variable in INTERNAL_VARIABLES or variable in _PLACES:
+            continue
+        place = known.get(variable) or _upstream_of(variable)
+        if place is None:
+            raise ConfigError(f"{variable}: no such setting{_nearest(variable, (*known, *_PLACES))}")
+        if place in seen:
+            raise ConfigError(f"{variable}: {seen[place]} sets the same; keep one of them")
+        seen[place] = variable
+        yield _Setting(*place, environ[variable], variable)
+
+
+_PLACES = ("LUNAROUTE_HOME", "LUNAROUTE_CONFIG")
+
+
+def _variables() -> dict[str, tuple[str, str]]:
+    """Variable → (section, key)."""
+    names = {f"{PREFIX}{section}_{key}".upper(): (section, key) for section in _FIELDS for key in _FIELDS[section]}
+    return names | {f"{PREFIX}{key}".upper(): ("server", key) for key in _FIELDS["server"]}
+
+
+def _upstream_of(variable: str) -> tuple[str, str] | None:
+    prefix = f"{PREFIX}{_UPSTREAMS}_".upper()
+    name = variable.removeprefix(prefix)
+    return (_UPSTREAMS, name.lower()) if name and name != variable else None
+
+
+def _from_flags(flags: Mapping[str, Any]) -> Iterator[_Setting]:
+    for key, value in flags.items():
+        if value is None or key in ("home", "config"):
+            continue
+        if key == "upstream":
+            yield from (_upstream_flag(text) for text in value)
+        else:
+            yield _Setting("server", key, value, f"--{key.replace('_', '-')}")
+
+
+def _upstream_flag(text: str) -> _Setting:
+    name, equals, url = text.partition("=")
+    if not equals:
+        raise ConfigError(f"--upstream {text}: write NAME=URL, such as groq=https://api.groq.com/openai")
+    return _Setting(_UPSTREAMS, name.strip(), url.strip(), f"--upstream {name.strip()}")
+
+
+def _checked(setting: _Setting) -> Any:
+    if setting.section == _UPSTREAMS:
+        return _checked_upstream(setting)
+    wanted = _FIELDS[setting.section][setting.key].type
+    raw = setting.value
+    if get_origin(wanted) is Literal and raw not in get_args(wanted):
+        raise ConfigError(f"{setting.origin}: {_shown(raw)} is not valid{_nearest(str(raw), get_args(wanted), '{!r}')}")
+    is_text_of_list = isinstance(raw, str) and wanted == tuple[str, ...]
+    if is_text_of_list:
+        raw = [part.strip() for part in raw.split(",") if part.strip()]
+    try:
+        # Only the environment has text for numbers; a quoted number in the file is a mistake worth naming.
+        value = msgspec.convert(raw, wanted, strict=not setting.origin.startswith(PREFIX))
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{setting.origin}: {_shown(setting.value)} does not fit: {error}") from None
+    if isinstance(value, (int, float)):
+        _check_limits(setting, value)
+    elif value == "":
+        raise ConfigError(f"{setting.origin}: must not be empty")
+    return value
+
+
+def _check_limits(setting: _Setting, value: float) -> None:
+    is_count = isinstance(value, int)
+    usual = (1 if is_count else _SMALLEST_DURATION_S, math.inf)
+    low, high = _LIMITS.get((setting.section, setting.key), usual)
+    if math.isfinite(value) and low <= value <= high:
+        return
+    span = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:.0f}"
+    raise ConfigError(f"{setting.origin}: {_shown(setting.value)} is out of range; it must be {span}")
+
+
+def _checked_upstream(setting: _Setting) -> str:
+    name, url = setting.key, setting.value
+    if not _UPSTREAM_NAME.fullmatch(name):
+        raise ConfigError(f"{setting.origin}: {name!r} is not a name; use a-z, 0-9, '.', '_' and '-'")
+    if name in _RESERVED_NAMES:
+        raise ConfigError(f"{setting.origin}: {name!r} is a path of the relay's own; choose another name")
+    if not isinstance(url, str):
+        raise ConfigError(f"{setting.origin}: {_shown(url)} is not a URL in quotes")
+    problem = _problem_of_url(url)
+    if problem is not None:
+        raise ConfigError(f"{setting.origin}: {_without_password(url)!r} {problem}")
+    return url.rstrip("/")
+
+
+def _problem_of_url(url: str) -> str | None:
+    """What is wrong with an upstream's URL, for a person; None when nothing is."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        return f"is not a URL: {error}"
+    if parts.scheme not in ("http", "https"):
+        return "must start with http:// or https://"
+    if not parts.hostname or re.search(r"[\s\x00-\x1f]", url):
+        return "names no host"
+    if parts.username is not None or parts.password is not None:
+        return "holds a credential; clients send their own, so leave it out"
+    if parts.query or parts.fragment or port == 0:
+        return "must be http(s)://host[:port][/path] and nothing more"
+    return None
+
+
+def _without_password(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//…@", url)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _nearest(name: str, valid: Iterable[str], form: str = "{}") -> str:
+    """The end of a message: what was probably meant, or else what there is."""
+    choices = sorted(valid)
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {form.format(near[0])}?"
+    if len(choices) <= 12:
+        return f"; valid: {', '.join(form.format(choice) for choice in choices)}"
+    return f"; the nearest is {form.format(difflib.get_close_matches(name, choices, n=1, cutoff=0)[0])}"
+
+
+def _advice(section: str, key: str) -> str:
+    """The nearest key of the section, unless the very same key is valid in another one."""
+    elsewhere = [other for other in _FIELDS if key in _FIELDS[other]]
+    return f"; it belongs in [{elsewhere[0]}]" if elsewhere else _nearest(key, _FIELDS[section], "{!r}")
+
+
+def _home_of_key(key: str) -> str:
+    elsewhere = [section for section in _FIELDS if key in _FIELDS[section]]
+    return f"; it belongs in [{elsewhere[0]}]" if elsewhere else _nearest(key, _ALL_SECTIONS, "[{}]")

@@ -1,0 +1,28 @@
+"""A server for tests: the real supervisor over a fake relay and a fake recorder.
+
+Usage: fake_server.py HOME PORT WORKERS GRACE_S [word for the relay]
+"""
+
+import sys
+from pathlib import Path
+
+from lunaroute.config import Config, ServerConfig
+from lunaroute.errors import LunarouteError
+from lunaroute.supervisor.server import serve
+
+_HERE = Path(__file__).parent
+
+
+def main() -> None:
+    home, port, workers, grace_s = sys.argv[1:5]
+    server = ServerConfig(port=int(port), workers=int(workers), shutdown_grace_s=float(grace_s))
+    relay = [sys.executable, str(_HERE / "fake_relay.py"), *sys.argv[5:]]
+    recorder = [sys.executable, str(_HERE / "fake_recorder.py")]
+    try:
+        serve(Config(home=Path(home), server=server), relay, recorder)
+    except LunarouteError as error:
+        sys.exit(f"lunaroute: {error}")
+
+
+if __name__ == "__main__":
+    main()

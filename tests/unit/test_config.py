@@ -1,0 +1,178 @@
+"""Settings: who wins, and what a mistake looks like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lunaroute.config import DEFAULT_UPSTREAMS, Config
+from lunaroute.config_file import load_config
+from lunaroute.errors import ConfigError
+
+
+def _load(tmp_path: Path, text: str | None = None, flags: dict[str, Any] | None = None, **environ: str) -> Config:
+    home = tmp_path / ".lunaroute"
+    if text is not None:
+        home.mkdir(exist_ok=True)
+        (home / "config.toml").write_text(text)
+    return load_config(flags or {}, {"HOME": str(tmp_path), "PATH": "/bin"} | environ)
+
+
+def _mistake(tmp_path: Path, *given: Any, **environ: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        _load(tmp_path, *given, **environ)
+    line = str(caught.value)
+    assert "\n" not in line
+    return line.replace(f"{tmp_path}/.lunaroute/", "")
+
+
+def test_nothing_given_means_defaults(tmp_path: Path) -> None:
+    assert _load(tmp_path) == Config(home=tmp_path / ".lunaroute")
+
+
+def test_flag_beats_variable_beats_file_beats_default(tmp_path: Path) -> None:
+    text = "[server]\nport = 1\nui_port = 2\nworkers = 3\n"
+    server = _load(tmp_path, text, {"port": 31, "host": None}, LUNAROUTE_PORT="21", LUNAROUTE_UI_PORT="22").server
+    assert (server.port, server.ui_port, server.workers, server.host) == (31, 22, 3, "127.0.0.1")
+
+
+def test_every_key_of_every_section_can_be_set_in_the_file_and_by_variable(tmp_path: Path) -> None:
+    values: dict[str, dict[str, Any]] = {
+        "server": {
+            **{"host": "::1", "port": 1, "ui_port": 2, "workers": 4},
+            **{"max_head_bytes": 9999, "shutdown_grace_s": 1.5},
+        },
+        "timeouts": {"connect_s": 1.0, "first_byte_s": 2.0, "idle_s": 3.0, "keep_alive_s": 4.0, "pool_idle_s": 5.0},
+        "recording": {"fsync_ms": 0.0, "on_failure": "block", "segment_bytes": 8388608},
+        "sessions": {
+            **{"idle_timeout_s": 60.5, "snapshot_every_exchanges": 7, "snapshot_every_s": 8.0},
+            **{"tag_headers": ("x-run", "x-tag")},
+        },
+    }
+    defaults = Config(home=tmp_path)
+    lines: list[str] = []
+    environ: dict[str, str] = {}
+    for section, keys in values.items():
+        assert set(keys) == set(type(getattr(defaults, section)).__struct_fields__), section
+        lines.append(f"[{section}]")
+        for key, value in keys.items():
+            is_list = isinstance(value, tuple)
+            written = list(value) if is_list else value
+            lines.append(f"{key} = {written!r}".replace("'", '"'))
+            environ[f"LUNAROUTE_{section}_{key}".upper()] = ", ".join(value) if is_list else str(value)
+    for config in (_load(tmp_path / "environ", **environ), _load(tmp_path, "\n".join(lines))):
+        for section, keys in values.items():
+            loaded = getattr(config, section)
+            assert {key: getattr(loaded, key) for key in keys} == keys
+
+
+def test_upstreams_are_added_to_the_known_ones_or_move_them(tmp_path: Path) -> None:
+    text = '[upstreams]\nmine = "http://10.0.0.1:8000/base/"\nopenai = "https://eu.api.openai.com"\n'
+    flags = {"upstream": ("groq=http://127.0.0.1:9",)}
+    upstreams = _load(tmp_path, text, flags, LUNAROUTE_UPSTREAMS_OPENAI="https://us.api.openai.com").upstreams
+    changed = {"mine": "http://10.0.0.1:8000/base", "openai": "https://us.api.openai.com", "groq": "http://127.0.0.1:9"}
+    assert upstreams == DEFAULT_UPSTREAMS | changed
+
+
+def test_home_moves_with_its_config_file_and_tilde_is_expanded(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "config.toml").write_text("[server]\nport = 5\n")
+    by_variable = _load(tmp_path, LUNAROUTE_HOME="~/there")
+    by_flag = _load(tmp_path, None, {"home": "~/there"}, LUNAROUTE_HOME="/nowhere")
+    assert by_variable == by_flag
+    assert (by_flag.home, by_flag.server.port) == (tmp_path / "there", 5)
+
+
+def test_config_file_can_be_anywhere(tmp_path: Path) -> None:
+    (tmp_path / "one.toml").write_text("[server]\nport = 1\n")
+    (tmp_path / "two.toml").write_text("[server]\nport = 2\n")
+    assert _load(tmp_path, "[server]\nport = 9\n", LUNAROUTE_CONFIG="~/one.toml").server.port == 1
+    assert _load(tmp_path, None, {"config": "~/two.toml"}, LUNAROUTE_CONFIG="~/one.toml").server.port == 2
+
+
+def test_config_file_that_was_named_must_exist(tmp_path: Path) -> None:
+    assert _mistake(tmp_path, None, {"config": "/no/such.toml"}) == "--config: there is no file /no/such.toml"
+    assert _mistake(tmp_path, LUNAROUTE_CONFIG="/no.toml") == "LUNAROUTE_CONFIG: there is no file /no.toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[server]\nprot = 1", "config.toml: unknown key 'prot' in [server]; did you mean 'port'?"),
+        ("[servers]\nport = 1", "config.toml: unknown section [servers]; did you mean [server]?"),
+        ("port = 1", "config.toml: 'port' is outside of a section; it belongs in [server]"),
+        ("[server]\nidle_s = 1", "config.toml: unknown key 'idle_s' in [server]; it belongs in [timeouts]"),
+        ("[server]\nport = '1'", "config.toml: 'port' in [server]: '1' does not fit: Expected `int`, got `str`"),
+        ("[server]\nport = true", "config.toml: 'port' in [server]: True does not fit: Expected `int`, got `bool`"),
+        ("[server]\nport = 70000", "config.toml: 'port' in [server]: 70000 is out of range; it must be 0 to 65535"),
+        (
+            "[timeouts]\nidle_s = 0",
+            "config.toml: 'idle_s' in [timeouts]: 0 is out of range; it must be at least 0.001",
+        ),
+        (
+            "[timeouts]\nidle_s = nan",
+            "config.toml: 'idle_s' in [timeouts]: nan is out of range; it must be at least 0.001",
+        ),
+        ("[server]\nhost = ''", "config.toml: 'host' in [server]: must not be empty"),
+        (
+            "[upstreams]\nx = 'ftp://h'",
+            "config.toml: 'x' in [upstreams]: 'ftp://h' must start with http:// or https://",
+        ),
+        ("[upstreams]\nx = 'https:///p'", "config.toml: 'x' in [upstreams]: 'https:///p' names no host"),
+        ("[upstreams]\nx = 'http://h:x'", "config.toml: 'x' in [upstreams]: 'http://h:x' is not a URL:…"),
+        ("[upstreams]\nx = 5", "config.toml: 'x' in [upstreams]: 5 is not a URL in quotes"),
+        ("[upstreams]\nv1 = 'http://h'", "config.toml: 'v1' in [upstreams]: 'v1' is a path of the relay's own;…"),
+        ("[upstreams]\n'A b' = 'http://h'", "config.toml: 'A b' in [upstreams]: 'A b' is not a name;…"),
+        ("[server\n", "config.toml: not valid TOML:…"),
+    ],
+)
+def test_mistake_in_the_file_names_file_key_and_nearest_valid_one(tmp_path: Path, text: str, line: str) -> None:
+    found = _mistake(tmp_path, text)
+    assert found == line or (line.endswith("…") and found.startswith(line[:-1]))
+
+
+def test_list_and_choice_are_checked(tmp_path: Path) -> None:
+    line = _mistake(tmp_path, LUNAROUTE_RECORDING_ON_FAILURE="pas")
+    assert line == "LUNAROUTE_RECORDING_ON_FAILURE: 'pas' is not valid; did you mean 'pass'?"
+    line = _mistake(tmp_path, "[recording]\non_failure = 1")
+    assert line == "config.toml: 'on_failure' in [recording]: 1 is not valid; valid: 'block', 'pass'"
+    assert "does not fit" in _mistake(tmp_path, "[sessions]\ntag_headers = [1]")
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "line"),
+    [
+        ("LUNAROUTE_PROT", "1", "LUNAROUTE_PROT: no such setting; did you mean LUNAROUTE_PORT?"),
+        ("LUNAROUTE_HOMES", "/", "LUNAROUTE_HOMES: no such setting; did you mean LUNAROUTE_HOME?"),
+        ("LUNAROUTE_PORT", "many", "LUNAROUTE_PORT: 'many' does not fit: Expected `int`, got `str`"),
+        ("LUNAROUTE_WORKERS", "0", "LUNAROUTE_WORKERS: '0' is out of range; it must be 1 to 256"),
+        ("LUNAROUTE_UPSTREAMS_X", "h", "LUNAROUTE_UPSTREAMS_X: 'h' must start with http:// or https://"),
+    ],
+)
+def test_mistake_in_a_variable_names_it_and_the_nearest_valid_one(
+    tmp_path: Path, variable: str, value: str, line: str
+) -> None:
+    assert _mistake(tmp_path, **{variable: value}) == line
+
+
+def test_two_variables_for_one_setting_are_a_mistake(tmp_path: Path) -> None:
+    line = _mistake(tmp_path, LUNAROUTE_PORT="1", LUNAROUTE_SERVER_PORT="1")
+    assert line == "LUNAROUTE_SERVER_PORT: LUNAROUTE_PORT sets the same; keep one of them"
+
+
+def test_variables_that_are_no_settings_are_left_alone(tmp_path: Path) -> None:
+    assert _load(tmp_path, LUNAROUTE_WORKER="{}", LUNAROUTE_CORPUS="/c", lunaroute_port="x", LUNA="1")
+
+
+def test_mistake_in_a_flag_names_it(tmp_path: Path) -> None:
+    assert _mistake(tmp_path, None, {"ui_port": -1}).startswith("--ui-port: -1 is out of range")
+    assert _mistake(tmp_path, None, {"upstream": ["x"]}).startswith("--upstream x: write NAME=URL")
+    assert _mistake(tmp_path, None, {"upstream": ["x=y"]}).startswith("--upstream x: 'y' must start with")
+
+
+def test_password_in_a_url_is_refused_and_not_shown(tmp_path: Path) -> None:
+    line = _mistake(tmp_path, None, {"upstream": ["x=http://me:secret@host"]})
+    assert "credential" in line
+    assert "secret" not in line
