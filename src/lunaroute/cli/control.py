@@ -150,16 +150,10 @@ def _recording(recorder: RecorderInfo | None) -> dict[str, Any]:
 
 def _spool_disk_bytes(spool_dir: Path) -> int:
     """Size of the segments that hold records not given back yet. They are preallocated: an upper bound."""
-    from lunaroute.spool.segments import list_lanes, list_segments, segment_path
+    from lunaroute.spool.segments import list_lanes, list_segments, segment_bytes
 
-    total_bytes = 0
-    for lane in list_lanes(spool_dir):
-        for number in list_segments(spool_dir / lane):
-            try:
-                total_bytes += segment_path(spool_dir / lane, number).stat().st_size
-            except FileNotFoundError:  # consumed in this moment
-                continue
-    return total_bytes
+    lanes = [spool_dir / lane for lane in list_lanes(spool_dir)]
+    return sum(segment_bytes(lane, number) for lane in lanes for number in list_segments(lane))
 
 
 def _session_counts(database: Path) -> dict[str, int | None]:

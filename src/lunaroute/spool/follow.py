@@ -121,7 +121,7 @@ class Follower:
             at = self.positions.get(lane)
             for number in segments.list_segments(lane_dir):
                 if at is None or number > at.segment:
-                    total += segments.segment_path(lane_dir, number).stat().st_size
+                    total += segments.segment_bytes(lane_dir, number)
         return total
 
     def close(self) -> None:

@@ -31,6 +31,14 @@ def list_segments(lane_dir: Path) -> list[int]:
     return sorted(int(stem) for name in names if name.endswith(SUFFIX) and (stem := name[: -len(SUFFIX)]).isdigit())
 
 
+def segment_bytes(lane_dir: Path, number: int) -> int:
+    """Size of a segment; 0 when it has been given back in the meantime."""
+    try:
+        return segment_path(lane_dir, number).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def list_lanes(spool_dir: Path) -> list[str]:
     try:
         return sorted(entry.name for entry in os.scandir(spool_dir) if entry.is_dir())
