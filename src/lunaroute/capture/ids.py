@@ -5,17 +5,25 @@ from __future__ import annotations
 import hashlib
 
 
-def uuid7(unix_ms: int, random_bits: bytes) -> str:
-    """A UUIDv7 from Unix milliseconds and at least 10 random bytes, as lower-case hyphenated text."""
-    tail = int.from_bytes(random_bits[:10], "big")
-    value = (unix_ms & ((1 << 48) - 1)) << 80 | tail
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    text = f"{value:032x}"
+def uuid7_bytes(unix_ms: int, random_bits: int) -> bytes:
+    """A UUIDv7 from Unix milliseconds and 74 random bits, as 16 bytes."""
+    high, low = random_bits >> 62 & 0xFFF, random_bits & 0x3FFFFFFFFFFFFFFF
+    return (unix_ms << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low).to_bytes(16, "big")
+
+
+def uuid_text(value: bytes) -> str:
+    """A UUID's 16 bytes as lower-case hyphenated text."""
+    text = value.hex()
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def uuid7(unix_ms: int, random_bytes: bytes) -> str:
+    """A UUIDv7 from Unix milliseconds and at least 10 random bytes, as text."""
+    tail = int.from_bytes(random_bytes[:10], "big")
+    # Of the 80 bits, those that a UUIDv7 has for itself (version and variant) are left out.
+    return uuid_text(uuid7_bytes(unix_ms, (tail >> 64 & 0xFFF) << 62 | tail & 0x3FFFFFFFFFFFFFFF))
 
 
 def derived_uuid7(unix_ms: int, *parts: str) -> str:
     """A UUIDv7 whose random bits are a hash of `parts`: the same input gives the same id on every replay."""
-    digest = hashlib.blake2b("\0".join(parts).encode(), digest_size=10).digest()
-    return uuid7(unix_ms, digest)
+    return uuid7(unix_ms, hashlib.blake2b("\0".join(parts).encode(), digest_size=10).digest())

@@ -123,6 +123,7 @@ def _write_status(run_dir: Path, recorder: Recorder, dead_letters: DeadLetters) 
         "pid": os.getpid(),
         "updated_at": time.time(),
         "lag_bytes": recorder.follower.lag_bytes(),
+        "skipped_segments": recorder.follower.skipped_segments,
         "dead_letters": dead_letters.count,
         **msgspec.structs.asdict(recorder.counts),
     }

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from lunaroute.capture.ids import uuid7_bytes
 from lunaroute.capture.records import Opening
 from lunaroute.config import Config
 
@@ -67,9 +68,7 @@ class RelayContext:
 
     def new_request_id(self, wall_ns: int) -> bytes:
         """A UUIDv7 (RFC 9562 §5.7) as 16 bytes."""
-        bits = self._random_bits(74)
-        value = wall_ns // 1_000_000 << 80 | 0x7 << 76 | bits >> 62 << 64 | 0b10 << 62 | bits & 0x3FFFFFFFFFFFFFFF
-        return value.to_bytes(16, "big")
+        return uuid7_bytes(wall_ns // 1_000_000, self._random_bits(74))
 
     def flush_soon(self) -> None:
         """Flush the tap within a millisecond, for what need not be on record before anything else happens; under

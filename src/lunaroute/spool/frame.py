@@ -38,6 +38,7 @@ from uuid import UUID
 
 import msgspec
 
+from lunaroute.capture.ids import uuid_text
 from lunaroute.capture.records import (
     ExchangeClosed,
     Opening,
@@ -197,21 +198,22 @@ class Stop(Enum):
 
 
 def decode_frames(
-    data: bytes, segment: int, offset: int = 0, limit_bytes: int | None = None
+    data: bytes,
+    segment: int,
+    offset: int = 0,
 ) -> tuple[list[Record], int, Stop]:
     """Records from `offset` on, the offset after them, and why it stopped. Never raises on any bytes.
 
     NO_FRAME covers three cases which only a look at the lane can tell apart: not written yet, being written
-    right now, and torn by a killed writer. `limit_bytes` bounds the buffer a plausible frame may ask for."""
+    right now, and torn by a killed writer."""
     records: list[Record] = []
     view = memoryview(data)
     end = len(data)
-    limit = MAX_PAYLOAD_BYTES + 8 if limit_bytes is None else limit_bytes
     while True:
         if end - offset < FRAME_HEADER_BYTES:
             return records, offset, Stop.NEED_MORE
         crc, length, kind, flags, spare, exchange, t_ns = _FRAME.unpack_from(data, offset)
-        if not 1 <= kind <= END_OF_SEGMENT or length > limit or spare:
+        if not 1 <= kind <= END_OF_SEGMENT or length > MAX_PAYLOAD_BYTES + 8 or spare:
             return records, offset, Stop.NO_FRAME
         after = offset + FRAME_HEADER_BYTES + length
         if after > end:
@@ -271,7 +273,7 @@ def _request_opened(flags: int, exchange: int, t_ns: int, payload: bytes) -> tup
         exchange=exchange,
         t_ns=t_ns,
         wall_ns=wall_ns,
-        request_id=_uuid_text(request_id),
+        request_id=uuid_text(request_id),
         listener=opening.listener,
         provider=opening.provider,
         method=opening.method,
@@ -294,8 +296,3 @@ _opening_decoder = msgspec.msgpack.Decoder(Opening)
 @lru_cache(maxsize=1024)
 def _decode_opening(data: bytes) -> Opening:
     return _opening_decoder.decode(data)
-
-
-def _uuid_text(value: bytes) -> str:
-    text = value.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
