@@ -12,7 +12,7 @@ import msgspec
 
 from lunaroute.dialects.facts import IdentityHints, RequestFacts, ToolResult
 from lunaroute.dialects.loose import as_dict, as_text, length_of, opening_of, read_object, read_objects, read_text
-from lunaroute.dialects.user_text import user_text
+from lunaroute.dialects.user_text import new_turn, user_text
 
 _NOTHING = msgspec.Raw()
 
@@ -77,14 +77,8 @@ def _hints(body: _Body) -> IdentityHints:
 
 
 def _request_text(messages: list[_Message]) -> str:
-    end = len(messages)
-    while end and messages[end - 1].role == "assistant":
-        end -= 1  # a prefill: the beginning of the answer, put into the client's mouth
-    start = end
-    while start and messages[start - 1].role != "assistant":
-        start -= 1
     texts: list[str] = []
-    for message in messages[start:end]:
+    for message in messages[new_turn([message.role for message in messages])]:
         if message.role == "user":
             texts += _texts(message.content)
     return user_text(texts)
