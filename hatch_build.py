@@ -26,6 +26,7 @@ HOT_MODULES = (
     "relay/plans.py",
     "relay/chunked.py",
     "relay/tap.py",
+    "relay/turn.py",
     "relay/pool.py",
     "relay/context.py",
     "relay/exchange.py",

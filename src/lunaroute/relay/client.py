@@ -140,12 +140,14 @@ class ClientConnection:
     def eof_received(self) -> bool:
         """True keeps the connection open for the answer."""
         self._has_ended = True
+        self._context.turn.pass_on()
         exchange = self._exchange
         if exchange is None or not exchange.request_is_done or self._is_closing:
             return False
         return not is_peer_gone(self.transport.get_extra_info("socket"))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._context.turn.pass_on()
         self._is_closing = True
         self._context.clients.discard(self)
         exchange, self._exchange = self._exchange, None

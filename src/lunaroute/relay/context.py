@@ -21,6 +21,7 @@ from .headers import LineReader, NameKinds
 from .plans import Planner
 from .routes import Router
 from .tap import Tap
+from .turn import Turn
 
 if TYPE_CHECKING:
     from .client import ClientConnection
@@ -50,6 +51,7 @@ class RelayContext:
         self.run_id = run_id
         self.max_head_bytes = config.server.max_head_bytes
         self.tap = tap
+        self.turn = Turn(tap, loop.call_soon)
         self.loop = loop
         fingerprint = Fingerprinter(salt)
         self.name_kinds = NameKinds()
@@ -90,6 +92,7 @@ class RelayContext:
 
     def sweep(self) -> None:
         """Once a second: time-outs, idle connections, and another try at a spool that failed."""
+        self.turn.pass_on()
         now_ns = time.monotonic_ns()
         for exchange in list(self.exchanges):
             exchange.check_timeouts(now_ns)

@@ -1,7 +1,7 @@
 """[io] One request and its response on their way through; what each step tells the tap.
 
-The order of every step is: tell the tap, flush it, then write to the other side. Time spent here is added up as
-the exchange's own overhead, the spool's writes included.
+The order of every step is: tell the tap, flush it, then write to the other side; the last two come at the end of the
+event loop's turn (`turn`). Time until then is added up as the exchange's own overhead, the spool's writes included.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ class RelayedExchange:
 
     # What most exchanges never change; one is made for every request.
     response_is_open = False
-    _response_is_done = False
+    response_is_done = False
     _was_answered = False  # in full, by the provider or by us: the client's connection is in step
     _is_closed = False
     _ends_by_close = False
+    _waiting = 0  # calls of `send` and `answer` still to come in this turn
     _holds_upstream = False  # the client reads slower than the provider sends
     _chunked: ChunkedReader | None = None
     _upstream: UpstreamConnection | None = None
     _connecting: asyncio.Task[None] | None = None
-    _pending: tuple[bytes, ...] = ()  # waits for the connection
-    _pending_bytes = 0
+    _pending: list[bytes]  # waits for the connection
     _sent_ns: int | None = None
     _pre_ns = 0
     _post_ns = 0
@@ -56,6 +56,7 @@ class RelayedExchange:
         self._plan = plan
         self._route = route
         self._tap = context.tap
+        self._pending = []
         self.number = context.next_exchange()
         self.listener = route.listener
         self._client_keeps_alive = plan.head.keep_alive
@@ -88,7 +89,8 @@ class RelayedExchange:
         pre_ns = time.monotonic_ns() - t_ns if self.request_is_done else None
         tell(self.number, t_ns, wall_ns, request_id, length, client_ip, opening, payload, pre_ns)
         head = plan.before + digits + plan.after
-        self._send((head + raw,) if len(raw) < _JOIN_BELOW_BYTES else (head, raw), t_ns)
+        pieces = [head + raw] if len(raw) < _JOIN_BELOW_BYTES else [head, raw]
+        self._pass_on_later(True, pieces, t_ns)
         return end
 
     def take_more(self, data: bytes, at: int, t_ns: int) -> int:
@@ -99,7 +101,7 @@ class RelayedExchange:
             self._tap.records.request_chunk(self.number, t_ns, payload, pre_ns)
         elif payload:
             self._tap.records.request_chunk(self.number, t_ns, payload, None)
-        self._send((raw,), t_ns)
+        self._pass_on_later(True, [raw], t_ns)
         return end
 
     def _cut_body(self, data: bytes, at: int) -> tuple[bytes, bytes, int]:
@@ -114,11 +116,16 @@ class RelayedExchange:
         self.request_is_done = self._left == 0
         return raw, raw, end
 
-    def _send(self, pieces: tuple[bytes, ...], t_ns: int) -> None:
-        """On to the provider with what was put on record since `t_ns`."""
-        tap = self._tap
-        tap.flush()
-        if tap.refuses:
+    def _pass_on_later(self, is_request: bool, pieces: list[bytes], t_ns: int) -> None:
+        self._waiting += 1
+        self._context.turn.pass_on_later(self, is_request, pieces, t_ns)
+
+    def send(self, pieces: list[bytes], t_ns: int, now_ns: int) -> None:
+        """On to the provider with what arrived at `t_ns` and has been on record since `now_ns`."""
+        self._waiting -= 1
+        if self._is_closed:
+            return
+        if self._tap.refuses:
             self.fail(503, _NOT_RECORDED, "interrupted")
             return
         upstream = self._upstream
@@ -129,16 +136,14 @@ class RelayedExchange:
             else:
                 self._attach(upstream)
         if upstream is not None:
-            self._write_upstream(upstream, pieces)
+            self._write_upstream(upstream, pieces, now_ns)
         else:
             self._pending += pieces
-            self._pending_bytes += sum(map(len, pieces))
-            if self._pending_bytes > _PENDING_HIGH_BYTES:
+            if sum(map(len, self._pending)) > _PENDING_HIGH_BYTES:
                 self._client.hold_reading("connecting")
-        now_ns = self._active_ns = time.monotonic_ns()
+        self._active_ns = now_ns
         self._pre_ns += now_ns - t_ns
-        if self._response_is_done and self.request_is_done:
-            self._finish("completed", None)
+        self._finish_if_done()
 
     async def _connect(self) -> None:
         try:
@@ -158,8 +163,8 @@ class RelayedExchange:
             return
         t_ns = time.monotonic_ns()
         self._attach(upstream)
-        pending, self._pending = self._pending, ()
-        self._write_upstream(upstream, pending)
+        pending, self._pending = self._pending, []
+        self._write_upstream(upstream, pending, t_ns)
         self._client.resume_reading("connecting")
         self._active_ns = time.monotonic_ns()
         self._pre_ns += self._active_ns - t_ns
@@ -174,9 +179,9 @@ class RelayedExchange:
         if self._client.is_slow:  # with the answer to an earlier, pipelined request
             self.client_is_slow()
 
-    def _write_upstream(self, upstream: UpstreamConnection, pieces: tuple[bytes, ...]) -> None:
+    def _write_upstream(self, upstream: UpstreamConnection, pieces: list[bytes], now_ns: int) -> None:
         if self._sent_ns is None:
-            self._sent_ns = time.monotonic_ns()
+            self._sent_ns = now_ns
         if len(pieces) == 1:
             upstream.transport.write(pieces[0])
         else:
@@ -193,36 +198,48 @@ class RelayedExchange:
 
     def send_interim(self, head: bytes) -> None:
         """A 1xx response, as it is."""
+        self._context.turn.pass_on()
         self._client.transport.write(head)
 
     def respond(self, head: ResponseHead | None, raw: bytes, payload: bytes, is_done: bool, t_ns: int) -> None:
         """Bytes that arrived at `t_ns`, on record and to the client: the head, if it is new; body bytes as they came
         and without their framing; `is_done`: the response ends here."""
-        tap = self._tap
         if head is not None:
-            tap.records.response_opened(self.number, t_ns, head.status_code, head.recorded, payload)
-        elif payload:
-            tap.records.response_chunk(self.number, t_ns, payload)
-        tap.flush()
-        if tap.refuses:  # a head still in our hands leaves room for an answer of our own
+            self._tap.records.response_opened(self.number, t_ns, head.status_code, head.recorded, payload)
+            forwarded = self._client_head(head)
+            pieces = [forwarded + raw] if len(raw) < _JOIN_BELOW_BYTES else [forwarded, raw]
+        else:
+            if payload:
+                self._tap.records.response_chunk(self.number, t_ns, payload)
+            pieces = [raw]
+        self.response_is_done = is_done
+        self._pass_on_later(False, pieces, t_ns)
+
+    def answer(self, pieces: list[bytes], t_ns: int, now_ns: int) -> None:
+        """On to the client with what arrived at `t_ns` and has been on record since `now_ns`."""
+        self._waiting -= 1
+        if self._is_closed:
+            return
+        if self._tap.refuses:  # a head still in our hands leaves room for an answer of our own
             self.fail(503, _NOT_RECORDED, "interrupted")
             return
-        if head is None:
-            self._client.transport.write(raw)
-        elif len(raw) < _JOIN_BELOW_BYTES:
-            self._client.transport.write(self._client_head(head) + raw)
+        self.response_is_open = True
+        if len(pieces) == 1:
+            self._client.transport.write(pieces[0])
         else:
-            self._client.transport.writelines((self._client_head(head), raw))
-        now_ns = self._active_ns = time.monotonic_ns()
+            self._client.transport.writelines(pieces)
+        self._active_ns = now_ns
         self._post_ns += now_ns - t_ns
-        if is_done:
-            self._response_is_done = self._was_answered = True
+        self._finish_if_done()
+
+    def _finish_if_done(self) -> None:
+        if self.response_is_done and self._waiting == 0:
+            self._was_answered = True
             if self.request_is_done:
                 self._finish("completed", None)
 
     def _client_head(self, head: ResponseHead) -> bytes:
         """The head as the client gets it."""
-        self.response_is_open = True
         self._ends_by_close = head.body == UNTIL_CLOSE
         if self._ends_by_close or head.is_http_1_0:
             self._client_keeps_alive = False
@@ -232,14 +249,14 @@ class RelayedExchange:
 
     def response_ended_by_close(self) -> None:
         """The provider closed, which is how this response ends."""
-        self._response_is_done = self._was_answered = True
+        self.response_is_done = self._was_answered = True
         self._upstream = None
         self._finish("completed", None)
 
     def upstream_lost(self, error: Exception | None) -> None:
         """The provider's connection is gone."""
         self._upstream = None
-        if self._response_is_done:  # answered early and closed: the rest of the request has nowhere to go
+        if self.response_is_done:  # answered early and closed: the rest of the request has nowhere to go
             self._finish("completed", None)
             return
         reason = getattr(error, "strerror", None) or "connection closed"
@@ -250,10 +267,11 @@ class RelayedExchange:
 
     def upstream_broke(self, reason: str, raw: bytes) -> None:
         """The response's framing cannot be followed: pass on what came, then a cut."""
+        self._context.turn.pass_on()
         if not self.response_is_open:
             self.fail(502, f"{self._where}: {reason}", "upstream_cut")
             return
-        if raw:
+        if raw and not self._is_closed:
             self._client.transport.write(raw)
         self._finish("upstream_cut", reason)
 
@@ -263,6 +281,7 @@ class RelayedExchange:
 
     def stop(self) -> None:
         """The server stops and its grace period is over."""
+        self._context.turn.pass_on()
         self._finish("interrupted", "the server was shut down")
 
     def client_is_slow(self) -> None:
@@ -278,6 +297,7 @@ class RelayedExchange:
 
     def fail(self, status: int, message: str, outcome: Outcome) -> None:
         """No answer of the provider will come: the relay gives its own (or, within one, a cut)."""
+        self._context.turn.pass_on()
         if self._is_closed:
             return
         if not self.response_is_open:

@@ -77,6 +77,9 @@ class UpstreamConnection:
         if exchange is None:  # nobody asked: not a connection to use again
             self.abort()
             return
+        if exchange.response_is_done:
+            self._has_surplus = True
+            return
         try:
             if self._head is None:
                 self._take_head(exchange, data, t_ns)
@@ -87,6 +90,7 @@ class UpstreamConnection:
 
     def eof_received(self) -> bool:
         self.is_open = False  # already now: an exchange may look for a connection before connection_lost comes
+        self._context.turn.pass_on()
         exchange = self.exchange
         is_sending = exchange is not None and not exchange.request_is_done
         if is_sending or self.transport.get_write_buffer_size():
@@ -95,6 +99,7 @@ class UpstreamConnection:
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_open = False
+        self._context.turn.pass_on()
         exchange = self.exchange
         if exchange is None:
             self._context.pool.forget(self)

@@ -90,6 +90,15 @@ class Setting:
         self.provider.connection_made(self.provider_side)
         self.context.pool.give_back(self.provider)
 
+    def from_client(self, data: bytes) -> None:
+        """The client's bytes arrive, in a turn of their own."""
+        self.client.data_received(data)
+        self.turn()
+
+    def from_provider(self, data: bytes) -> None:
+        self.provider.data_received(data)
+        self.turn()
+
     def turn(self) -> None:
         """One turn of the event loop."""
         self.loop.call_soon(self.loop.stop)
@@ -104,19 +113,20 @@ def setting() -> Iterator[Setting]:
 
 
 def test_connection_is_given_back_reading_though_its_last_bytes_made_the_client_slow(setting: Setting) -> None:
-    setting.client.data_received(GET)
+    setting.from_client(GET)
     setting.client_side.slow_after = setting.client
-    setting.provider.data_received(OK)
+    setting.from_provider(OK)
     assert setting.client_side.written == OK
     assert setting.context.pool.take(PROVIDER) is setting.provider
     assert setting.provider_side.is_reading_now
 
 
 def test_slow_client_holds_the_provider_of_its_next_request_too(setting: Setting) -> None:
-    setting.client.data_received(GET + GET)
-    setting.provider.data_received(OK)
+    setting.from_client(GET + GET)
+    setting.from_provider(OK)
     setting.client.pause_writing()
-    setting.turn()
+    setting.turn()  # the next request is taken up …
+    setting.turn()  # … and passed on
     assert setting.provider_side.written.count(b"GET /x ") == 2
     assert not setting.provider_side.is_reading_now
     setting.client.resume_writing()
@@ -124,17 +134,17 @@ def test_slow_client_holds_the_provider_of_its_next_request_too(setting: Setting
 
 
 def test_client_held_for_a_slow_provider_is_read_again_when_the_exchange_is_over(setting: Setting) -> None:
-    setting.client.data_received(b"POST /u/x HTTP/1.1\r\nHost: r\r\nContent-Length: 3\r\n\r\nabc")
+    setting.from_client(b"POST /u/x HTTP/1.1\r\nHost: r\r\nContent-Length: 3\r\n\r\nabc")
     setting.provider.pause_writing()
     assert not setting.client_side.is_reading_now
-    setting.provider.data_received(OK)
+    setting.from_provider(OK)
     assert setting.client_side.is_reading_now
     assert setting.context.pool.take(PROVIDER) is None  # it has not read that request yet
     assert setting.provider_side.end == "close"
 
 
 def test_rest_of_a_request_is_read_while_the_client_is_told_why_it_is_not_wanted(setting: Setting) -> None:
-    setting.client.data_received(b"POST /u/x HTTP/1.1\r\nHost: r\r\nContent-Length: 30\r\n\r\nabc")
+    setting.from_client(b"POST /u/x HTTP/1.1\r\nHost: r\r\nContent-Length: 30\r\n\r\nabc")
     setting.provider.pause_writing()
     setting.provider.connection_lost(ConnectionResetError())
     assert setting.client_side.written.startswith(b"HTTP/1.1 502 ")
@@ -143,7 +153,7 @@ def test_rest_of_a_request_is_read_while_the_client_is_told_why_it_is_not_wanted
 
 
 def test_provider_that_ends_without_reading_the_request_is_not_waited_for(setting: Setting) -> None:
-    setting.client.data_received(b"POST /u/x HTTP/1.1\r\nHost: r\r\nContent-Length: 30\r\n\r\nabc")
+    setting.from_client(b"POST /u/x HTTP/1.1\r\nHost: r\r\nContent-Length: 30\r\n\r\nabc")
     setting.provider_side.waiting_bytes = 3
     assert not setting.provider.eof_received()
     assert setting.provider_side.end == "abort"
@@ -166,7 +176,7 @@ def test_idle_connections_are_closed_the_oldest_first(setting: Setting) -> None:
 
 
 def test_answer_of_the_relay_to_head_has_no_body(setting: Setting) -> None:
-    setting.client.data_received(GET.replace(b"GET", b"HEAD"))
+    setting.from_client(GET.replace(b"GET", b"HEAD"))
     setting.provider.connection_lost(None)
     assert setting.client_side.written.startswith(b"HTTP/1.1 502 ")
     assert setting.client_side.written.endswith(b"\r\n\r\n")
