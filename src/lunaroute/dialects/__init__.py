@@ -1,14 +1,16 @@
-"""Wire formats: bytes of requests and responses → neutral facts. One package per dialect, same files in each."""
+"""Wire formats: bytes of requests and responses → neutral facts. One package per format, same files in each."""
 
-from lunaroute.dialects.detect import detect_dialect
+from lunaroute.dialects.detect import detect_format, dialect_of
 from lunaroute.dialects.dialect import DialectReader, StreamReader
-from lunaroute.dialects.reading import is_event_stream, read_response_body, reader_for
+from lunaroute.dialects.reading import framing_of, read_request_body, read_response_body, reader_for
 
 __all__ = [
     "DialectReader",
     "StreamReader",
-    "detect_dialect",
-    "is_event_stream",
+    "detect_format",
+    "dialect_of",
+    "framing_of",
+    "read_request_body",
     "read_response_body",
     "reader_for",
 ]

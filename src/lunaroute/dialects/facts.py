@@ -10,19 +10,61 @@ from typing import Any, Literal
 import msgspec
 
 Dialect = Literal["anthropic_messages", "openai_chat", "openai_responses", "gemini", "unknown"]
+"""The label that recordings carry (CONTRACT §0)."""
+
+WireFormat = Literal[
+    "anthropic_messages",
+    "openai_chat",
+    "openai_responses",
+    "gemini",
+    "openai_completions",
+    "ollama",
+    "bedrock_converse",
+    "metered",
+    "unknown",
+]
+"""What a reader is chosen by: the dialects, and formats that are read for what they report although their label is
+`unknown`. `metered` is every call that says what it used and is no conversation: embeddings, images, audio …"""
 
 
 class SideUsage(msgspec.Struct, frozen=True, kw_only=True):
     """A pass of the provider that is billed on top of the usage it is reported beside (WIRE B, `usage.iterations`)."""
 
     kind: str
-    """In the provider's words: `compaction`, `advisor_message`."""
+    """In the provider's words: `compaction`, `advisor_message`, `message` (a model that declined after it had begun
+    to answer)."""
     model: str | None = None
     """None = the response's model."""
     input_tokens: int | None = None
     output_tokens: int | None = None
     cache_read_tokens: int | None = None
     cache_creation_tokens: int | None = None
+    cache_creation_5m_tokens: int | None = None
+    cache_creation_1h_tokens: int | None = None
+
+
+class Billing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What decides a price beside the token counts, as far as the provider says it in the response."""
+
+    service_tier: str | None = None
+    """Which tier served the request, in the provider's words: `flex`, `priority`, `batch` …"""
+    speed: str | None = None
+    """Anthropic: `fast` costs more."""
+    inference_geo: str | None = None
+    """Anthropic: `us` costs more."""
+    web_searches: int = 0
+    """Searches that the provider bills by the piece."""
+    file_searches: int = 0
+    image_input_tokens: int = 0
+    """Part of the input tokens."""
+    image_output_tokens: int = 0
+    """Part of the output tokens."""
+    audio_seconds: float = 0.0
+    """Of speech, where it is billed by its length and not by tokens."""
+    is_free: bool = False
+    """The provider says that it bills nothing: a request refused before any output."""
+    side_usages: list[SideUsage] = []
+    """Billed on top; not part of any token count of the exchange."""
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,8 +81,6 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     cache_creation_1h_tokens: int | None = None
     audio_input_tokens: int | None = None
     audio_output_tokens: int | None = None
-    side_usages: list[SideUsage] = []
-    """Not part of the counts above."""
     raw: dict[str, Any] | None = None
     """The provider's own usage object, merged over a stream as the provider defines it, otherwise untouched."""
 
@@ -124,13 +164,15 @@ class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
     message: msgspec.Raw | dict[str, Any] | None = None
     """What a non-streaming call would have returned: the body itself, or rebuilt from the stream."""
     usage: Usage | None = None
+    billing: Billing = Billing()
     tool_calls: list[ToolCall] = []
     server_tool_calls: list[ToolCall] = []
     """Executed by the provider (web search, code interpreter, MCP); never counted as client tool calls."""
     content_blocks: list[str] = []
     """Types of the content blocks or output items, in order, in the provider's words."""
     finish_reason: str | None = None
-    """In the provider's words: `stop_reason`, `finish_reason`; for Responses `status` or `status:reason`."""
+    """In the provider's words: `stop_reason`, `finish_reason`; for Responses `status` or `status:reason`; for Gemini
+    `blockReason` where the prompt was blocked."""
     has_refusal: bool = False
     error: ProviderError | None = None
     """An error the body reports, also inside a 200 or in the middle of a stream."""

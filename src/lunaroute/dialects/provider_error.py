@@ -52,10 +52,9 @@ def read_error_body(body: bytes) -> ResponseFacts:
 
 
 def _name(fields: dict[str, Any]) -> str | None:
-    for key in ("type", "code", "status"):
-        value = fields.get(key)
+    """A word where there is one (Google: `status`), else a number."""
+    values = [fields.get(key) for key in ("type", "code", "status")]
+    for value in values:
         if isinstance(value, str) and value:
             return well_formed(value)
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-    return None
+    return next((str(value) for value in values if isinstance(value, int) and not isinstance(value, bool)), None)

@@ -1,63 +1,114 @@
-"""Reading a response body of any dialect: is it a stream, and what does it amount to?
+"""Reading bodies of any wire format: which framing a response has, and what it amounts to.
 
-In: the decoded body as it arrived, its content-type and status. Out: ResponseFacts. Invariant: never raises, and the
-split into chunks changes nothing but times.
+In: the decoded body as it arrived, its content-type and status. Out: facts. Invariant: never raises, and the split
+into chunks changes nothing but times.
 """
 
 from __future__ import annotations
 
 import re
+from typing import Literal, Protocol
 
-from lunaroute.assemble.sse import SseParser
+import msgspec
+
+from lunaroute.assemble.aws_events import AwsEventParser
+from lunaroute.assemble.json_stream import JsonStreamParser
+from lunaroute.assemble.sse import ServerSentEvent, SseParser
 from lunaroute.dialects.anthropic_messages import AnthropicMessagesReader
+from lunaroute.dialects.bedrock_converse import BedrockConverseReader
+from lunaroute.dialects.detect import is_streaming_path, model_in_path
 from lunaroute.dialects.dialect import DialectReader
-from lunaroute.dialects.facts import Dialect, ResponseFacts
+from lunaroute.dialects.facts import RequestFacts, ResponseFacts, WireFormat
+from lunaroute.dialects.gemini import GeminiReader
+from lunaroute.dialects.metered import MeteredReader
+from lunaroute.dialects.ollama import OllamaReader
 from lunaroute.dialects.openai_chat import OpenAIChatReader
+from lunaroute.dialects.openai_completions import OpenAICompletionsReader
 from lunaroute.dialects.openai_responses import OpenAIResponsesReader
 from lunaroute.dialects.unknown import UnknownReader
 
-_UNKNOWN = UnknownReader()
-_READERS: dict[Dialect, DialectReader] = {
+Framing = Literal["whole", "server_sent_events", "json_stream", "aws_events"]
+
+_READERS: dict[WireFormat, DialectReader] = {
     "anthropic_messages": AnthropicMessagesReader(),
     "openai_chat": OpenAIChatReader(),
     "openai_responses": OpenAIResponsesReader(),
+    "gemini": GeminiReader(),
+    "openai_completions": OpenAICompletionsReader(),
+    "ollama": OllamaReader(),
+    "bedrock_converse": BedrockConverseReader(),
+    "metered": MeteredReader(),
+    "unknown": UnknownReader(),
 }
 
 _BLANK = b" \t\r\n"
 _SSE_FIELD = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*(?::|(?:data|event|id|retry):)")
+_JSON_LINES = ("application/x-ndjson", "application/stream+json")
+_AWS_EVENTS = "application/vnd.amazon.eventstream"
+_EVENT_STREAM = "text/event-stream"
 
 
-def reader_for(dialect: Dialect) -> DialectReader:
-    """The reader of a dialect; the unknown dialect's for one that is not read yet."""
-    return _READERS.get(dialect, _UNKNOWN)
+class _Parser(Protocol):
+    def feed(self, data: bytes, t_ns: int) -> list[ServerSentEvent]: ...
+
+    def finish(self) -> list[ServerSentEvent]: ...
 
 
-def is_event_stream(chunks: list[tuple[int, bytes]], content_type: str | None) -> bool:
-    """Whether a body is a stream of server-sent events.
+_PARSERS: dict[Framing, type[_Parser]] = {
+    "server_sent_events": SseParser,
+    "json_stream": JsonStreamParser,
+    "aws_events": AwsEventParser,
+}
+
+
+def reader_for(wire_format: WireFormat) -> DialectReader:
+    """The reader of a wire format."""
+    return _READERS[wire_format]
+
+
+def read_request_body(wire_format: WireFormat, path: str, body: bytes) -> RequestFacts:
+    """What a request asks for, by its body and, where that leaves it open, by its path."""
+    facts = reader_for(wire_format).read_request(body)
+    if wire_format == "unknown":
+        return facts
+    return msgspec.structs.replace(
+        facts,
+        model=facts.model or model_in_path(path),
+        is_streaming=facts.is_streaming or is_streaming_path(path),
+    )
+
+
+def framing_of(
+    wire_format: WireFormat, chunks: list[tuple[int, bytes]], content_type: str | None, status_code: int = 200
+) -> Framing:
+    """How a response body is framed: as one piece, or as which kind of stream.
 
     The bytes decide where they can: providers answer `stream: true` with JSON, and send errors as plain JSON under
     `text/event-stream` (WIRE B11, B15). The content-type decides about the rest, an empty body for instance."""
-    head = b""
-    for _, data in chunks:
-        head = (head + data).lstrip(_BLANK)
-        if len(head) >= 16:
-            break
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    head = _head(chunks)
     if _SSE_FIELD.match(head):
-        return True
+        return "server_sent_events"
     if head[:1] in (b"{", b"["):
-        return False
-    return (content_type or "").lower().lstrip().startswith("text/event-stream")
+        is_row = kind in _JSON_LINES or _is_row(wire_format, head, chunks)
+        return "json_stream" if is_row and status_code < 400 else "whole"
+    if kind in _JSON_LINES:
+        return "json_stream"
+    if kind == _AWS_EVENTS:
+        return "aws_events"
+    return "server_sent_events" if kind == _EVENT_STREAM else "whole"
 
 
 def read_response_body(
-    dialect: Dialect, chunks: list[tuple[int, bytes]], content_type: str | None, status_code: int
+    wire_format: WireFormat, chunks: list[tuple[int, bytes]], content_type: str | None, status_code: int
 ) -> ResponseFacts:
     """What a response amounts to. `chunks` are (arrival t_ns, decoded bytes) of each read."""
-    reader = reader_for(dialect)
-    if not is_event_stream(chunks, content_type):
+    reader = reader_for(wire_format)
+    framing = framing_of(wire_format, chunks, content_type, status_code)
+    if framing == "whole":
         # Some gateways send blank padding until the answer is there (WIRE B15).
         return reader.read_response(b"".join([data for _, data in chunks]).strip(_BLANK), status_code)
-    parser = SseParser()
+    parser = _PARSERS[framing]()
     stream = reader.open_stream()
     for t_ns, data in chunks:
         for event in parser.feed(data, t_ns):
@@ -65,3 +116,19 @@ def read_response_body(
     for event in parser.finish():
         stream.feed(event)
     return stream.finish()
+
+
+def _head(chunks: list[tuple[int, bytes]]) -> bytes:
+    head = b""
+    for _, data in chunks:
+        head = (head + data).lstrip(_BLANK)
+        if len(head) >= 16:
+            break
+    return head
+
+
+def _is_row(wire_format: WireFormat, head: bytes, chunks: list[tuple[int, bytes]]) -> bool:
+    """Whether JSON is a row of objects although no content-type says so: Gemini streams an array, Ollama lines."""
+    if wire_format == "gemini":
+        return head.startswith(b"[")
+    return wire_format == "ollama" and b"}\n{" in b"".join([data for _, data in chunks])

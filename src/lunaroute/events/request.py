@@ -10,7 +10,8 @@ import msgspec
 
 from lunaroute.assemble.exchange import Exchange
 from lunaroute.capture.records import RequestOpened
-from lunaroute.dialects.facts import Dialect, RequestFacts
+from lunaroute.dialects import dialect_of
+from lunaroute.dialects.facts import Dialect, RequestFacts, WireFormat
 from lunaroute.sessions import HeaderTexts, PairedCall, Session, identify_client, succeeded
 from lunaroute.sessions.identity import Identity as SessionIdentity
 from lunaroute.stats.tokens import estimate_tokens
@@ -29,7 +30,7 @@ class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     exchange: Exchange
     headers: HeaderTexts
-    dialect: Dialect
+    wire_format: WireFormat
     facts: RequestFacts
     body: bytes
     """As sent, the content coding still on it."""
@@ -37,6 +38,11 @@ class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
     decoded: bytes | None
     """Without the content coding; None where there is none, or it could not be undone."""
     identity: SessionIdentity | None
+
+    @property
+    def dialect(self) -> Dialect:
+        """The label of the wire format."""
+        return dialect_of(self.wire_format)
 
 
 def request_wall_ns(exchange: Exchange) -> int:

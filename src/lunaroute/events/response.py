@@ -9,7 +9,7 @@ import msgspec
 
 from lunaroute.assemble.exchange import Exchange
 from lunaroute.capture.records import Outcome
-from lunaroute.dialects.facts import ResponseFacts, ToolCall
+from lunaroute.dialects.facts import Billing, ResponseFacts, ToolCall
 from lunaroute.pricing.cost import CostParts
 from lunaroute.sessions import HeaderTexts
 from lunaroute.stats import StreamPoint, Timing, TokenCounts, chunk_gaps, stream_points
@@ -21,7 +21,6 @@ from .timestamps import timestamp
 from .types import Cost, Error, ResponseRecorded, ResponseStats, StreamEvent, StreamingStats, ToolCallSummary
 
 _EARLY_END = "the stream ended without its last event"
-_OTHER_STREAM_TYPES = ("application/x-ndjson", "application/vnd.amazon.eventstream")
 
 
 class ReadResponse(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,14 +37,10 @@ class ReadResponse(msgspec.Struct, frozen=True, kw_only=True):
     """Without the content coding; None where there is none, or it could not be undone."""
     timing: Timing
     tokens: TokenCounts
+    billing: Billing
     cost_parts: dict[str, CostParts]
     """By model; empty where nothing was to be paid, or nobody knows how much."""
     cost: Cost | None
-
-
-def is_other_stream(content_type: str | None) -> bool:
-    """Whether a body of this type arrives event by event, in a form other than server-sent events."""
-    return content_type is not None and content_type.partition(";")[0].strip().lower() in _OTHER_STREAM_TYPES
 
 
 def refine_outcome(outcome: Outcome, status_code: int | None, facts: ResponseFacts, is_streaming: bool) -> Outcome:
@@ -122,6 +117,7 @@ def _stats(response: ReadResponse) -> ResponseStats:
         total_proxy_overhead_ms=to_ms(timing.overhead_ns),
         total_duration_ms=to_ms(timing.total_ns),
         tokens=exchange_tokens(response.tokens, timing),
+        billing=response.billing,
         usage_raw=usage.raw if usage is not None and is_portable(usage.raw) else None,
         tool_calls=[_summary(call) for call in facts.tool_calls],
         server_tool_calls=[_summary(call) for call in facts.server_tool_calls],

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import msgspec
 
 from lunaroute.capture.records import Outcome
+from lunaroute.dialects.facts import Billing
 
 SCHEMA_VERSION = 1
 
@@ -233,6 +234,8 @@ class ResponseStats(_Value, frozen=True):
     estimated_cost: Cost | None
     stream_events: list[StreamEvent]
     unknown_events: dict[str, int]
+    billing: Billing = Billing()
+    """What the price depends on beside `tokens`; only what the provider said."""
 
 
 class ResponseRecorded(_Event, frozen=True, tag="response_recorded"):

@@ -7,6 +7,7 @@ alone and named in `take_poisoned`; it takes no other exchange down with it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import assert_never
 
 import msgspec
@@ -45,7 +46,7 @@ from lunaroute.stats import ExchangeNumbers, SessionSums
 
 from .reading import read_request, read_response, unread_request, unread_response
 
-_LINKING_DIALECTS = ("openai_responses", "anthropic_messages")
+_LINKING_FORMATS = ("openai_responses", "anthropic_messages")
 """Where a request can name an earlier response instead of sending the history."""
 
 
@@ -53,6 +54,8 @@ class PipelineSettings(msgspec.Struct, frozen=True, kw_only=True):
     idle_timeout_ns: int = 1_800_000_000_000
     snapshot_every_exchanges: int = 50
     snapshot_every_ns: int = 300_000_000_000
+    own_prices: Mapping[str, Mapping[str, float]] = {}
+    """The user's own prices, see `pricing.own`."""
 
 
 class PoisonExchange(msgspec.Struct, frozen=True):
@@ -92,7 +95,7 @@ class Pipeline:
         self._numbers: dict[str, _Numbers] = {}
         self._changed: set[str] = set()
         """Sessions whose numbers changed."""
-        self._pricer = Pricer()
+        self._pricer = Pricer(settings.own_prices)
         self._poisoned: list[PoisonExchange] = []
 
     @classmethod
@@ -164,7 +167,7 @@ class Pipeline:
         for pair in pairs:
             numbers.sums.add_tool_result(pair.call.tool_name, pair.execution_ns, succeeded(pair.result))
         session.seq += len(events)
-        opened = OpenExchange(session.session_id, request.dialect, request.facts.model)
+        opened = OpenExchange(session.session_id, request.wire_format, request.facts.model)
         self._book.exchange_opened(exchange.request_id, opened)
         self._book.touch(session, request_wall_ns(exchange))
         self._changed.add(session.session_id)
@@ -246,7 +249,7 @@ class Pipeline:
         for call in facts.tool_calls:
             if call.tool_call_id:
                 self._book.link(session, "tool", call.tool_call_id, wall_ns)
-        if facts.response_id and opened.dialect in _LINKING_DIALECTS:
+        if facts.response_id and opened.wire_format in _LINKING_FORMATS:
             self._book.link(session, "response", facts.response_id, wall_ns)
         session.success, session.finish_reason = event.success, event.finish_reason
         session.error = None if event.error is None else event.error.message or event.error.type

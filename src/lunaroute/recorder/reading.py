@@ -6,44 +6,33 @@ them; the pipeline then records the exchange by `unread_request` / `unread_respo
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
 from lunaroute.assemble.content import ContentDecoder, decode_content
 from lunaroute.assemble.exchange import Exchange
-from lunaroute.dialects import detect_dialect, is_event_stream, read_response_body, reader_for
-from lunaroute.dialects.facts import RequestFacts, ResponseFacts
+from lunaroute.dialects import detect_format, framing_of, read_request_body, read_response_body
+from lunaroute.dialects.facts import Billing, RequestFacts, ResponseFacts
 from lunaroute.events.numbers import exchange_cost, unpriced_cost
 from lunaroute.events.request import ReadRequest
-from lunaroute.events.response import ReadResponse, is_other_stream
+from lunaroute.events.response import ReadResponse
 from lunaroute.events.types import Cost
 from lunaroute.pricing import CostParts, Pricer, PriceRequest
 from lunaroute.sessions.headers import NO_HEADERS, HeaderTexts, header_texts
 from lunaroute.sessions.state import OpenExchange
-from lunaroute.stats import TokenCounts, count_tokens, measure
-
-
-class _Tier(msgspec.Struct):
-    service_tier: str | None = None
-
-
-_tier_decoder = msgspec.json.Decoder(_Tier)
+from lunaroute.stats import TokenCounts, count_tokens, measure, plausible_billing
 
 
 def read_request(exchange: Exchange) -> ReadRequest:
     """The request as its dialect understands it; its identity is still open."""
     opened = exchange.opened
     headers = header_texts(opened.headers)
-    dialect = detect_dialect(opened.method, opened.path)
+    wire_format = detect_format(opened.method, opened.path)
     body = exchange.request_body
     content_encoding = _content_encoding(headers)
     decoded = _decode(body, content_encoding)
-    facts = reader_for(dialect).read_request(body if decoded is None else decoded)
+    facts = read_request_body(wire_format, opened.path, body if decoded is None else decoded)
     return ReadRequest(
         exchange=exchange,
         headers=headers,
-        dialect=dialect,
+        wire_format=wire_format,
         facts=facts,
         body=body,
         content_encoding=content_encoding,
@@ -58,7 +47,7 @@ def unread_request(exchange: Exchange) -> ReadRequest:
     return ReadRequest(
         exchange=exchange,
         headers=headers,
-        dialect="unknown",
+        wire_format="unknown",
         facts=RequestFacts(is_valid=False),
         body=exchange.request_body,
         content_encoding=_content_encoding(headers),
@@ -75,20 +64,22 @@ def read_response(exchange: Exchange, request: OpenExchange, pricer: Pricer) -> 
     plain = _decode_chunks(exchange.response_chunks, content_encoding)
     chunks = exchange.response_chunks if plain is None else plain
     facts = ResponseFacts(is_finished=False)
+    status_code = 0 if exchange.response is None else exchange.response.status_code
     if exchange.response is not None:
-        facts = read_response_body(request.dialect, chunks, content_type, exchange.response.status_code)
-    tokens = count_tokens(facts.usage, facts.thinking_text)
-    parts = _price(exchange, request, facts, tokens, pricer)
+        facts = read_response_body(request.wire_format, chunks, content_type, status_code)
+    tokens, billing = count_tokens(facts.usage, facts.thinking_text), plausible_billing(facts.billing)
+    parts = _price(exchange, request, facts, tokens, billing, pricer)
     return ReadResponse(
         exchange=exchange,
         headers=headers,
         facts=facts,
-        is_streaming=is_event_stream(chunks, content_type) or is_other_stream(content_type),
+        is_streaming=framing_of(request.wire_format, chunks, content_type, status_code) != "whole",
         body=exchange.response_body,
         content_encoding=content_encoding,
         decoded=None if plain is None else b"".join([data for _, data in plain]),
         timing=measure(exchange, facts.milestones),
         tokens=tokens,
+        billing=billing,
         cost_parts=parts,
         cost=_cost(parts, facts, tokens, pricer),
     )
@@ -101,19 +92,16 @@ def unread_response(exchange: Exchange) -> ReadResponse:
         exchange=exchange,
         headers=headers,
         facts=ResponseFacts(),
-        is_streaming=_looks_streamed(headers.get("content-type")),
+        is_streaming=framing_of("unknown", [], headers.get("content-type")) != "whole",
         body=exchange.response_body,
         content_encoding=_content_encoding(headers),
         decoded=None,
         timing=measure(exchange, ()),
         tokens=TokenCounts(),
+        billing=Billing(),
         cost_parts={},
         cost=None,
     )
-
-
-def _looks_streamed(content_type: str | None) -> bool:
-    return is_event_stream([], content_type) or is_other_stream(content_type)
 
 
 def _content_encoding(headers: HeaderTexts) -> str | None:
@@ -141,19 +129,22 @@ def _decode_chunks(chunks: list[tuple[int, bytes]], content_encoding: str | None
 
 
 def _price(
-    exchange: Exchange, request: OpenExchange, facts: ResponseFacts, tokens: TokenCounts, pricer: Pricer
+    exchange: Exchange,
+    request: OpenExchange,
+    facts: ResponseFacts,
+    tokens: TokenCounts,
+    billing: Billing,
+    pricer: Pricer,
 ) -> dict[str, CostParts]:
     """The cost by model; empty where there is nothing to price, or no price for it."""
-    if tokens.total_tokens is None:
+    if tokens.total_tokens is None and not billing.audio_seconds:
         return {}
     price_request = PriceRequest(
         provider=exchange.opened.provider,
         model_used=facts.model,
         model_requested=request.model_requested,
         tokens=tokens,
-        side_usages=() if facts.usage is None else facts.usage.side_usages,
-        usage_raw=None if facts.usage is None else facts.usage.raw,
-        service_tier=_service_tier(facts.message),
+        billing=billing,
         wall_ns=exchange.opened.wall_ns,
     )
     return pricer.price(price_request) or {}
@@ -163,18 +154,5 @@ def _cost(parts: dict[str, CostParts], facts: ResponseFacts, tokens: TokenCounts
     """None: nothing was generated, as far as anyone said, so there is nothing whose price we would not know."""
     if parts:
         return exchange_cost(parts, tokens.total_tokens or 0, pricer.version)
-    has_output = bool(facts.text or facts.thinking_text or facts.tool_calls)
+    has_output = bool(facts.text or facts.thinking_text or facts.tool_calls or facts.content_blocks)
     return unpriced_cost() if tokens.total_tokens is not None or has_output else None
-
-
-def _service_tier(message: msgspec.Raw | dict[str, Any] | None) -> str | None:
-    """OpenAI says beside the usage object, not in it, which tier served the request."""
-    if isinstance(message, dict):
-        tier = message.get("service_tier")
-        return tier if isinstance(tier, str) else None
-    if message is None or b'"service_tier"' not in bytes(message):
-        return None
-    try:
-        return _tier_decoder.decode(message).service_tier
-    except (ValueError, RecursionError):
-        return None

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from lunaroute.assemble.exchange import Exchange
-from lunaroute.dialects.facts import Dialect
+from lunaroute.dialects.facts import WireFormat
 
 EndReason = Literal["idle", "ended", "shutdown", "recovered"]
 
@@ -81,5 +81,5 @@ class OpenExchange(msgspec.Struct, frozen=True, array_like=True):
     """What the request told, for the time when its response comes."""
 
     session_id: str
-    dialect: Dialect
+    wire_format: WireFormat
     model_requested: str | None

@@ -3,7 +3,7 @@
 from .percentile import percentile
 from .sums import ExchangeNumbers, SessionSums, samples
 from .timing import ChunkGaps, StreamPoint, Timing, chunk_gaps, measure, stream_points
-from .tokens import TokenCounts, count_tokens, estimate_tokens
+from .tokens import TokenCounts, count_tokens, estimate_tokens, plausible_billing
 
 __all__ = [
     "ChunkGaps",
@@ -17,6 +17,7 @@ __all__ = [
     "estimate_tokens",
     "measure",
     "percentile",
+    "plausible_billing",
     "samples",
     "stream_points",
 ]

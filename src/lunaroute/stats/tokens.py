@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from lunaroute.dialects.facts import Usage
+from lunaroute.dialects.facts import Billing, SideUsage, Usage
 
 BYTES_PER_TOKEN = 4
 """Of English text and code, roughly, in every provider's tokenizer."""
@@ -86,6 +86,33 @@ def count_tokens(usage: Usage | None, thinking_text: str) -> TokenCounts:
 def estimate_tokens(size_bytes: int) -> int:
     """A rough number of tokens in a text of this size."""
     return -(-size_bytes // BYTES_PER_TOKEN)
+
+
+def plausible_billing(billing: Billing) -> Billing:
+    """Without counts that cannot be true."""
+    if not any(
+        (
+            billing.web_searches,
+            billing.file_searches,
+            billing.image_input_tokens,
+            billing.image_output_tokens,
+            billing.side_usages,
+        )
+    ):
+        return billing
+    return msgspec.structs.replace(
+        billing,
+        web_searches=_plausible(billing.web_searches) or 0,
+        file_searches=_plausible(billing.file_searches) or 0,
+        image_input_tokens=_plausible(billing.image_input_tokens) or 0,
+        image_output_tokens=_plausible(billing.image_output_tokens) or 0,
+        side_usages=[_plausible_side(side) for side in billing.side_usages],
+    )
+
+
+def _plausible_side(side: SideUsage) -> SideUsage:
+    counts = {name: _plausible(getattr(side, name)) for name in COUNTED if hasattr(side, name)}
+    return msgspec.structs.replace(side, **counts)
 
 
 def _reported(usage: Usage) -> TokenCounts:

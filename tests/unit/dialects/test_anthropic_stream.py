@@ -238,7 +238,7 @@ def test_passes_billed_beside_the_top_level_usage_are_listed_apart() -> None:
 
     assert facts.usage is not None
     assert facts.usage.output_tokens == 11
-    assert facts.usage.side_usages == [
+    assert facts.billing.side_usages == [
         SideUsage(kind="compaction", input_tokens=99200, output_tokens=81, cache_read_tokens=5),
         SideUsage(kind="advisor_message", model="claude-big", input_tokens=2518, output_tokens=22),
     ]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from lunaroute.dialects import is_event_stream, read_response_body, reader_for
+from lunaroute.dialects import framing_of, read_response_body
 from lunaroute.dialects.facts import Dialect, ProviderError, ResponseFacts, Usage
 from tests.unit.dialects.streams import message_of
 
@@ -36,7 +36,7 @@ def test_the_bytes_decide_whether_a_body_is_a_stream_and_the_type_where_they_can
     body: bytes, content_type: str | None, is_stream: bool
 ) -> None:
     for reads in ([(1, body)], [(1, body[i : i + 1]) for i in range(len(body))]):
-        assert is_event_stream(reads, content_type) is is_stream
+        assert (framing_of("openai_chat", reads, content_type) == "server_sent_events") is is_stream
 
 
 def test_an_anthropic_message() -> None:
@@ -203,4 +203,3 @@ def test_the_unknown_dialect_keeps_the_body_and_derives_nothing() -> None:
     assert read("unknown", body) == ResponseFacts(message=read("unknown", body).message)
     assert message_of(read("unknown", body)) == body
     assert read("unknown", {"error": {"message": "m"}}, 400).error == ProviderError(type=None, message="m")
-    assert reader_for("gemini") is reader_for("unknown")

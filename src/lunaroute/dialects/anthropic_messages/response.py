@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from lunaroute.dialects.anthropic_messages.usage import usage_of
+from lunaroute.dialects.anthropic_messages.usage import billing_of, usage_of
 from lunaroute.dialects.facts import ResponseFacts, ToolCall
 from lunaroute.dialects.loose import as_text, read_any, read_object, read_text
 from lunaroute.dialects.provider_error import error_in, read_error_body
@@ -76,6 +76,7 @@ def read_response(body: bytes, status_code: int) -> ResponseFacts:
         thinking_text="\n".join([block.thinking for block in blocks if isinstance(block.thinking, str)]),
         message=msgspec.Raw(body),
         usage=usage_of(found.usage),
+        billing=billing_of(found.usage, is_refused=found.stop_reason == "refusal"),
         tool_calls=[_tool_call(block) for block in blocks if block.type == "tool_use"],
         server_tool_calls=[_tool_call(block) for block in server_uses],
         content_blocks=kinds,

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from lunaroute.dialects.facts import ProviderError, ResponseFacts, ToolCall
+from lunaroute.dialects.facts import Billing, ProviderError, ResponseFacts, ToolCall
 from lunaroute.dialects.loose import as_dict, as_list, as_text, encode, read_any
 from lunaroute.dialects.openai_chat.usage import find_usage, usage_of
 from lunaroute.dialects.provider_error import error_in, read_error_body
@@ -40,6 +40,7 @@ def read_response(body: bytes, status_code: int) -> ResponseFacts:
         thinking_text=_joined([_thinking_text(message) for message in messages]),
         message=msgspec.Raw(body),
         usage=usage_of(find_usage(value)),
+        billing=Billing(service_tier=as_text(value.get("service_tier"))),
         tool_calls=[call for message in messages for call in _tool_calls(message)],
         content_blocks=content_blocks,
         finish_reason=_finish_reason(choices),

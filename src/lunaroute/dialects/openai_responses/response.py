@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from lunaroute.dialects.facts import ProviderError, ResponseFacts, ToolCall
+from lunaroute.dialects.facts import Billing, ProviderError, ResponseFacts, ToolCall
 from lunaroute.dialects.loose import as_dict, as_list, as_text, encode, read_any, read_object
 from lunaroute.dialects.openai_responses.usage import usage_of
 from lunaroute.dialects.provider_error import error_in, read_error_body
@@ -42,6 +42,7 @@ class _Response(msgspec.Struct):
     error: Any = None
     incomplete_details: Any = None
     usage: Any = None
+    service_tier: Any = None
     output: list[_Item] | None = None
 
 
@@ -89,6 +90,7 @@ def read_response(body: bytes, status_code: int) -> ResponseFacts:
         thinking_text=_thinking_text(items),
         message=msgspec.Raw(body),
         usage=usage_of(found.usage),
+        billing=_billing(found, items),
         tool_calls=[_tool_call(item) for item in calls if is_client_call(item.type, item)],
         server_tool_calls=[_tool_call(item) for item in calls if not is_client_call(item.type, item)],
         content_blocks=kinds,
@@ -106,6 +108,16 @@ def is_client_call(kind: str, item: Any) -> bool:
     if kind == "tool_search_call":
         return bool(item.execution == "client")
     return kind in _CLIENT_CALLS
+
+
+def _billing(response: _Response, items: list[_Item]) -> Billing:
+    """OpenAI's rule: of web searches, only the action `search` is billed; opening a page or finding in it is not."""
+    searches = [item for item in items if item.type == "web_search_call"]
+    return Billing(
+        service_tier=as_text(response.service_tier),
+        web_searches=sum(as_dict(item.action).get("type", "search") == "search" for item in searches),
+        file_searches=sum(item.type == "file_search_call" for item in items),
+    )
 
 
 def _finish_reason(response: _Response) -> str | None:

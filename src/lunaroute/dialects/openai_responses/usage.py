@@ -13,11 +13,11 @@ from lunaroute.dialects.loose import as_int
 from lunaroute.dialects.openai_usage import first_count, with_outside_parts
 
 
-def usage_of(raw: Any) -> Usage | None:
-    """Usage out of a `usage` object; None where there is none."""
+def usage_of(raw: Any, input_details: Any = None) -> Usage | None:
+    """Usage out of a `usage` object; None where there is none. `input_details` where they stand under another name."""
     if not isinstance(raw, dict) or not raw:
         return None
-    details, output_details = raw.get("input_tokens_details"), raw.get("output_tokens_details")
+    details, output_details = input_details or raw.get("input_tokens_details"), raw.get("output_tokens_details")
     thinking = first_count((output_details, "reasoning_tokens"), (raw, "reasoning_tokens"))
     audio_input = first_count((details, "audio_tokens"))
     input_tokens, output_tokens = with_outside_parts(

@@ -1,0 +1,150 @@
+"""Bedrock: Converse, and Anthropic's models behind `invoke`, in AWS's own framing of streams."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from lunaroute.dialects import framing_of, read_response_body, reader_for
+from lunaroute.dialects.facts import ResponseFacts, ToolResult, WireFormat
+from tests.aws_frames import aws_frame
+from tests.unit.dialects.streams import message_of
+
+EVENT_STREAM = "application/vnd.amazon.eventstream"
+
+
+def read_frames(wire_format: WireFormat, *frames: bytes) -> ResponseFacts:
+    chunks = [(number * 10, frame) for number, frame in enumerate(frames, 1)]
+    assert framing_of(wire_format, chunks, EVENT_STREAM) == "aws_events"
+    return read_response_body(wire_format, chunks, EVENT_STREAM, 200)
+
+
+def read_whole(body: dict[str, Any], status_code: int = 200) -> ResponseFacts:
+    return read_response_body("bedrock_converse", [(1, json.dumps(body).encode())], "application/json", status_code)
+
+
+def test_a_converse_request() -> None:
+    body = {
+        "system": [{"text": "s"}],
+        "messages": [
+            {"role": "user", "content": [{"text": "first"}]},
+            {"role": "assistant", "content": [{"toolUse": {"toolUseId": "t1", "name": "f", "input": {}}}]},
+            {
+                "role": "user",
+                "content": [
+                    {
+                        "toolResult": {
+                            "toolUseId": "t1",
+                            "content": [{"json": {"a": 1}}, {"text": "b"}],
+                            "status": "error",
+                        }
+                    },
+                    {"text": "next"},
+                ],
+            },
+        ],
+        "toolConfig": {"tools": [{"toolSpec": {}}, {"systemTool": {}}]},
+    }
+    facts = reader_for("bedrock_converse").read_request(json.dumps(body).encode())
+
+    assert (facts.request_text, facts.message_count, facts.tool_count) == ("next", 3, 2)
+    assert facts.tool_results == [
+        ToolResult(tool_call_id="t1", output_text='{"a":1}\nb', output_size_bytes=9, is_error=True)
+    ]
+
+
+def test_a_converse_answer_counts_the_cache_into_the_input() -> None:
+    content = [
+        {"reasoningContent": {"reasoningText": {"text": "hm"}}},
+        {"text": "hi"},
+        {"toolUse": {"toolUseId": "t1", "name": "f", "input": {"a": 1}}},
+        {"toolUse": {"toolUseId": "t2", "name": "nova_code_interpreter", "input": {}, "type": "server_tool_use"}},
+    ]
+    usage = {
+        "inputTokens": 3,
+        "outputTokens": 12,
+        "cacheReadInputTokens": 170,
+        "cacheWriteInputTokens": 23,
+        "cacheDetails": [{"inputTokens": 20, "ttl": "5m"}, {"inputTokens": 3, "ttl": "1h"}],
+        "totalTokens": 208,
+    }
+    body = {"output": {"message": {"role": "assistant", "content": content}}, "stopReason": "tool_use", "usage": usage}
+    facts = read_whole(body)
+
+    assert (facts.text, facts.thinking_text, facts.finish_reason) == ("hi", "hm", "tool_use")
+    assert [(c.tool_name, c.tool_call_id, c.arguments) for c in facts.tool_calls] == [("f", "t1", '{"a":1}')]
+    assert [c.tool_call_id for c in facts.server_tool_calls] == ["t2"]
+    assert facts.usage is not None
+    assert (facts.usage.input_tokens, facts.usage.output_tokens) == (196, 12)
+    assert (facts.usage.cache_creation_5m_tokens, facts.usage.cache_creation_1h_tokens) == (20, 3)
+
+
+def test_a_converse_stream() -> None:
+    facts = read_frames(
+        "bedrock_converse",
+        aws_frame("messageStart", {"role": "assistant", "p": "abc"}),
+        aws_frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"text": "hm"}}}),
+        aws_frame("contentBlockDelta", {"contentBlockIndex": 1, "delta": {"text": "Hel"}}),
+        aws_frame("contentBlockDelta", {"contentBlockIndex": 1, "delta": {"text": "lo"}}),
+        aws_frame("contentBlockStop", {"contentBlockIndex": 1}),
+        aws_frame("contentBlockStart", {"contentBlockIndex": 2, "start": {"toolUse": {"toolUseId": "t", "name": "f"}}}),
+        aws_frame("contentBlockDelta", {"contentBlockIndex": 2, "delta": {"toolUse": {"input": '{"a"'}}}),
+        aws_frame("contentBlockDelta", {"contentBlockIndex": 2, "delta": {"toolUse": {"input": ":1}"}}}),
+        aws_frame("contentBlockStop", {"contentBlockIndex": 2}),
+        aws_frame("messageStop", {"stopReason": "tool_use"}),
+        aws_frame("metadata", {"usage": {"inputTokens": 5, "outputTokens": 6}, "metrics": {"latencyMs": 9}}),
+    )
+    assert (facts.text, facts.thinking_text, facts.finish_reason) == ("Hello", "hm", "tool_use")
+    assert [(c.tool_name, c.arguments, c.t_ns) for c in facts.tool_calls] == [("f", '{"a":1}', 90)]
+    assert facts.is_finished
+    assert facts.usage is not None
+    assert (facts.usage.input_tokens, facts.usage.output_tokens) == (5, 6)
+    assert message_of(facts)["output"]["message"]["content"][1] == {"text": "Hello"}
+
+
+def test_a_converse_stream_that_breaks_off() -> None:
+    facts = read_frames(
+        "bedrock_converse",
+        aws_frame("contentBlockStart", {"contentBlockIndex": 0, "start": {"toolUse": {"toolUseId": "t", "name": "f"}}}),
+        aws_frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"toolUse": {"input": '{"a"'}}}),
+        aws_frame("throttlingException", {"message": "slow down"}, message_type="exception"),
+    )
+    assert facts.error is not None
+    assert (facts.error.type, facts.error.message) == ("throttlingException", "slow down")
+    assert [(c.tool_name, c.arguments) for c in facts.tool_calls] == [("f", '{"a"')]
+    assert not facts.is_finished
+
+
+def test_anthropics_events_are_taken_out_of_their_wrapping() -> None:
+    events = [
+        {"type": "message_start", "message": {"id": "m", "model": "claude", "usage": {"input_tokens": 3}}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "hi"}},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 4}},
+        {"type": "message_stop", "amazon-bedrock-invocationMetrics": {"inputTokenCount": 3}},
+    ]
+    frames = [
+        aws_frame("chunk", {"bytes": base64.b64encode(json.dumps(event).encode()).decode(), "p": "a"})
+        for event in events
+    ]
+    facts = read_frames("anthropic_messages", *frames)
+
+    assert (facts.text, facts.finish_reason, facts.is_finished) == ("hi", "end_turn", True)
+    assert facts.usage is not None
+    assert (facts.usage.input_tokens, facts.usage.output_tokens) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("event", "counts"),
+    [
+        ({"metadata": {"usage": {"inputTokens": 30, "outputTokens": 55}}}, (30, 55)),
+        ({"amazon-bedrock-invocationMetrics": {"inputTokenCount": 20, "outputTokenCount": 10}}, (20, 10)),
+    ],
+)
+def test_what_invoke_reports_of_other_models(event: dict[str, Any], counts: tuple[int, int]) -> None:
+    wrapped = aws_frame("chunk", {"bytes": base64.b64encode(json.dumps(event).encode()).decode()})
+    usage = read_frames("metered", wrapped).usage
+    assert usage is not None
+    assert (usage.input_tokens, usage.output_tokens) == counts
