@@ -1,6 +1,7 @@
 """Costs of real exchanges against an independent source of prices (the corpus's cost_oracle.json).
 
-Token counts come from the corpus's own truth, normalised here, so that no dialect code takes part.
+Token counts are those that are recorded of the exchanges' bodies, so that all of the way from bytes to dollars is
+compared. Fees by the piece and tiers are left out: the oracle prices tokens alone.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ from typing import Any
 
 import pytest
 
+from lunaroute.events.types import ResponseRecorded
 from lunaroute.pricing import CostParts, Pricer, PriceRequest
 from lunaroute.pricing.cost import PICODOLLARS
+from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
 from lunaroute.stats import TokenCounts
-from tests.corpus import corpus_dir, expected
+from lunaroute.stats.tokens import COUNTED
+from tests.corpus import corpus_dir, exchange, expected
+from tests.corpus_scripts import script_of
 
 AUGUST_2026_NS = 1_785_900_000 * 1_000_000_000
 """When the oracle was dated."""
@@ -32,38 +37,20 @@ def oracle() -> dict[str, dict[str, Any]]:
     }
 
 
-def inclusive(truth: dict[str, Any], provider: str) -> TokenCounts:
-    """The corpus's counts, which are as reported, by the inclusive rule."""
-    input_tokens, output_tokens = truth["input_tokens"], truth["output_tokens"]
-    raw = truth["raw_usage"] or {}
-    cache_read, cache_creation = truth["cache_read_tokens"], truth["cache_creation_tokens"]
-    if provider == "anthropic":
-        input_tokens += (cache_read or 0) + (cache_creation or 0)
-    if "thoughtsTokenCount" in raw or "toolUsePromptTokenCount" in raw:
-        input_tokens += raw.get("toolUsePromptTokenCount", 0)
-        output_tokens = (output_tokens or 0) + raw.get("thoughtsTokenCount", 0)
-    return TokenCounts(
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        thinking_tokens=truth["reasoning_tokens"],
-        cache_read_tokens=cache_read,
-        cache_creation_tokens=cache_creation,
-        cache_creation_5m_tokens=truth["cache_creation_5m"],
-        cache_creation_1h_tokens=truth["cache_creation_1h"],
-        audio_input_tokens=truth["audio_input_tokens"],
-        audio_output_tokens=truth["audio_output_tokens"],
-    )
+def recorded_tokens(number: int, exchange: dict[str, Any]) -> TokenCounts:
+    """The counts of the exchange as the pipeline records them."""
+    script, pipeline = script_of(number, exchange), Pipeline(PipelineSettings())
+    events = [*pipeline.feed(script.received), *pipeline.feed(script.ended)]
+    [tokens] = [event.stats.tokens for event in events if isinstance(event, ResponseRecorded)]
+    return TokenCounts(**{name: getattr(tokens, name) for name in COUNTED})
 
 
-def cost_of(exchange_id: str, row: dict[str, Any]) -> CostParts:
-    truth = expected()[exchange_id]
+def cost_of(row: dict[str, Any], tokens: TokenCounts) -> CostParts:
     request = PriceRequest(
         provider=row["provider_id"],
         model_used=row["model"],
         model_requested=None,
-        tokens=inclusive(truth, row["provider_id"]),
-        usage_raw=None,
-        service_tier=None,
+        tokens=tokens,
         wall_ns=AUGUST_2026_NS,
     )
     costs = Pricer().price(request)
@@ -76,7 +63,7 @@ def test_costs_of_real_exchanges_agree_with_the_oracle() -> None:
     compared = 0
     for exchange_id, row in oracle().items():
         compared += 1
-        cost = cost_of(exchange_id, row)
+        cost = cost_of(row, recorded_tokens(compared, exchange(exchange_id)))
         input_usd = Decimal(cost.input + cost.cache_read + cost.cache_creation) / PICODOLLARS
         output_usd = Decimal(cost.output + cost.thinking) / PICODOLLARS
         if (input_usd, output_usd) != (Decimal(row["input_price"]), Decimal(row["output_price"])):

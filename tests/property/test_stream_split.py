@@ -23,33 +23,35 @@ from hypothesis import strategies as st
 from lunaroute.assemble.content import ContentDecoder, decode_content
 from lunaroute.assemble.sse import SseParser
 from lunaroute.dialects import read_response_body, reader_for
-from lunaroute.dialects.facts import Dialect, ResponseFacts
+from lunaroute.dialects.facts import ResponseFacts, WireFormat
 from tests.corpus import exchanges
+from tests.recorded_streams import FORMAT_OF, SSE, TYPE_OF, events_of, streams
 
 if sys.version_info >= (3, 14):
     from compression import zstd
 else:
     from backports import zstd
 
-DIALECTS: list[Dialect] = ["anthropic_messages", "openai_chat", "openai_responses", "unknown"]
-PROVIDER_OF = {"anthropic_messages": "anthropic", "openai_chat": "openai-chat", "openai_responses": "openai-responses"}
-every_read_dialect = pytest.mark.parametrize("dialect", list(PROVIDER_OF))
+BODY_FORMATS: dict[WireFormat, str] = {
+    "anthropic_messages": "anthropic",
+    "openai_chat": "openai-chat",
+    "openai_responses": "openai-responses",
+    "gemini": "gemini",
+    "openai_completions": "openai-completions-legacy",
+    "ollama": "ollama",
+    "bedrock_converse": "bedrock-converse",
+    "metered": "openai-embeddings",
+    "unknown": "anthropic",
+}
+"""Wire format → where the corpus has bodies of it."""
+every_kind = pytest.mark.parametrize("kind", list(FORMAT_OF))
+every_format = pytest.mark.parametrize("wire_format", list(BODY_FORMATS))
 any_reads = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=60)
 EXHAUSTIVE_MIN_BYTES = 1500
 
 
-@cache
-def streams(dialect: Dialect) -> list[bytes]:
-    found = [
-        exchange["response_body_raw"].encode()
-        for exchange in exchanges(PROVIDER_OF[dialect])
-        if exchange["is_sse"] and exchange["response_body_raw"]
-    ]
-    return sorted(found, key=len)
-
-
-def read(dialect: Dialect, reads: list[bytes]) -> ResponseFacts:
-    return read_response_body(dialect, [(7, data) for data in reads], "text/event-stream", 200)
+def read(kind: str, reads: list[bytes]) -> ResponseFacts:
+    return read_response_body(FORMAT_OF[kind], [(7, data) for data in reads], TYPE_OF[kind], 200)
 
 
 def split(data: bytes, places: list[int]) -> list[bytes]:
@@ -57,41 +59,48 @@ def split(data: bytes, places: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(edges)]
 
 
-@every_read_dialect
-def test_every_stream_reads_the_same_in_small_reads(dialect: Dialect) -> None:
-    for stream in streams(dialect):
+@every_kind
+def test_every_stream_reads_the_same_in_small_reads(kind: str) -> None:
+    for stream in streams(kind):
         if len(stream) < 60_000:
             small = [stream[start : start + 13] for start in range(0, len(stream), 13)]
-            assert read(dialect, small) == read(dialect, [stream])
+            assert read(kind, small) == read(kind, [stream])
 
 
-@every_read_dialect
-def test_every_single_split_of_short_streams_changes_nothing(dialect: Dialect) -> None:
-    one, other = [stream for stream in streams(dialect) if len(stream) >= EXHAUSTIVE_MIN_BYTES][:2]
-    for stream in (one, other, one.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")):
-        whole = read(dialect, [stream])
+@every_kind
+def test_every_single_split_of_short_streams_changes_nothing(kind: str) -> None:
+    one, other = [stream for stream in streams(kind) if len(stream) >= EXHAUSTIVE_MIN_BYTES][:2]
+    line_ends = (b"\r\n", b"\n") if b"\r\n" in one else (b"\n", b"\r\n")
+    for stream in (one, other, one if kind == "bedrock_converse" else one.replace(*line_ends)):
+        whole = read(kind, [stream])
         for place in range(len(stream)):
-            assert read(dialect, [stream[:place], stream[place:]]) == whole
+            assert read(kind, [stream[:place], stream[place:]]) == whole
 
 
-@every_read_dialect
+def test_an_array_reads_like_the_server_sent_events_of_the_same_objects() -> None:
+    arrays = sorted(bytes(read("gemini as an array", [stream]).message) for stream in streams("gemini as an array"))
+    assert len(arrays) > 5
+    assert arrays == sorted(bytes(read("gemini", [stream]).message) for stream in streams("gemini"))
+
+
+@every_kind
 @any_reads
 @given(data=st.data())
-def test_any_split_of_any_stream_changes_nothing(dialect: Dialect, data: st.DataObject) -> None:
-    stream = data.draw(st.sampled_from([stream for stream in streams(dialect) if len(stream) < 40_000]))
+def test_any_split_of_any_stream_changes_nothing(kind: str, data: st.DataObject) -> None:
+    stream = data.draw(st.sampled_from([stream for stream in streams(kind) if len(stream) < 40_000]))
     places = data.draw(st.lists(st.integers(0, len(stream)), max_size=30))
 
-    assert read(dialect, split(stream, places)) == read(dialect, [stream])
+    assert read(kind, split(stream, places)) == read(kind, [stream])
 
 
-@every_read_dialect
+@every_kind
 @any_reads
 @given(data=st.data())
-def test_a_stream_cut_anywhere_reads_as_a_beginning_of_the_whole(dialect: Dialect, data: st.DataObject) -> None:
-    stream = data.draw(st.sampled_from([stream for stream in streams(dialect) if len(stream) < 40_000]))
+def test_a_stream_cut_anywhere_reads_as_a_beginning_of_the_whole(kind: str, data: st.DataObject) -> None:
+    stream = data.draw(st.sampled_from([stream for stream in streams(kind) if len(stream) < 40_000]))
     place = data.draw(st.integers(0, len(stream)))
 
-    cut, whole = read(dialect, [stream[:place]]), read(dialect, [stream])
+    cut, whole = read(kind, [stream[:place]]), read(kind, [stream])
 
     # Several choices grow side by side.
     if max(whole.content_blocks.count("text"), cut.content_blocks.count("text")) <= 1:
@@ -105,11 +114,11 @@ def test_a_stream_cut_anywhere_reads_as_a_beginning_of_the_whole(dialect: Dialec
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
-@every_read_dialect
+@every_kind
 @settings(any_reads, max_examples=15)
 @given(data=st.data())
-def test_any_split_of_a_compressed_stream_changes_nothing(dialect: Dialect, coding: str, data: st.DataObject) -> None:
-    stream = data.draw(st.sampled_from([stream for stream in streams(dialect) if len(stream) < 20_000]))
+def test_any_split_of_a_compressed_stream_changes_nothing(kind: str, coding: str, data: st.DataObject) -> None:
+    stream = data.draw(st.sampled_from([stream for stream in streams(kind) if len(stream) < 20_000]))
     encode = {"gzip": gzip.compress, "br": brotli.compress, "zstd": zstd.compress}[coding]
     encoded = encode(stream)
     places = data.draw(st.lists(st.integers(0, len(encoded)), max_size=20))
@@ -119,7 +128,7 @@ def test_any_split_of_a_compressed_stream_changes_nothing(dialect: Dialect, codi
 
     assert decoder.finish() == b""
     assert (b"".join(reads), decoder.error) == (stream, None)
-    assert read(dialect, reads) == read(dialect, [stream])
+    assert read(kind, reads) == read(kind, [stream])
 
 
 @given(body=st.binary(max_size=300), coding=st.sampled_from(["gzip", "deflate", "br", "zstd", "gzip, br", "x"]))
@@ -177,14 +186,14 @@ def _mutated(value: Any, source: random.Random, replacement: Any) -> Any:
     return copy
 
 
-@every_read_dialect
-@settings(any_reads, max_examples=150)
+@every_kind
+@settings(any_reads, max_examples=120)
 @given(data=st.data())
-def test_wrong_types_anywhere_never_make_a_stream_reader_raise(dialect: Dialect, data: st.DataObject) -> None:
-    stream = data.draw(st.sampled_from([stream for stream in streams(dialect) if len(stream) < 20_000]))
+def test_wrong_types_anywhere_never_make_a_stream_reader_raise(kind: str, data: st.DataObject) -> None:
+    stream = data.draw(st.sampled_from([stream for stream in streams(kind) if len(stream) < 20_000]))
     source = random.Random(data.draw(st.integers(0, 2**32)))
-    reader = reader_for(dialect).open_stream()
-    for event in SseParser().feed(stream.rstrip() + b"\n\n", 0):
+    reader = reader_for(FORMAT_OF[kind]).open_stream()
+    for event in events_of(kind, stream if TYPE_OF[kind] != SSE else stream.rstrip() + b"\n\n"):
         payload = event.data
         if payload.startswith(b"{") and source.random() < 0.3:
             payload = json.dumps(_mutated(json.loads(payload), source, data.draw(JSON_VALUES))).encode()
@@ -195,14 +204,13 @@ def test_wrong_types_anywhere_never_make_a_stream_reader_raise(dialect: Dialect,
     assert msgspec.json.encode(facts)  # all of it can be written
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
-@settings(any_reads, max_examples=150)
+@every_format
+@settings(any_reads, max_examples=120)
 @given(data=st.data())
-def test_wrong_types_anywhere_never_make_a_body_reader_raise(dialect: Dialect, data: st.DataObject) -> None:
-    provider = PROVIDER_OF.get(dialect, "anthropic")
-    exchange = data.draw(st.sampled_from(plain_exchanges(provider)))
+def test_wrong_types_anywhere_never_make_a_body_reader_raise(wire_format: WireFormat, data: st.DataObject) -> None:
+    exchange = data.draw(st.sampled_from(plain_exchanges(BODY_FORMATS[wire_format])))
     source = random.Random(data.draw(st.integers(0, 2**32)))
-    reader = reader_for(dialect)
+    reader = reader_for(wire_format)
     for part in exchange:
         mutated = part
         for _ in range(3):
@@ -218,15 +226,16 @@ def plain_exchanges(provider: str) -> list[tuple[Any, Any]]:
     found = []
     for exchange in exchanges(provider):
         body = exchange["response_body_raw"] or ""
-        if not exchange["is_sse"] and body.lstrip().startswith("{") and len(body) < 20_000:
+        is_whole = not exchange["is_sse"] and "}\n{" not in body
+        if is_whole and body.lstrip().startswith("{") and len(body) < 20_000:
             found.append((exchange["request_body"], json.loads(body)))
     return found
 
 
-@pytest.mark.parametrize("dialect", DIALECTS)
+@every_format
 @given(body=st.binary(max_size=200), status_code=st.sampled_from([200, 400]))
-def test_garbage_bytes_never_make_a_reader_raise(dialect: Dialect, body: bytes, status_code: int) -> None:
+def test_garbage_bytes_never_make_a_reader_raise(wire_format: WireFormat, body: bytes, status_code: int) -> None:
     for content_type in ("application/json", "text/event-stream"):
-        facts = read_response_body(dialect, [(0, body), (1, b"\n\ndata: " + body)], content_type, status_code)
+        facts = read_response_body(wire_format, [(0, body), (1, b"\n\ndata: " + body)], content_type, status_code)
         assert facts.usage is None
-    assert reader_for(dialect).read_request(body).tool_results == []
+    assert reader_for(wire_format).read_request(body).tool_results == []

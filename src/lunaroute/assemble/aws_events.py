@@ -37,18 +37,22 @@ class AwsEventParser:
     """feed(data, t_ns) → events; finish() → none: half a frame says nothing."""
 
     def __init__(self) -> None:
+        self.is_broken = False
+        """What came was never a frame."""
         self._buffer = bytearray()
-        self._is_broken = False
+        self._is_over = False
+        self._has_events = False
 
     def feed(self, data: bytes, t_ns: int) -> list[ServerSentEvent]:
         """The events that `data` completes. `t_ns` is the arrival of `data`."""
         self._buffer += data
         events: list[ServerSentEvent] = []
-        while not self._is_broken and len(self._buffer) >= _PRELUDE.size:
+        while not self._is_over and len(self._buffer) >= _PRELUDE.size:
             total, header_bytes, crc = _PRELUDE.unpack_from(self._buffer)
             is_frame = _PRELUDE.size + header_bytes + _CRC_BYTES <= total <= _MAX_FRAME_BYTES
             if not is_frame or binascii.crc32(self._buffer[:8]) != crc:
-                self._is_broken = True
+                self._is_over = True
+                self.is_broken = not self._has_events
                 self._buffer.clear()
                 break
             if len(self._buffer) < total:
@@ -57,6 +61,7 @@ class AwsEventParser:
             headers = _headers(bytes(self._buffer[_PRELUDE.size : headers_end]))
             payload = bytes(self._buffer[headers_end : total - _CRC_BYTES])
             del self._buffer[:total]
+            self._has_events = True
             events.append(_event(headers, payload, t_ns))
         return events
 

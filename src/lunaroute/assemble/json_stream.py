@@ -20,6 +20,9 @@ _INSIDE = re.compile(rb'["\\]')
 class JsonStreamParser:
     """feed(data, t_ns) → events; finish() → the object that was never closed, if any."""
 
+    is_broken = False
+    """Never: JSON that is none gives no events."""
+
     def __init__(self) -> None:
         self._buffer = bytearray()
         self._place = 0

@@ -37,6 +37,9 @@ class ServerSentEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class SseParser:
     """feed(data, t_ns) → events; finish() → the event that was never closed, if any."""
 
+    is_broken = False
+    """Never: by the rules of the format, every body is a stream of events, if only of none."""
+
     def __init__(self, max_event_bytes: int = 64 * 1024 * 1024) -> None:
         self.comment_count = 0
         self.oversized_count = 0

@@ -49,6 +49,8 @@ _EVENT_STREAM = "text/event-stream"
 
 
 class _Parser(Protocol):
+    is_broken: bool
+
     def feed(self, data: bytes, t_ns: int) -> list[ServerSentEvent]: ...
 
     def finish(self) -> list[ServerSentEvent]: ...
@@ -115,7 +117,8 @@ def read_response_body(
             stream.feed(event)
     for event in parser.finish():
         stream.feed(event)
-    return stream.finish()
+    # Bytes that are not what the content-type says tell nothing, not even that they were cut.
+    return ResponseFacts() if parser.is_broken else stream.finish()
 
 
 def _head(chunks: list[tuple[int, bytes]]) -> bytes:

@@ -148,3 +148,8 @@ def test_what_invoke_reports_of_other_models(event: dict[str, Any], counts: tupl
     usage = read_frames("metered", wrapped).usage
     assert usage is not None
     assert (usage.input_tokens, usage.output_tokens) == counts
+
+
+def test_bytes_that_are_no_frames_tell_nothing() -> None:
+    facts = read_response_body("bedrock_converse", [(1, b"AAAAmAAAAFIBMYNgCzpldmVudA==")], EVENT_STREAM, 200)
+    assert facts == ResponseFacts()
