@@ -62,6 +62,27 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Request headers whose value is a user-given session tag."""
 
 
+class PriceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A model's price of the user's own, in US dollars, in the units of the price table: `_mtok` per million tokens,
+    `_kcount` per thousand pieces, `_hours` per hour. What is not given costs what it is part of, or nothing."""
+
+    input_mtok: float | None = None
+    output_mtok: float | None = None
+    output_reasoning_mtok: float | None = None
+    cache_read_mtok: float | None = None
+    cache_write_mtok: float | None = None
+    cache_write_5m_mtok: float | None = None
+    cache_write_1h_mtok: float | None = None
+    input_audio_mtok: float | None = None
+    output_audio_mtok: float | None = None
+    input_image_mtok: float | None = None
+    output_image_mtok: float | None = None
+    audio_hours: float | None = None
+    requests_kcount: float | None = None
+    web_searches_kcount: float | None = None
+    storage_searches_kcount: float | None = None
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     home: Path
     server: ServerConfig = ServerConfig()
@@ -70,6 +91,16 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sessions: SessionsConfig = SessionsConfig()
     upstreams: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_UPSTREAMS))
     """Provider name → base URL."""
+    prices: dict[str, PriceConfig] = {}
+    """`provider/model` (or a pattern with `*`) → prices that go before the table's."""
+
+    @property
+    def own_prices(self) -> dict[str, dict[str, float]]:
+        """The same as plain numbers: {"provider/model": {unit: US dollars}}."""
+        return {
+            model: {unit: dollars for unit, dollars in msgspec.structs.asdict(price).items() if dollars is not None}
+            for model, price in self.prices.items()
+        }
 
     @property
     def sessions_dir(self) -> Path:

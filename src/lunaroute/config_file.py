@@ -23,6 +23,7 @@ import msgspec
 from lunaroute.config import (
     DEFAULT_UPSTREAMS,
     Config,
+    PriceConfig,
     RecordingConfig,
     ServerConfig,
     SessionsConfig,
@@ -44,7 +45,9 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
 }
 _FIELDS = {name: {field.name: field for field in msgspec.structs.fields(kind)} for name, kind in _SECTIONS.items()}
 _UPSTREAMS = "upstreams"
-_ALL_SECTIONS = (*_SECTIONS, _UPSTREAMS)
+_PRICES = "prices"
+_ALL_SECTIONS = (*_SECTIONS, _UPSTREAMS, _PRICES)
+_PRICE_UNITS = tuple(field.name for field in msgspec.structs.fields(PriceConfig))
 
 _LIMITS: dict[tuple[str, str], tuple[float, float]] = {
     ("server", "port"): (0, 65535),
@@ -84,13 +87,18 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     values: dict[str, dict[str, Any]] = {name: {} for name in _ALL_SECTIONS}
     for setting in settings.values():
         values[setting.section][setting.key] = _checked(setting)
+    upstreams = DEFAULT_UPSTREAMS | values[_UPSTREAMS]
+    for setting in settings.values():
+        if setting.section == _PRICES:
+            _check_provider(setting, upstreams)
     return Config(
         home=home,
         server=ServerConfig(**values["server"]),
         timeouts=TimeoutConfig(**values["timeouts"]),
         recording=RecordingConfig(**values["recording"]),
         sessions=SessionsConfig(**values["sessions"]),
-        upstreams=DEFAULT_UPSTREAMS | values[_UPSTREAMS],
+        upstreams=upstreams,
+        prices=values[_PRICES],
     )
 
 
@@ -131,7 +139,7 @@ def _from_file(path: Path | None) -> Iterator[_Setting]:
         if section not in _ALL_SECTIONS:
             raise ConfigError(f"{path}: unknown section [{section}]{_nearest(section, _ALL_SECTIONS, '[{}]')}")
         for key, value in table.items():
-            if section != _UPSTREAMS and key not in _FIELDS[section]:
+            if section in _FIELDS and key not in _FIELDS[section]:
                 raise ConfigError(f"{path}: unknown key {key!r} in [{section}]{_advice(section, key)}")
             yield _Setting(section, key, value, f"{path}: {key!r} in [{section}]")
 
@@ -186,6 +194,8 @@ def _upstream_flag(text: str) -> _Setting:
 def _checked(setting: _Setting) -> Any:
     if setting.section == _UPSTREAMS:
         return _checked_upstream(setting)
+    if setting.section == _PRICES:
+        return _checked_price(setting)
     wanted = _FIELDS[setting.section][setting.key].type
     raw = setting.value
     if get_origin(wanted) is Literal and raw not in get_args(wanted):
@@ -227,6 +237,31 @@ def _checked_upstream(setting: _Setting) -> str:
     if problem is not None:
         raise ConfigError(f"{setting.origin}: {_without_password(url)!r} {problem}")
     return url.rstrip("/")
+
+
+def _checked_price(setting: _Setting) -> PriceConfig:
+    model, table = setting.key, setting.value
+    if not isinstance(table, dict):
+        raise ConfigError(f'{setting.origin}: write [prices."provider/model"] and the prices below it')
+    provider, slash, name = model.partition("/")
+    if not (provider and slash and name):
+        raise ConfigError(f'{setting.origin}: {model!r} names no model; write [prices."provider/model"]')
+    for unit, dollars in table.items():
+        if unit not in _PRICE_UNITS:
+            raise ConfigError(f"{setting.origin}: unknown key {unit!r}{_nearest(unit, _PRICE_UNITS, '{!r}')}")
+        is_number = isinstance(dollars, (int, float)) and not isinstance(dollars, bool)
+        if not is_number or not 0 <= dollars < math.inf:
+            raise ConfigError(f"{setting.origin}: {unit} = {_shown(dollars)} is no amount of US dollars")
+    if not {"input_mtok", "output_mtok", "audio_hours"} & table.keys():
+        raise ConfigError(f"{setting.origin}: say at least input_mtok or output_mtok, US dollars per million tokens")
+    return PriceConfig(**{unit: float(dollars) for unit, dollars in table.items()})
+
+
+def _check_provider(setting: _Setting, upstreams: Mapping[str, str]) -> None:
+    """A price for a provider that does not exist would never be used, and nobody would notice."""
+    provider = setting.key.partition("/")[0].lower()
+    if "*" not in provider and provider not in upstreams:
+        raise ConfigError(f"{setting.origin}: there is no provider {provider!r}{_nearest(provider, upstreams, '{!r}')}")
 
 
 def _problem_of_url(url: str) -> str | None:

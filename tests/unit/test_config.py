@@ -176,3 +176,33 @@ def test_password_in_a_url_is_refused_and_not_shown(tmp_path: Path) -> None:
     line = _mistake(tmp_path, None, {"upstream": ["x=http://me:secret@host"]})
     assert "credential" in line
     assert "secret" not in line
+
+
+# ---- prices
+
+PRICE = '[prices."anthropic/claude-x"]\n'
+
+
+def test_prices_are_read_by_provider_and_model(tmp_path: Path) -> None:
+    text = '[upstreams]\nmine = "http://localhost:1"\n[prices."mine/a/b*"]\ninput_mtok = 1\noutput_mtok = 2.5\n'
+    config = _load(tmp_path, text)
+    assert config.own_prices == {"mine/a/b*": {"input_mtok": 1.0, "output_mtok": 2.5}}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (PRICE + "input = 1", "unknown key 'input'; did you mean 'input_mtok'?"),
+        (PRICE + "input_mtok = -1", "input_mtok = -1 is no amount of US dollars"),
+        (PRICE + 'input_mtok = "1"', "input_mtok = '1' is no amount of US dollars"),
+        (PRICE + "input_mtok = true", "input_mtok = True is no amount of US dollars"),
+        (PRICE + "requests_kcount = 1", "say at least input_mtok or output_mtok, US dollars per million tokens"),
+        ("[prices.anthropic]\ninput_mtok = 1", "'anthropic' names no model; write [prices.\"provider/model\"]"),
+        ('[prices]\n"a/b" = 1', 'write [prices."provider/model"] and the prices below it'),
+        ('[prices."antropic/x"]\ninput_mtok = 1', "there is no provider 'antropic'; did you mean 'anthropic'?"),
+    ],
+)
+def test_a_mistake_in_a_price_is_named(tmp_path: Path, text: str, message: str) -> None:
+    line = _mistake(tmp_path, text)
+    assert line.startswith("config.toml: ")
+    assert line.endswith(message)

@@ -91,13 +91,13 @@ def _cost(tokens: TokenCounts, rates: Rates, billing: Billing) -> CostParts:
     input_left -= cache_creation
     audio_input = min(tokens.audio_input_tokens or 0, input_left)
     input_left -= audio_input
-    image_input = min(_pieces(billing.image_input_tokens), input_left)
+    image_input = min(max(0, billing.image_input_tokens), input_left)
     input_left -= image_input
     thinking = min(tokens.thinking_tokens or 0, output_left)
     output_left -= thinking
     audio_output = min(tokens.audio_output_tokens or 0, output_left)
     output_left -= audio_output
-    image_output = min(_pieces(billing.image_output_tokens), output_left)
+    image_output = min(max(0, billing.image_output_tokens), output_left)
     output_left -= image_output
     return CostParts(
         input=input_left * rates.input

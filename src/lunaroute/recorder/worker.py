@@ -80,6 +80,7 @@ def _settings(config: Config) -> PipelineSettings:
         idle_timeout_ns=int(sessions.idle_timeout_s * 1e9),
         snapshot_every_exchanges=sessions.snapshot_every_exchanges,
         snapshot_every_ns=int(sessions.snapshot_every_s * 1e9),
+        own_prices=config.own_prices,
     )
 
 

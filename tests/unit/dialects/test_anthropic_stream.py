@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from lunaroute.dialects.facts import ProviderError, SideUsage
+import pytest
+
+from lunaroute.dialects.facts import Billing, ProviderError, SideUsage
 from tests.unit.dialects.streams import message_of, read_stream, times
 
 START = {
@@ -242,3 +244,37 @@ def test_passes_billed_beside_the_top_level_usage_are_listed_apart() -> None:
         SideUsage(kind="compaction", input_tokens=99200, output_tokens=81, cache_read_tokens=5),
         SideUsage(kind="advisor_message", model="claude-big", input_tokens=2518, output_tokens=22),
     ]
+
+
+def test_a_model_that_declined_is_billed_as_far_as_it_had_begun_to_answer() -> None:
+    """Top-level counts are the fallback's; what it did in several passes is in them already."""
+    declined = {"type": "message", "model": "claude-fable-5", "input_tokens": 30, "output_tokens": 7}
+    iterations = [
+        declined,
+        declined | {"output_tokens": 0},
+        {"type": "message", "model": "claude-opus-4-8", "input_tokens": 40, "output_tokens": 9},
+        {"type": "fallback_message", "model": "claude-opus-4-8", "input_tokens": 50, "output_tokens": 11},
+    ]
+    facts = read_stream("anthropic_messages", START, message_delta(output_tokens=11, iterations=iterations), STOP)
+
+    assert facts.billing.side_usages == [
+        SideUsage(kind="message", model="claude-fable-5", input_tokens=30, output_tokens=7)
+    ]
+
+
+def test_what_the_usage_says_beside_the_counts() -> None:
+    usage = {
+        "output_tokens": 4,
+        "service_tier": "batch",
+        "speed": "fast",
+        "inference_geo": "us",
+        "server_tool_use": {"web_search_requests": 2},
+    }
+    billing = read_stream("anthropic_messages", START, message_delta(**usage), STOP).billing
+    assert billing == Billing(service_tier="batch", speed="fast", inference_geo="us", web_searches=2)
+
+
+@pytest.mark.parametrize(("output_tokens", "is_free"), [(0, True), (3, False)])
+def test_a_refusal_before_any_output_is_not_billed(output_tokens: int, is_free: bool) -> None:
+    facts = read_stream("anthropic_messages", START, message_delta("refusal", output_tokens=output_tokens), STOP)
+    assert facts.billing.is_free is is_free

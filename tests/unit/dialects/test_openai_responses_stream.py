@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from lunaroute.dialects.facts import ProviderError
+from lunaroute.dialects.facts import Billing, ProviderError
 from tests.unit.dialects.streams import message_of, read_stream, times
 
 USAGE = {
@@ -153,3 +153,16 @@ def test_unknown_events_and_items_are_kept_and_counted() -> None:
 
     assert facts.unknown_events == {"response.hologram.delta": 1, "hologram": 1, "not a JSON object": 1}
     assert message_of(facts)["output"] == [{"type": "hologram", "x": 1}]
+
+
+def test_only_searches_are_billed_of_what_a_web_search_does() -> None:
+    output = [
+        {"type": "web_search_call", "id": "ws_1", "action": {"type": "search", "query": "q"}},
+        {"type": "web_search_call", "id": "ws_2", "action": {"type": "open_page", "url": "u"}},
+        {"type": "web_search_call", "id": "ws_3"},
+        {"type": "file_search_call", "id": "fs_1", "queries": ["q"]},
+    ]
+    response = {"id": "r", "status": "completed", "service_tier": "flex", "output": output}
+    facts = read_stream("openai_responses", {"type": "response.completed", "response": response})
+
+    assert facts.billing == Billing(service_tier="flex", web_searches=2, file_searches=1)

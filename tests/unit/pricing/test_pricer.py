@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from lunaroute.dialects.facts import SideUsage
+from lunaroute.dialects.facts import Billing, SideUsage
 from lunaroute.pricing import CostParts, CostSums, Pricer, PriceRequest
 from lunaroute.pricing.cost import PICODOLLARS
+from lunaroute.pricing.own import Prices
 from lunaroute.stats import TokenCounts
 
 NOVEMBER_2026_NS = 1_795_300_000 * 1_000_000_000
@@ -26,19 +27,19 @@ def price(
     provider: str = "anthropic",
     model: str | None = "claude-haiku-4-5",
     requested: str | None = None,
+    own: Prices | None = None,
     **more: Any,
 ) -> dict[str, CostParts] | None:
+    """`more` is what the provider says beside the counts."""
     request = PriceRequest(
         provider=provider,
         model_used=model,
         model_requested=requested,
         tokens=tokens,
-        usage_raw=more.pop("usage_raw", None),
-        service_tier=more.pop("service_tier", None),
         wall_ns=more.pop("wall_ns", NOVEMBER_2026_NS),
-        **more,
+        billing=Billing(**more),
     )
-    return Pricer().price(request)
+    return Pricer(own).price(request)
 
 
 def parts(tokens: TokenCounts, **more: Any) -> CostParts:
@@ -98,11 +99,119 @@ def test_the_tier_that_served_the_request_has_its_price() -> None:
     assert parts(tokens, provider="openai", model="gpt-5", service_tier="priority").total == plain.total * 2
 
 
-def test_provider_side_searches_are_paid_by_the_piece() -> None:
-    searched = {"server_tool_use": {"web_search_requests": 3}}
-    assert usd(parts(TokenCounts(input_tokens=0), usage_raw=searched).total) == 0.03
-    broken = {"server_tool_use": {"web_search_requests": "many"}}
-    assert parts(TokenCounts(input_tokens=0), usage_raw=broken).total == 0
+@pytest.mark.parametrize(
+    ("provider", "model", "usd_each"),
+    [("anthropic", "claude-haiku-4-5", 0.01), ("openai", "gpt-5", 0.01), ("google", "gemini-3-flash-preview", 0.014)],
+)
+def test_web_searches_are_paid_by_the_piece(provider: str, model: str, usd_each: float) -> None:
+    cost = parts(TokenCounts(input_tokens=0), provider=provider, model=model, web_searches=3)
+    assert usd(cost.total) == pytest.approx(3 * usd_each)
+    assert parts(TokenCounts(input_tokens=0), provider=provider, model=model, web_searches=10**9).total == 0
+
+
+def test_file_searches_are_paid_by_the_piece() -> None:
+    """OpenAI: $2.50 per thousand."""
+    assert usd(parts(TokenCounts(input_tokens=0), provider="openai", model="gpt-5", file_searches=4).total) == 0.01
+
+
+def test_batches_cost_half() -> None:
+    tokens = TokenCounts(input_tokens=MILLION, output_tokens=MILLION)
+    plain, batch = parts(tokens), parts(tokens, service_tier="batch")
+    assert batch.total * 2 == plain.total
+
+
+def test_speed_has_its_price() -> None:
+    """claude-opus-5-5: $4 in, $20 out; fast $8 and $40."""
+    tokens = TokenCounts(input_tokens=MILLION, output_tokens=MILLION)
+    fast = parts(tokens, model="claude-opus-5-5", speed="fast")
+    assert (usd(fast.input), usd(fast.output)) == (8.0, 40.0)
+    assert usd(parts(tokens, model="claude-opus-5-5", speed="standard").total) == 24.0
+
+
+def test_inference_that_stays_in_the_us_costs_a_tenth_more_for_tokens_and_nothing_more_for_searches() -> None:
+    tokens = TokenCounts(
+        input_tokens=3 * MILLION,
+        output_tokens=MILLION,
+        cache_read_tokens=MILLION,
+        cache_creation_tokens=MILLION,
+        cache_creation_1h_tokens=MILLION,
+    )
+    usual = parts(tokens, model="claude-opus-4-6", inference_geo="global", web_searches=1)
+    in_us = parts(tokens, model="claude-opus-4-6", inference_geo="us", web_searches=1)
+    assert usd(in_us.input) == pytest.approx(1.1 * 5.0 + 0.01)
+    assert usd(in_us.cache_read) == pytest.approx(1.1 * usd(usual.cache_read))
+    assert usd(in_us.cache_creation) == pytest.approx(1.1 * usd(usual.cache_creation))
+    assert usd(in_us.output) == pytest.approx(1.1 * usd(usual.output))
+
+
+def test_what_is_said_to_be_free_costs_nothing() -> None:
+    assert parts(TokenCounts(input_tokens=MILLION, output_tokens=0), model="claude-fable-5", is_free=True).total == 0
+
+
+def test_images_have_tokens_of_their_own_price() -> None:
+    """gpt-image-1.5: $5 for text and $8 for images in, $10 and $32 out."""
+    cost = parts(
+        TokenCounts(input_tokens=2 * MILLION, output_tokens=2 * MILLION),
+        provider="openai",
+        model="gpt-image-1.5",
+        image_input_tokens=MILLION,
+        image_output_tokens=MILLION,
+    )
+    assert (usd(cost.input), usd(cost.output)) == (13.0, 42.0)
+
+
+def test_speech_is_paid_by_its_length_where_it_is_not_counted_in_tokens() -> None:
+    """whisper-1: $0.006 a minute."""
+    cost = price(TokenCounts(), provider="openai", model=None, requested="whisper-1", audio_seconds=90.0)
+    assert cost is not None
+    assert usd(cost["whisper-1"].total) == pytest.approx(0.009)
+    tokens = TokenCounts(input_tokens=10)
+    assert price(tokens, provider="openai", model="whisper-1") is None
+
+
+# ---- prices of the user's own
+
+OWN = {
+    "vllm/qwen3-*": {"input_mtok": 0.1, "output_mtok": 0.3},
+    "vllm/qwen3-coder*": {"input_mtok": 0.2, "output_mtok": 0.6, "cache_read_mtok": 0.02, "requests_kcount": 5.0},
+    "vllm/qwen3-coder-fixed": {"input_mtok": 0.0, "output_mtok": 0.0},
+    "anthropic/claude-haiku-4-5": {"input_mtok": 9.0, "output_mtok": 9.0},
+}
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "dollars"),
+    [
+        ("vllm", "qwen3-8b", 0.4),
+        ("vllm", "Qwen3-Coder-30B", 0.8 + 0.005),
+        ("vllm", "qwen3-coder-fixed", 0.0),
+        ("anthropic", "claude-haiku-4-5", 18.0),
+    ],
+)
+def test_own_prices_go_first_and_the_closest_name_wins(provider: str, model: str, dollars: float) -> None:
+    tokens = TokenCounts(input_tokens=MILLION, output_tokens=MILLION)
+    assert usd(parts(tokens, provider=provider, model=model, own=OWN).total) == pytest.approx(dollars)
+
+
+def test_an_own_price_for_the_requested_name_goes_before_the_tables_for_the_dated_one() -> None:
+    tokens = TokenCounts(input_tokens=MILLION, output_tokens=0)
+    cost = parts(tokens, model="claude-haiku-4-5-20251001", requested="claude-haiku-4-5", own=OWN)
+    assert usd(cost.total) == 9.0
+
+
+def test_own_prices_leave_other_providers_alone() -> None:
+    assert price(TokenCounts(input_tokens=1), provider="ollama", model="qwen3-8b", own=OWN) is None
+
+
+def test_the_version_names_own_prices_and_changes_with_them() -> None:
+    table = Pricer().version
+    versions = {Pricer({"a/b": {"input_mtok": cents / 100}}).version for cents in range(3)}
+    assert table.startswith("genai-prices ")
+    assert len(versions) == 3
+    assert all(version.startswith(f"{table} + own ") for version in versions)
+
+
+# ---- helper models
 
 
 def test_a_helper_models_pass_is_priced_by_its_own_model_on_top() -> None:
