@@ -26,6 +26,7 @@ _COMMANDS = {
     "status": ("lunaroute.cli.control:status_command", "Show whether the server runs and records."),
     "demo": ("lunaroute.cli.demo:demo_command", "See it at work, without keys or network."),
     "sessions": ("lunaroute.cli.sessions:sessions_group", "List and read recorded sessions."),
+    "reprice": ("lunaroute.cli.reprice:reprice_command", "Compute the costs of finished sessions again."),
     "reindex": ("lunaroute.cli.reindex:reindex_command", "Rebuild the index from the session files."),
 }
 

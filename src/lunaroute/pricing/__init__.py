@@ -1,6 +1,6 @@
 """[pure] What exchanges cost, by the price table of the time (genai-prices, imported on first use)."""
 
-from .cost import CostParts, CostSums
+from .cost import PICODOLLARS, CostParts, CostSums
 from .pricer import Pricer, PriceRequest
 
-__all__ = ["CostParts", "CostSums", "PriceRequest", "Pricer"]
+__all__ = ["PICODOLLARS", "CostParts", "CostSums", "PriceRequest", "Pricer"]

@@ -42,10 +42,12 @@ class Pricer:
         return f"{price_version()} + own {self._own.digest}" if self._own.digest else price_version()
 
     def price(self, request: PriceRequest) -> dict[str, CostParts] | None:
-        """The cost by model (more than one only where a provider charges a helper model); None = not known."""
+        """The cost by model (more than one only where a provider charges a helper model); None = not known, for want
+        of a price or of anything to be paid for."""
         billing = request.billing
         names = [name for name in (request.model_used, request.model_requested) if name]
-        if not names:
+        is_used = request.tokens.total_tokens is not None or billing.audio_seconds > 0
+        if not names or not is_used:
             return None
         if billing.is_free:
             return {names[0]: CostParts()}

@@ -137,8 +137,6 @@ def _price(
     pricer: Pricer,
 ) -> dict[str, CostParts]:
     """The cost by model; empty where there is nothing to price, or no price for it."""
-    if tokens.total_tokens is None and not billing.audio_seconds:
-        return {}
     price_request = PriceRequest(
         provider=exchange.opened.provider,
         model_used=facts.model,

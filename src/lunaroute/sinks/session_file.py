@@ -1,4 +1,4 @@
-"""Reading one session file, plain or compressed.
+"""Reading one session file, plain or compressed, and writing a whole one.
 
 In: a path. Out: its whole lines, or its events. A last line without a newline is still being written and is left
 out. A line that is no event is handed to the caller as a `BadLine`, and reading goes on after it.
@@ -6,6 +6,7 @@ out. A line that is no event is handed to the caller as a `BadLine`, and reading
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+_LEVEL = 3
+_WINDOW_LOG = 27
+"""Every line of a session repeats the history; what it repeats may be up to 128 MB back."""
 _WINDOW_LOG_MAX = 31
 """Accept every window a compressor may have chosen: whole sessions are packed with long ones."""
 
@@ -58,6 +62,39 @@ def read_events(path: Path, on_bad: Callable[[BadLine], None]) -> Iterator[Event
                 yield event
     except (EOFError, zstd.ZstdError) as error:
         on_bad(BadLine(path=path, line_number=number + 1, reason=f"compressed data is damaged: {error}"))
+
+
+class SessionFileWriter:
+    """A new file of whole lines, readable by its owner only; on disk when the block is left without an exception."""
+
+    def __init__(self, path: Path, *, is_compressed: bool) -> None:
+        self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+        self._stream: BinaryIO = self._file
+        if is_compressed:
+            options = {
+                int(zstd.CompressionParameter.compression_level): _LEVEL,
+                int(zstd.CompressionParameter.enable_long_distance_matching): 1,
+                int(zstd.CompressionParameter.window_log): _WINDOW_LOG,
+            }
+            self._stream = cast(BinaryIO, zstd.open(self._file, "wb", options=options))
+
+    def write(self, line: bytes) -> None:
+        """Add a line, given without its newline."""
+        self._stream.write(line)
+        self._stream.write(b"\n")
+
+    def __enter__(self) -> SessionFileWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if self._stream is not self._file:
+                self._stream.close()
+            if kind is None:
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        finally:
+            self._file.close()
 
 
 def _open(path: Path) -> BinaryIO:

@@ -49,6 +49,7 @@ class SessionRow(msgspec.Struct, kw_only=True):
     thinking_cost_usd: float | None = None
     cache_read_cost_usd: float | None = None
     cache_creation_cost_usd: float | None = None
+    price_version: str | None = None
     unpriced_requests: int = 0
     first_text: str | None = None
     last_text: str | None = None

@@ -29,6 +29,10 @@ from .schema import COST_COLUMNS, TOKEN_COLUMNS
 
 Values = tuple[Any, ...]
 
+SESSION_COST_COLUMNS = (*COST_COLUMNS, "price_version", "unpriced_requests")
+EXCHANGE_COST_COLUMNS = (*COST_COLUMNS, "cost_per_1k_tokens", "price_version", "unpriced_requests")
+"""Of `session_stats`."""
+
 _EXCERPT_CHARS = 300
 _USD_DIGITS = 10
 _MS_DIGITS = 6
@@ -95,6 +99,7 @@ def count_response(row: SessionRow, event: ResponseRecorded, at: str) -> None:
     _add_known(row, stats.tokens, TOKEN_COLUMNS)
     if stats.estimated_cost is not None:
         _add_known(row, stats.estimated_cost, COST_COLUMNS)
+        row.price_version = stats.estimated_cost.price_version or row.price_version
         row.unpriced_requests += stats.estimated_cost.unpriced_requests
     if event.response_text:
         row.last_text = _excerpt(event.response_text) or row.last_text
@@ -124,9 +129,8 @@ def complete_session(row: SessionRow, event: Completed, at: str) -> None:
     row.audio_input_tokens = tokens.audio_input
     row.audio_output_tokens = tokens.audio_output
     row.total_tokens = tokens.total
-    for name in COST_COLUMNS:
-        setattr(row, name, getattr(cost, name))
-    row.unpriced_requests = cost.unpriced_requests
+    for name, value in zip(SESSION_COST_COLUMNS, session_cost_values(cost), strict=True):
+        setattr(row, name, value)
 
 
 # ---- session_stats ---------------------------------------------------------------------------------------
@@ -189,7 +193,7 @@ def response_values(event: ResponseRecorded, at: str, model_name: str | None) ->
         stats.has_refusal,
         # So are the fields of StreamingStats.
         *(msgspec.structs.astuple(stats.streaming) if stats.streaming else (None,) * 8),
-        *_cost_values(stats.estimated_cost),
+        *exchange_cost_values(stats.estimated_cost),
         event.body_sha256,
     )
 
@@ -199,20 +203,16 @@ def unanswered_values(model_name: str | None, column_count: int) -> Values:
     return (model_name, *(None,) * (column_count - 1))
 
 
-def _cost_values(cost: Cost | None) -> Values:
+def exchange_cost_values(cost: Cost | None) -> Values:
+    """In the order of EXCHANGE_COST_COLUMNS."""
     if cost is None:
-        return (None,) * (len(COST_COLUMNS) + 3)
-    return (
-        cost.total_cost_usd,
-        cost.input_cost_usd,
-        cost.output_cost_usd,
-        cost.thinking_cost_usd,
-        cost.cache_read_cost_usd,
-        cost.cache_creation_cost_usd,
-        cost.cost_per_1k_tokens,
-        cost.price_version,
-        cost.unpriced_requests,
-    )
+        return (None,) * len(EXCHANGE_COST_COLUMNS)
+    return tuple(getattr(cost, name) for name in EXCHANGE_COST_COLUMNS)
+
+
+def session_cost_values(cost: Cost) -> Values:
+    """In the order of SESSION_COST_COLUMNS."""
+    return tuple(getattr(cost, name) for name in SESSION_COST_COLUMNS)
 
 
 # ---- tools -----------------------------------------------------------------------------------------------
@@ -274,7 +274,7 @@ def count_day(row: DayRow, event: ResponseRecorded) -> None:
     row.tool_call_count += len(stats.tool_calls)
     _add_known(row, stats.tokens, TOKEN_COLUMNS)
     if stats.estimated_cost is not None:
-        row.total_cost_usd = _add_usd(row.total_cost_usd, stats.estimated_cost.total_cost_usd)
+        row.total_cost_usd = add_usd(row.total_cost_usd, stats.estimated_cost.total_cost_usd)
         row.unpriced_requests += stats.estimated_cost.unpriced_requests
     row.provider_latency_ms = _add_ms(row.provider_latency_ms, stats.provider_latency_ms)
     row.proxy_overhead_ms = _add_ms(row.proxy_overhead_ms, stats.total_proxy_overhead_ms)
@@ -291,7 +291,8 @@ def _add_known(row: SessionRow | DayRow, amounts: Tokens | Cost, columns: tuple[
             setattr(row, name, (getattr(row, name) or 0) + amount)
 
 
-def _add_usd(total: float | None, amount: float | None) -> float | None:
+def add_usd(total: float | None, amount: float | None) -> float | None:
+    """A sum of a day and another amount, to the grain of such sums; None + None is None."""
     if amount is None:
         return total
     return round((total or 0.0) + round(amount, _USD_DIGITS), _USD_DIGITS)

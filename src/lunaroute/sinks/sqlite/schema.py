@@ -132,6 +132,7 @@ CREATE TABLE sessions (
   {_TOKENS_DDL},
   thinking_is_estimated INTEGER NOT NULL,
   {_COSTS_DDL},
+  price_version TEXT,
   unpriced_requests INTEGER NOT NULL,
   first_text TEXT,
   last_text TEXT,
