@@ -1,9 +1,9 @@
 """Writes docs/contract.md from the event types and the index's tables.
 
-In: `lunaroute.events.types` (annotations and the docstrings under the fields), the tables of
-`lunaroute.sinks.sqlite.schema`, `contract_page.md` (the prose) and `contract_meanings.toml` (what has no docstring).
-Out: the page. Invariant: every field and every column is on it, with its type and its meaning; what has no meaning is
-an error.
+In: `lunaroute.events.types`, with what they hold of `lunaroute.dialects.facts` (annotations and the docstrings under
+the fields), the tables of `lunaroute.sinks.sqlite.schema`, `contract_page.md` (the prose) and `contract_meanings.toml`
+(what has no docstring). Out: the page. Invariant: every field and every column is on it, with its type and its meaning;
+what has no meaning is an error.
 
     python tools/gen_contract.py
 """
@@ -18,8 +18,10 @@ import tomllib
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple, get_args
 
+from lunaroute.dialects import facts
 from lunaroute.events import types
 from lunaroute.sinks.sqlite import schema
 
@@ -96,7 +98,8 @@ class Meanings:
 
 def render() -> str:
     """The whole page. Raises MeaningsError."""
-    structs = _structs(ast.parse(Path(types.__file__).read_text(encoding="utf-8")))
+    # Some values of the dialects stand in events as they are.
+    structs = _structs(_parsed(facts)) | _structs(_parsed(types))
     meanings = Meanings(tomllib.loads((HERE / "contract_meanings.toml").read_text(encoding="utf-8")))
     events = "".join(_events(structs, meanings))
     tables = "".join(_tables(structs, meanings))
@@ -109,6 +112,10 @@ def render() -> str:
         "sqlite_schema": str(schema.SCHEMA_VERSION),
     }
     return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], page)
+
+
+def _parsed(module: ModuleType) -> ast.Module:
+    return ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
 
 
 # ---- events

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,7 @@ from lunaroute.assemble.exchange import Assembled, RunEnded
 from lunaroute.events import Event
 from lunaroute.events.types import Completed, ResponseRecorded, StatsSnapshot, ToolCallRecorded
 from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
-from tests.exchanges import MS, START_WALL_NS
+from tests.exchanges import MS, START_WALL_NS, ExchangeScript
 from tests.traffic import anthropic_request, anthropic_response, anthropic_stream, both, exchange_of
 
 counts = st.none() | st.integers(0, 5000)
@@ -35,7 +36,7 @@ def turns(draw: st.DrawFn) -> list[dict[str, Any]]:
                     "tool": st.sampled_from(["Bash", "Read"]),
                     "is_stream": st.booleans(),
                     "fails": st.booleans(),
-                    "provider": st.sampled_from(["anthropic", "anthropic", "my-gateway"]),
+                    "provider": st.sampled_from(["anthropic", "anthropic", "my-gateway", "google"]),
                 }
             ),
             min_size=1,
@@ -53,6 +54,9 @@ def traffic(story: list[dict[str, Any]]) -> list[Assembled]:
         answered = pending[: turn["answers"]]
         del pending[: turn["answers"]]
         usage = {key: value for key, value in turn.items() if key.endswith("_tokens") and value is not None}
+        if turn["provider"] == "google":
+            items += both(_gemini_turn(number, turn))
+            continue
         response: bytes | list[bytes] = anthropic_response("ok", calls=calls, tool_name=turn["tool"], **usage)
         if turn["is_stream"]:
             response = anthropic_stream("ok", output_tokens=turn["output_tokens"] or 0)
@@ -69,6 +73,29 @@ def traffic(story: list[dict[str, Any]]) -> list[Assembled]:
         )
         items += both(script)
     return [*items, RunEnded(START_WALL_NS + 3_600_000 * MS)]
+
+
+def _gemini_turn(number: int, turn: dict[str, Any]) -> ExchangeScript:
+    """The same numbers in Gemini's words, which count thoughts and tool prompts beside the rest."""
+    counts = {
+        "promptTokenCount": turn["input_tokens"],
+        "candidatesTokenCount": turn["output_tokens"],
+        "thoughtsTokenCount": turn["cache_creation_input_tokens"],
+        "toolUsePromptTokenCount": turn["cache_read_input_tokens"],
+    }
+    usage = {name: count for name, count in counts.items() if count is not None}
+    parts = [{"text": "ok"}, *({"functionCall": {"name": turn["tool"]}} for _ in range(turn["calls"]))]
+    body = {"candidates": [{"content": {"parts": parts}, "finishReason": "STOP"}], "usageMetadata": usage}
+    return exchange_of(
+        number,
+        b'{"contents":[{"role":"user","parts":[{"text":"go"}]}]}',
+        b"{}" if turn["fails"] else json.dumps(body | {"modelVersion": "gemini-2.5-flash"}).encode(),
+        at_ms=number * 150,
+        session=turn["session"],
+        status=500 if turn["fails"] else 200,
+        provider="google",
+        path="/v1beta/models/gemini-2.5-flash:generateContent",
+    )
 
 
 def total(responses: list[ResponseRecorded], value: Callable[[ResponseRecorded], float | None]) -> float | None:

@@ -28,7 +28,7 @@ WireFormat = Literal[
 
 
 class SideUsage(msgspec.Struct, frozen=True, kw_only=True):
-    """A pass of the provider that is billed on top of the usage it is reported beside (WIRE B, `usage.iterations`)."""
+    """A pass of the provider that is billed on top of what is reported beside it (Anthropic: `usage.iterations`)."""
 
     kind: str
     """In the provider's words: `compaction`, `advisor_message`, `message` (a model that declined after it had begun
@@ -44,7 +44,8 @@ class SideUsage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Billing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What decides a price beside the token counts, as far as the provider says it in the response."""
+    """What decides a price beside the token counts, as far as the provider says it in the response. A field that is
+    left out is null, zero, false or empty."""
 
     service_tier: str | None = None
     """Which tier served the request, in the provider's words: `flex`, `priority`, `batch` …"""
