@@ -38,7 +38,8 @@ def test_a_running_server_and_a_repricing_do_not_disturb_each_other(tmp_path: Pa
     database = home / "sessions" / "sessions.db"
     with start_simulator(seed="reprice") as provider, serving(home, {"anthropic": provider.base_url}) as server:
         ask(server.base_url, "first")
-        wait_until(lambda: database.exists() and query(database, "SELECT 1 FROM sessions WHERE completed_at > ''"))
+        recorded(home, 1)
+        wait_until(lambda: query(database, "SELECT 1 FROM sessions WHERE completed_at > ''"))
         ask(server.base_url, "second")
         recorded(home, 2)
         reprice(home, prices)
