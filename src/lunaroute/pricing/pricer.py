@@ -6,7 +6,7 @@ A model or provider that neither the user nor the table has a price for has none
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import msgspec
 
@@ -64,13 +64,17 @@ class Pricer:
         return costs
 
     def _rates(self, request: PriceRequest, names: list[str], tokens: TokenCounts) -> Rates | None:
-        """Of the first name that has a price. What is counted in tokens needs a price for tokens."""
-        own = [self._own.find(request.provider, name) for name in names]
-        context = _context(request.billing)
-        for rates in (*own, *(self._in_table(request, name, tokens, context) for name in names)):
+        """Of the first name that has a price, the user's own first. What is counted in tokens needs one for tokens."""
+        for rates in self._candidates(request, names, tokens):
             if rates is not None and (rates.has_token_price or not tokens.total_tokens):
                 return rates
         return None
+
+    def _candidates(self, request: PriceRequest, names: list[str], tokens: TokenCounts) -> Iterator[Rates | None]:
+        if self._own.digest:
+            yield from (self._own.find(request.provider, name) for name in names)
+        context = _context(request.billing)
+        yield from (self._in_table(request, name, tokens, context) for name in names)
 
     def _in_table(
         self, request: PriceRequest, model: str, tokens: TokenCounts, context: Mapping[str, str]

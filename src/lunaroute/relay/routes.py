@@ -53,7 +53,11 @@ class Route(msgspec.Struct, frozen=True):
 
 
 _ANTHROPIC_PATHS = re.compile(r"/v1/(?:messages|complete)(?:/|$)")
-_GOOGLE_PATHS = re.compile(r"/(?:v1beta|v1alpha)(?:/|$)|/v1/models/[^/]+:\w+$|/upload/v1beta(?:/|$)")
+_GOOGLE_PATHS = re.compile(
+    r"/(?:v1beta1?|v1alpha)(?:/|$)|/v1/(?:models|tunedModels)/[^/]+:\w+$|/v1/(?:projects|publishers)/|/v1internal:|"
+    r"/upload/v1beta(?:/|$)"
+)
+"""The Gemini API's; Vertex AI's and Code Assist's too, whose credentials must not reach anybody but Google."""
 _OPENAI_PATHS = re.compile(
     r"(?:/v1)?/(?:chat/completions|responses|embeddings|completions|images|audio|moderations|realtime|"
     r"assistants|threads|vector_stores|uploads|fine_tuning|conversations|evals|containers|videos)(?:/|$)"
