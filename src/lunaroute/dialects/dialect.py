@@ -5,10 +5,12 @@ Invariant: no method raises, whatever the bytes; what cannot be understood is le
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from lunaroute.assemble.sse import ServerSentEvent
-from lunaroute.dialects.facts import RequestFacts, ResponseFacts
+from lunaroute.dialects.facts import MessageFacts, RequestFacts, ResponseFacts
 
 
 class StreamReader(Protocol):
@@ -29,6 +31,9 @@ class DialectReader(Protocol):
 
     def read_response(self, body: bytes, status_code: int) -> ResponseFacts:
         """What a response amounts to that is not a stream."""
+
+    def read_answer(self, message: msgspec.Raw | dict[str, Any] | None) -> list[MessageFacts]:
+        """A response (`ResponseFacts.message`) as the messages that a later request will repeat it by."""
 
     def open_stream(self) -> StreamReader:
         """A reader for one streamed response."""

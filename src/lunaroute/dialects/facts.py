@@ -98,6 +98,42 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     """What the client said; None where the dialect has no such field."""
 
 
+class ContentBlock(msgspec.Struct, frozen=True, array_like=True):
+    """One block of what a request sends, as a provider's prompt cache sees it."""
+
+    kind: str
+    """In the client's words: `text`, `tool_use`, `function_call_output` …"""
+    digest: bytes
+    """Of its content without cache markers: equal content, equal digest, whatever the markers did."""
+    size_bytes: int
+    excerpt: str
+    """The beginning of its text, or of its JSON."""
+
+
+Role = Literal["user", "assistant", "tool", "system", "other"]
+"""Who speaks: `system` is what the application says (developer messages too), `assistant` all that the model said."""
+
+
+class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """One message or input item of a request, read from its own JSON alone.
+
+    A client re-sends the same bytes with every later request, so nothing in here may depend on what is around it."""
+
+    role: Role
+    size_bytes: int
+    """Of its JSON as sent."""
+    texts: list[str] = []
+    """Text blocks, in order."""
+    tool_results: list[ToolResult] = []
+    tool_call_ids: list[str] = []
+    """Calls of the model that it repeats."""
+    digest: bytes | None = None
+    """Of its normalised form (`message_digest`): what stays the same when the client sends it again, and what an
+    answer has in common with its repetition. None = says nothing about the conversation (system prompts, reminders,
+    reasoning)."""
+    blocks: list[ContentBlock] = []
+
+
 class IdentityHints(msgspec.Struct, frozen=True, kw_only=True):
     """Body fields that may tell which conversation a request belongs to (WIRE A4, steps 3-5)."""
 
@@ -121,11 +157,16 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     has_system_prompt: bool = False
     has_tools: bool = False
     tool_count: int = 0
-    tool_results: list[ToolResult] = []
-    """Every tool result in the body, the re-sent ones too; pairing decides which are new."""
+    messages: list[MessageFacts] = []
+    """The whole history as sent, in order; `request_turn` tells what of it is new."""
     hints: IdentityHints = IdentityHints()
     is_valid: bool = True
     """False when the body is not what the dialect expects (not JSON, not an object); the rest is then empty."""
+
+    @property
+    def tool_results(self) -> list[ToolResult]:
+        """Every tool result in the body, in order, the re-sent ones too; pairing decides which are new."""
+        return [result for message in self.messages for result in message.tool_results]
 
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):

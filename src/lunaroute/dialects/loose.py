@@ -108,6 +108,10 @@ def encode(value: Any) -> bytes:
         return b"null"
 
 
+def as_json(value: msgspec.Raw | dict[str, Any]) -> msgspec.Raw:
+    return value if isinstance(value, msgspec.Raw) else msgspec.Raw(encode(value))
+
+
 def opening_of(data: msgspec.Raw) -> bytes:
     """The first byte: it tells a string (`"`), list or object."""
     return bytes(memoryview(data)[:1])

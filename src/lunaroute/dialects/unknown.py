@@ -5,10 +5,12 @@ In: any body. Out: facts that say nothing, but for an error where the status is 
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from lunaroute.assemble.sse import ServerSentEvent
-from lunaroute.dialects.facts import RequestFacts, ResponseFacts
+from lunaroute.dialects.facts import MessageFacts, RequestFacts, ResponseFacts
 from lunaroute.dialects.loose import read_any
 from lunaroute.dialects.provider_error import read_error_body
 
@@ -21,6 +23,9 @@ class UnknownReader:
         if status_code >= 400:
             return read_error_body(body)
         return ResponseFacts(message=msgspec.Raw(body) if read_any(body) is not None else None)
+
+    def read_answer(self, message: msgspec.Raw | dict[str, Any] | None) -> list[MessageFacts]:
+        return []
 
     def open_stream(self) -> UnknownStreamReader:
         return UnknownStreamReader()

@@ -1,4 +1,4 @@
-"""Which text of a request the user wrote, and what of it is new.
+"""Which text of a request the user wrote.
 
 Coding agents put context of their own into user messages, as whole blocks or in front of the user's words:
 `<system-reminder>` (Claude Code, Qwen Code), `<environment_context>` and `<user_instructions>` (Codex). It is not
@@ -8,7 +8,6 @@ what the user said, so it is left out of `request_text`; `request_json` keeps al
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 
 _TAGS = ("system-reminder", "environment_context", "user_instructions")
 _OPENINGS = tuple(f"<{tag}>" for tag in _TAGS)
@@ -34,14 +33,3 @@ def _own_text(text: str) -> str:
             break
         text = shorter
     return text
-
-
-def new_turn(roles: Sequence[object]) -> slice:
-    """Which messages are new in this turn: those after the last answer, which a prefill is not."""
-    end = len(roles)
-    while end and roles[end - 1] == "assistant":
-        end -= 1  # a prefill: the beginning of the answer, put into the client's mouth
-    start = end
-    while start and roles[start - 1] != "assistant":
-        start -= 1
-    return slice(start, end)

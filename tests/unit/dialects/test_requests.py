@@ -39,7 +39,9 @@ def test_anthropic_outline() -> None:
         thread={"type": "continue", "previous_message_id": "msg_1"},
     )
 
+    assert [message.role for message in facts.messages] == ["user", "assistant", "user"]
     assert facts == RequestFacts(
+        messages=facts.messages,
         model="claude",
         is_streaming=True,
         request_text="one\ntwo",

@@ -1,0 +1,160 @@
+"""One Responses input or output item → MessageFacts.
+
+In: the item's JSON, of a request or of an answer. Out: facts that depend on nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from lunaroute.dialects.facts import ContentBlock, MessageFacts, Role, ToolResult
+from lunaroute.dialects.loose import as_json, as_text, opening_of, read_as, read_text
+from lunaroute.dialects.message_digest import (
+    call_piece,
+    content_block,
+    message_digest,
+    other_piece,
+    result_piece,
+    text_piece,
+)
+from lunaroute.dialects.turn import read_each
+
+_NOTHING = msgspec.Raw()
+
+
+class _Item(msgspec.Struct):
+    type: Any = None
+    role: Any = None
+    id: Any = None
+    content: msgspec.Raw = _NOTHING
+    call_id: Any = None
+    name: Any = None
+    output: msgspec.Raw = _NOTHING
+    status: Any = None
+    execution: Any = None
+
+
+class _Part(msgspec.Struct):
+    type: Any = None
+    text: Any = None
+    refusal: Any = None
+
+
+class _Response(msgspec.Struct):
+    output: msgspec.Raw = _NOTHING
+
+
+_response_decoder = msgspec.json.Decoder(_Response)
+_item_decoder = msgspec.json.Decoder(_Item)
+_raws_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_part_decoder = msgspec.json.Decoder(_Part)
+_ROLES: dict[Any, Role] = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
+_Parts = list[tuple[msgspec.Raw, _Part]]
+
+
+def read_message(raw: msgspec.Raw) -> MessageFacts:
+    item = read_as(raw, _item_decoder) or _Item()
+    kind = as_text(item.type) or "message"
+    role = _role(item, kind)
+    parts = _parts(item.content)
+    return MessageFacts(
+        role=role,
+        size_bytes=len(memoryview(raw)),
+        texts=_texts(parts),
+        tool_results=[_tool_result(item)] if _is_tool_result(item, kind) else [],
+        tool_call_ids=[item.call_id] if kind.endswith("_call") and isinstance(item.call_id, str) else [],
+        digest=message_digest(role, _pieces(raw, item, kind, parts)),
+        blocks=_blocks(raw, kind, parts),
+    )
+
+
+def read_answer(message: msgspec.Raw | dict[str, Any] | None) -> list[MessageFacts]:
+    """The output items: clients repeat them as input items."""
+    found = None if message is None else read_as(as_json(message), _response_decoder)
+    return [] if found is None else read_each(found.output, read_message)
+
+
+def text_message(raw: msgspec.Raw, text: str) -> MessageFacts:
+    """`input` that is a plain string: one message of the user."""
+    return MessageFacts(
+        role="user",
+        size_bytes=len(memoryview(raw)),
+        texts=[text],
+        digest=message_digest("user", [text_piece(text)]),
+        blocks=[content_block("input_text", raw, text)],
+    )
+
+
+def _role(item: _Item, kind: str) -> Role:
+    if kind == "reasoning" or kind.endswith("_call"):
+        return "assistant"
+    if kind.endswith("_output"):
+        return "tool"
+    return _ROLES.get(item.role, "other") if isinstance(item.role, str) else "other"
+
+
+def _parts(content: msgspec.Raw) -> _Parts:
+    """A string is one part of text."""
+    whole = read_text(content)
+    if whole is not None:
+        return [(content, _Part(type="text", text=whole))]
+    raws = read_as(content, _raws_decoder) if opening_of(content) == b"[" else None
+    return [(one, read_as(one, _part_decoder) or _Part()) for one in raws or [] if opening_of(one) == b"{"]
+
+
+def _texts(parts: _Parts) -> list[str]:
+    return [part.text for _, part in parts if isinstance(part.text, str)]
+
+
+def _pieces(raw: msgspec.Raw, item: _Item, kind: str, parts: _Parts) -> list[str]:
+    if kind == "message":
+        return [_piece(one, part) for one, part in parts]
+    if kind == "reasoning":
+        return []
+    if kind.endswith("_call") and isinstance(item.call_id, str):
+        return [call_piece(item.call_id, item.name, None)]
+    if _is_tool_result(item, kind):
+        return [result_piece(_result_id(item), item.name, None)]
+    return [other_piece(raw)]
+
+
+def _piece(raw: msgspec.Raw, part: _Part) -> str:
+    text = part.text if isinstance(part.text, str) else part.refusal
+    return text_piece(text) if isinstance(text, str) else other_piece(raw)
+
+
+def _blocks(raw: msgspec.Raw, kind: str, parts: _Parts) -> list[ContentBlock]:
+    if kind != "message" or not parts:
+        return [content_block(kind, raw)]
+    return [content_block(as_text(part.type) or "", one, as_text(part.text)) for one, part in parts]
+
+
+def _is_tool_result(item: _Item, kind: str) -> bool:
+    """Outputs of tools that the client executes; the provider's own (`program_output`) are echoes."""
+    if not isinstance(item.call_id or item.id, str):
+        return False
+    return kind.endswith("_call_output") or (kind == "tool_search_output" and item.execution == "client")
+
+
+def _result_id(item: _Item) -> str:
+    """The call it answers; a local shell output names it by `id`."""
+    return str(item.call_id if isinstance(item.call_id, str) else item.id)
+
+
+def _tool_result(item: _Item) -> ToolResult:
+    parts = _parts(item.output)
+    output_text = "\n".join(_texts(parts))
+    size = len(output_text.encode("utf-8", "replace"))
+    if opening_of(item.output) == b"{" or any(not isinstance(part.text, str) for _, part in parts):
+        size = len(bytes(item.output))
+        # Shell and computer outputs are objects of their own; their JSON is the text there is.
+        output_text = output_text or bytes(item.output).decode("utf-8", "replace")
+    return ToolResult(
+        tool_call_id=_result_id(item),
+        output_text=output_text,
+        output_size_bytes=size,
+        # Only apply_patch says how it went: completed or failed.
+        is_error=item.status == "failed" if item.type == "apply_patch_call_output" else None,
+    )

@@ -1,0 +1,44 @@
+"""What of a re-sent history is new: the messages of a request in, its newest turn out.
+
+Everything is read from the end, so that a long history costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from lunaroute.dialects.facts import MessageFacts
+from lunaroute.dialects.loose import opening_of, read_as
+from lunaroute.dialects.user_text import user_text
+
+_raws_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def read_each(messages: msgspec.Raw, read_message: Callable[[msgspec.Raw], MessageFacts]) -> list[MessageFacts]:
+    """The objects in the list that `messages` holds, each read on its own; empty where it is no list."""
+    if opening_of(messages) != b"[":
+        return []
+    raws = read_as(messages, _raws_decoder) or []
+    return [read_message(raw) for raw in raws if opening_of(raw) == b"{"]
+
+
+def new_turn(messages: Sequence[MessageFacts]) -> slice:
+    """Which messages are new in this turn: those after the last answer, which a prefill is not."""
+    end = len(messages)
+    while end and messages[end - 1].role == "assistant":
+        end -= 1  # a prefill: the beginning of the answer, put into the client's mouth
+    start = end
+    while start and messages[start - 1].role != "assistant":
+        start -= 1
+    return slice(start, end)
+
+
+def request_text(messages: Sequence[MessageFacts]) -> str:
+    """What the user said in the newest turn."""
+    texts: list[str] = []
+    for message in messages[new_turn(messages)]:
+        if message.role == "user":
+            texts += message.texts
+    return user_text(texts)
