@@ -162,6 +162,8 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     hints: IdentityHints = IdentityHints()
     is_valid: bool = True
     """False when the body is not what the dialect expects (not JSON, not an object); the rest is then empty."""
+    is_portable: bool = False
+    """The body is known to be JSON that every reader takes (`portable`); False means only that nobody looked."""
 
     @property
     def tool_results(self) -> list[ToolResult]:

@@ -18,10 +18,10 @@ from typing import Any
 
 import msgspec
 
+from lunaroute.dialects.portable import is_portable
+
 from .types import NO_JSON, BodyCopy, RequestRecorded, ResponseRecorded
 
-MAX_DEPTH = 200
-_MIN_INTEGER, _MAX_INTEGER = -(1 << 63), (1 << 64) - 1
 _SPACE = b" \t\r\n"
 _BOM = b"\xef\xbb\xbf"
 
@@ -38,14 +38,21 @@ class EmbeddedBody(msgspec.Struct, frozen=True):
     sha256: str
 
 
-def embed_body(body: bytes, content_encoding: str | None = None, decoded: bytes | None = None) -> EmbeddedBody:
+def embed_body(
+    body: bytes, content_encoding: str | None = None, decoded: bytes | None = None, *, is_known_portable: bool = False
+) -> EmbeddedBody:
     """The fields for a body that came in one piece.
 
     `decoded` is the body without its content coding; None where there is no coding, or where it could not be undone.
+    `is_known_portable`: it (decoded) is JSON that every reader takes, so that it need not be parsed for that.
     """
     sha256 = hashlib.sha256(body).hexdigest()
     if not body:
         return EmbeddedBody(NO_JSON, None, sha256)
+    plain = body if content_encoding is None else decoded
+    if is_known_portable and plain is not None and _is_one_line(plain):
+        copy = None if content_encoding is None else copy_body(body, content_encoding)
+        return EmbeddedBody(msgspec.Raw(plain), copy, sha256)
     if content_encoding is None:
         value = _parse(body)
         if _fits_line(body, value):
@@ -112,27 +119,6 @@ def chunk_offsets(chunks: Sequence[tuple[int, bytes]], sent_ns: int) -> list[tup
     return [(max(0, t_ns - sent_ns) / 1e6, len(data)) for t_ns, data in chunks]
 
 
-def is_portable(value: object) -> bool:
-    """Whether every JSON reader takes the value: not too deep, no integer too large (see the module's docstring).
-
-    Level by level, so that depth is no danger here.
-    """
-    level: list[Any] = [[value]]
-    for _ in range(MAX_DEPTH + 1):
-        below: list[Any] = []
-        for node in level:
-            for child in node.values() if type(node) is dict else node:
-                kind = type(child)
-                if kind is dict or kind is list:
-                    below.append(child)
-                elif kind is int and not _MIN_INTEGER <= child <= _MAX_INTEGER:
-                    return False
-        if not below:
-            return True
-        level = below
-    return False
-
-
 def _restore(json: msgspec.Raw, copy: BodyCopy | None) -> bytes:
     if copy is not None:
         return body_text(copy)
@@ -150,8 +136,10 @@ def _parse(text: bytes) -> object:
 
 
 def _fits_line(body: bytes, value: object) -> bool:
-    if value is _no_value or value is None:
-        return False
+    return value is not _no_value and value is not None and _is_one_line(body)
+
+
+def _is_one_line(body: bytes) -> bool:
     # Bytes of the value as they are: a line end cannot be inside, and outer space would not come back.
     return b"\n" not in body and b"\r" not in body and body[0] not in _SPACE and body[-1] not in _SPACE
 

@@ -85,7 +85,7 @@ def _metadata(opened: RequestOpened, headers: HeaderTexts) -> Metadata:
 def request_event(request: ReadRequest, session: Session, seq: int) -> RequestRecorded:
     exchange, facts, identity = request.exchange, request.facts, request.identity
     opened = exchange.opened
-    body = embed_body(request.body, request.content_encoding, request.decoded)
+    body = embed_body(request.body, request.content_encoding, request.decoded, is_known_portable=facts.is_portable)
     plain = request.body if request.decoded is None else request.decoded
     return RequestRecorded(
         session_id=session.session_id,

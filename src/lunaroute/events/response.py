@@ -10,11 +10,12 @@ import msgspec
 from lunaroute.assemble.exchange import Exchange
 from lunaroute.capture.records import Outcome
 from lunaroute.dialects.facts import Billing, ResponseFacts, ToolCall
+from lunaroute.dialects.portable import is_portable
 from lunaroute.pricing.cost import CostParts
 from lunaroute.sessions import HeaderTexts
 from lunaroute.stats import StreamPoint, Timing, TokenCounts, chunk_gaps, stream_points
 
-from .bodies import EmbeddedBody, chunk_offsets, embed_body, embed_stream, is_portable
+from .bodies import EmbeddedBody, chunk_offsets, embed_body, embed_stream
 from .headers import provider_request_id, rate_limits, response_fields
 from .numbers import exchange_tokens, maybe_ms, to_ms
 from .timestamps import timestamp

@@ -12,8 +12,9 @@ import msgspec
 
 from lunaroute.dialects.anthropic_messages.message import read_message
 from lunaroute.dialects.facts import IdentityHints, RequestFacts
-from lunaroute.dialects.loose import as_dict, as_text, length_of, read_object
-from lunaroute.dialects.turn import read_each, request_text
+from lunaroute.dialects.loose import as_dict, as_text, length_of
+from lunaroute.dialects.resent import ResentReader
+from lunaroute.dialects.turn import request_text
 
 _NOTHING = msgspec.Raw()
 
@@ -29,15 +30,15 @@ class _Body(msgspec.Struct):
     diagnostics: Any = None
 
 
-_body_decoder = msgspec.json.Decoder(_Body)
+_bodies = ResentReader(msgspec.json.Decoder(_Body), "messages", read_message)
 _EMPTY = (b"", b'""', b"[]", b"null")
 
 
 def read_request(body: bytes) -> RequestFacts:
-    found = read_object(body, _body_decoder)
-    if found is None:
+    read = _bodies.read(body)
+    if read is None:
         return RequestFacts(is_valid=False)
-    messages = read_each(found.messages, read_message)
+    found, messages = read.outline, read.messages
     tool_count = length_of(found.tools)
     has_system_prompt = bytes(found.system) not in _EMPTY or any(m.role == "system" for m in messages)
     return RequestFacts(
@@ -49,6 +50,7 @@ def read_request(body: bytes) -> RequestFacts:
         has_tools=tool_count > 0,
         tool_count=tool_count,
         messages=messages,
+        is_portable=read.is_portable,
         hints=_hints(found),
     )
 

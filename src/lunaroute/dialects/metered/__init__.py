@@ -3,7 +3,11 @@ reranking, and what Cohere and Bedrock's `invoke` report."""
 
 from __future__ import annotations
 
-from lunaroute.dialects.facts import RequestFacts, ResponseFacts
+from typing import Any
+
+import msgspec
+
+from lunaroute.dialects.facts import MessageFacts, RequestFacts, ResponseFacts
 from lunaroute.dialects.metered.request import read_request
 from lunaroute.dialects.metered.response import read_response
 from lunaroute.dialects.metered.stream import MeteredStreamReader
@@ -17,6 +21,9 @@ class MeteredReader:
 
     def read_response(self, body: bytes, status_code: int) -> ResponseFacts:
         return read_response(body, status_code)
+
+    def read_answer(self, message: msgspec.Raw | dict[str, Any] | None) -> list[MessageFacts]:
+        return []
 
     def open_stream(self) -> MeteredStreamReader:
         return MeteredStreamReader()

@@ -10,9 +10,10 @@ from typing import Any
 import msgspec
 
 from lunaroute.dialects.facts import IdentityHints, RequestFacts
-from lunaroute.dialects.loose import as_dict, as_text, length_of, read_object
+from lunaroute.dialects.loose import as_dict, as_text, length_of
 from lunaroute.dialects.openai_chat.message import read_message
-from lunaroute.dialects.turn import read_each, request_text
+from lunaroute.dialects.resent import ResentReader
+from lunaroute.dialects.turn import request_text
 
 _NOTHING = msgspec.Raw()
 
@@ -28,14 +29,14 @@ class _Body(msgspec.Struct):
     previous_response_id: Any = None
 
 
-_body_decoder = msgspec.json.Decoder(_Body)
+_bodies = ResentReader(msgspec.json.Decoder(_Body), "messages", read_message)
 
 
 def read_request(body: bytes) -> RequestFacts:
-    found = read_object(body, _body_decoder)
-    if found is None:
+    read = _bodies.read(body)
+    if read is None:
         return RequestFacts(is_valid=False)
-    messages = read_each(found.messages, read_message)
+    found, messages = read.outline, read.messages
     # `functions` is the older name of `tools`.
     tool_count = length_of(found.tools) + length_of(found.functions)
     return RequestFacts(
@@ -47,6 +48,7 @@ def read_request(body: bytes) -> RequestFacts:
         has_tools=tool_count > 0,
         tool_count=tool_count,
         messages=messages,
+        is_portable=read.is_portable,
         hints=_hints(found),
     )
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from lunaroute.dialects.facts import RequestFacts, ResponseFacts
+from typing import Any
+
+import msgspec
+
+from lunaroute.dialects.facts import MessageFacts, RequestFacts, ResponseFacts
 from lunaroute.dialects.openai_completions.request import read_request
 from lunaroute.dialects.openai_completions.response import read_response
 from lunaroute.dialects.openai_completions.stream import CompletionStreamReader
@@ -16,6 +20,9 @@ class OpenAICompletionsReader:
 
     def read_response(self, body: bytes, status_code: int) -> ResponseFacts:
         return read_response(body, status_code)
+
+    def read_answer(self, message: msgspec.Raw | dict[str, Any] | None) -> list[MessageFacts]:
+        return []
 
     def open_stream(self) -> CompletionStreamReader:
         return CompletionStreamReader()

@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 
-from lunaroute.dialects.facts import IdentityHints, MessageFacts, RequestFacts
-from lunaroute.dialects.loose import as_dict, as_text, length_of, read_object, read_text
+from lunaroute.dialects.facts import IdentityHints, RequestFacts
+from lunaroute.dialects.loose import as_dict, as_text, length_of, read_text
 from lunaroute.dialects.openai_responses.message import read_message, text_message
-from lunaroute.dialects.turn import read_each, request_text
+from lunaroute.dialects.resent import ResentReader
+from lunaroute.dialects.turn import request_text
 
 _NOTHING = msgspec.Raw()
 
@@ -29,15 +30,18 @@ class _Body(msgspec.Struct):
     previous_response_id: Any = None
 
 
-_body_decoder = msgspec.json.Decoder(_Body)
+_bodies = ResentReader(msgspec.json.Decoder(_Body), "input", read_message)
 _EMPTY = (b"", b'""', b"[]", b"null")
 
 
 def read_request(body: bytes) -> RequestFacts:
-    found = read_object(body, _body_decoder)
-    if found is None:
+    read = _bodies.read(body)
+    if read is None:
         return RequestFacts(is_valid=False)
-    messages = _messages(found.input)
+    found, messages = read.outline, read.messages
+    only_text = read_text(found.input)
+    if only_text is not None:
+        messages = [text_message(found.input, only_text)]
     tool_count = length_of(found.tools)
     return RequestFacts(
         model=as_text(found.model),
@@ -48,13 +52,9 @@ def read_request(body: bytes) -> RequestFacts:
         has_tools=tool_count > 0,
         tool_count=tool_count,
         messages=messages,
+        is_portable=read.is_portable,
         hints=_hints(found),
     )
-
-
-def _messages(given: msgspec.Raw) -> list[MessageFacts]:
-    only_text = read_text(given)
-    return read_each(given, read_message) if only_text is None else [text_message(given, only_text)]
 
 
 def _hints(body: _Body) -> IdentityHints:
