@@ -20,6 +20,7 @@ from pathlib import Path
 from lunaroute.capture.ids import uuid7_bytes
 from lunaroute.capture.records import Opening, RelayStarted, RelayStopped
 from lunaroute.config import Config
+from lunaroute.pricing.table import find_rates, price_version
 from lunaroute.recorder.dead_letter import DeadLetters
 from lunaroute.recorder.worker import open_recorder
 from lunaroute.spool.writer import SpoolWriter, open_lane
@@ -54,6 +55,8 @@ def run(size: int, events: int, count: int, per_session: int, profile: bool) -> 
         config = Config(home=home)
         mb = write_spool(config, size, events, count, per_session)
         recorder = open_recorder(config, DeadLetters(config.recorder_dir / "dead-letter"))
+        price_version()  # read the price table, as a recorder does once in its life
+        find_rates("anthropic", "claude-sonnet-4-5", wall_ns=_START_NS, input_tokens=1, context={})
         profiler = start_profiler() if profile else None
         start = time.process_time()
         while not recorder.is_drained():

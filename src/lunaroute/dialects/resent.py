@@ -72,6 +72,7 @@ class ResentReader(Generic[Outline]):
         self._read_message = read_message
         self._bodies: list[_ReadBody[Outline]] = []
         """Those used last come last."""
+        self._kept_bytes = 0
 
     def read(self, body: bytes) -> ReadMessages[Outline] | None:
         """None when the body is no JSON object."""
@@ -144,9 +145,11 @@ class ResentReader(Generic[Outline]):
         """A conversation needs only its latest body: it replaces the one that it goes on from."""
         if earlier is not None and found.shared_count >= max(1, len(earlier.ends) - _MOVING_MESSAGES):
             self._bodies.remove(earlier)
+            self._kept_bytes -= len(earlier.body)
         self._bodies.append(found)
-        while len(self._bodies) > _MOST_BODIES or sum(len(kept.body) for kept in self._bodies) > _MOST_BYTES:
-            del self._bodies[0]
+        self._kept_bytes += len(found.body)
+        while len(self._bodies) > _MOST_BODIES or self._kept_bytes > _MOST_BYTES:
+            self._kept_bytes -= len(self._bodies.pop(0).body)
 
 
 def _likeness(body: bytes, kept: bytes) -> int:
