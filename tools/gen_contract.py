@@ -247,6 +247,10 @@ _SOURCES = {
     "tool_call_executions": (COMMON, "ToolCallRecorded"),
     "stream_events": (COMMON, "StreamEvent"),
     "daily_stats": ("RequestRecorded", "Tokens", "Cost", "FinalStats"),
+    "hourly_stats": ("RequestRecorded", "Tokens", "Cost", "FinalStats"),
+    "hourly_latencies": (),
+    "daily_tool_stats": ("ToolCallRecorded",),
+    "session_facets": (COMMON,),
     "texts": (COMMON,),
     "text_search": (),
 }

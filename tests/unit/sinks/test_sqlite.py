@@ -13,7 +13,7 @@ import pytest
 from lunaroute.events import Event
 from lunaroute.events.types import StreamingStats, Tokens
 from lunaroute.sinks.sqlite import schema
-from lunaroute.sinks.sqlite.columns import DayRow, SessionRow
+from lunaroute.sinks.sqlite.columns import HourRow, LatencyRow, SessionRow, ToolDayRow
 from lunaroute.sinks.sqlite.sink import SqliteSink
 from lunaroute.sinks.sqlite.statements import SESSION_COLUMNS
 from tests.builders import MODEL, TEN_OCLOCK, Call, SessionScript, tokens
@@ -286,7 +286,13 @@ def _columns(index: Index, table: str) -> tuple[str, ...]:
 
 def test_rows_in_memory_have_the_columns_of_their_tables(index: Index) -> None:
     assert _columns(index, "sessions") == SESSION_COLUMNS == SessionRow.__struct_fields__
-    assert _columns(index, "daily_stats") == DayRow.__struct_fields__
+    assert _columns(index, "hourly_stats") == HourRow.__struct_fields__
+    assert _columns(index, "daily_stats") == (
+        "day",
+        *(n for n in HourRow.__struct_fields__ if n not in {"hour", "client_name"}),
+    )
+    assert _columns(index, "hourly_latencies") == LatencyRow.__struct_fields__
+    assert _columns(index, "daily_tool_stats") == ToolDayRow.__struct_fields__
     assert set(_columns(index, "session_stats")) == {*schema.REQUEST_COLUMNS, *schema.RESPONSE_COLUMNS}
 
 

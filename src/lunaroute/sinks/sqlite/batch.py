@@ -8,7 +8,7 @@ same transaction as the change: counting twice is impossible.
 from __future__ import annotations
 
 import sqlite3
-from typing import Any, assert_never
+from typing import assert_never
 
 import msgspec
 
@@ -23,11 +23,11 @@ from lunaroute.events.types import (
 )
 
 from . import statements as sql
-from .columns import DayRow, SessionRow
+from .columns import SessionRow
+from .rollups import Rollups
 from .rows import (
     Values,
     complete_session,
-    count_day,
     count_request,
     count_response,
     execution_values,
@@ -40,8 +40,6 @@ from .rows import (
     unanswered_values,
 )
 from .schema import REQUEST_COLUMNS, RESPONSE_COLUMNS
-
-_UNKNOWN = "unknown"
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -59,7 +57,8 @@ class Batch:
         self._connection = connection
         self._sessions: dict[str, SessionRow] = {}
         self._new_sessions: set[str] = set()
-        self._days: dict[tuple[str, str, str], DayRow] = {}
+        self._rollups = Rollups()
+        self._facets: dict[tuple[str, str, str], None] = {}
         self._begun: dict[str, _Begun] = {}
         self._requests: dict[str, Values] = {}
         self._exchanges: list[Values] = []
@@ -82,6 +81,8 @@ class Batch:
         match event:
             case Started():
                 start_session(row, event)
+                self._add_facets(event.session_id, "client", event.metadata.client.name)
+                self._add_facets(event.session_id, "tag", *event.metadata.session_tags)
             case RequestRecorded():
                 self._add_request(row, event, at)
             case ResponseRecorded():
@@ -116,7 +117,8 @@ class Batch:
         # result_values: request_id is second, tool_name fifth.
         many(sql.UPDATE_TOOL_CALL, {(values[1], values[4]) for values in self._results})
         many(sql.INSERT_MILESTONE, self._milestones)
-        many(sql.UPSERT_DAY, [msgspec.structs.astuple(row) for row in self._days.values()])
+        many(sql.INSERT_FACET, self._facets)
+        self._rollups.flush(self._connection)
         self._flush_texts()
 
     # ---- one event ----
@@ -126,6 +128,7 @@ class Batch:
         self._requests[event.request_id] = values
         self._begun[event.request_id] = _Begun(at, event.provider, event.model_requested)
         count_request(row, event)
+        self._add_facets(event.session_id, "provider", event.provider)
         self._add_text(event, "user", event.request_text)
 
     def _add_response(self, row: SessionRow, event: ResponseRecorded, at: str) -> None:
@@ -144,13 +147,21 @@ class Batch:
             for milestone in event.stats.stream_events
         ]
         count_response(row, event, at)
-        count_day(self._day(begun, model_name), event)
+        self._rollups.add_response(event, begun.started_at, begun.provider, model_name, row.client_name)
+        self._add_facets(event.session_id, "model", model_name)
+        self._add_facets(event.session_id, "outcome", event.outcome)
+        self._add_facets(event.session_id, "status", None if event.status_code is None else str(event.status_code))
+        if event.stats.tool_calls:
+            names = [call.tool_name for call in event.stats.tool_calls]
+            self._rollups.add_calls(names, at, model_name, row.client_name)
+            self._add_facets(event.session_id, "tool", *names)
         self._add_text(event, "assistant", event.response_text)
         for call in event.stats.tool_calls:
             self._add_text(event, "tool_arguments", call.arguments)
 
     def _add_result(self, row: SessionRow, event: ToolCallRecorded, at: str) -> None:
         self._results.append(result_values(event, at))
+        self._rollups.add_result(event, at, row.client_name)
         row.tool_error_count += event.success is False
         self._add_text(event, "tool_result", event.output_text)
 
@@ -196,14 +207,10 @@ class Batch:
         )
         return begun
 
-    def _day(self, begun: _Begun, model_name: str | None) -> DayRow:
-        key = (begun.started_at[:10], begun.provider or _UNKNOWN, model_name or _UNKNOWN)
-        row = self._days.get(key)
-        if row is None:
-            found = self._connection.execute(sql.SELECT_DAY, key).fetchone()
-            values: dict[str, Any] = dict(zip(sql.DAY_COLUMNS, found or key, strict=False))
-            row = self._days[key] = DayRow(**values)
-        return row
+    def _add_facets(self, session_id: str, kind: str, *values: str | None) -> None:
+        for value in values:
+            if value is not None:
+                self._facets[kind, value, session_id] = None
 
     # ---- writing ----
 

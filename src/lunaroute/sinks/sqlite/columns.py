@@ -1,4 +1,4 @@
-"""[pure] The two rows that grow with every event, as values; their fields are the columns of their tables, in order."""
+"""[pure] The rows that grow with every event, as values; their fields are the columns of their tables, in order."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ class SessionRow(msgspec.Struct, kw_only=True):
     total_duration_ms: float | None = None
     provider_latency_ms: float = 0.0
     proxy_overhead_ms: float = 0.0
+    max_latency_ms: float | None = None
+    max_ttft_ms: float | None = None
     input_tokens: int | None = None
     output_tokens: int | None = None
     thinking_tokens: int | None = None
@@ -65,12 +67,13 @@ class SessionRow(msgspec.Struct, kw_only=True):
     last_seq: int = -1
 
 
-class DayRow(msgspec.Struct, kw_only=True):
-    """A row of `daily_stats`. The day is that of the exchange's start."""
+class HourRow(msgspec.Struct):
+    """A row of `hourly_stats`, and of `daily_stats`, which has no client. The hour is that of the start."""
 
-    day: str
+    hour: str
     provider: str
     model_name: str
+    client_name: str
     requests: int = 0
     successes: int = 0
     failures: int = 0
@@ -90,3 +93,32 @@ class DayRow(msgspec.Struct, kw_only=True):
     provider_latency_ms: float = 0.0
     proxy_overhead_ms: float = 0.0
     total_duration_ms: float = 0.0
+
+    @property
+    def day(self) -> str:
+        return self.hour[:10]
+
+
+class LatencyRow(msgspec.Struct):
+    """A row of `hourly_latencies`; the histograms as `stats.histogram` makes them."""
+
+    hour: str
+    provider: str
+    model_name: str
+    client_name: str
+    latency_histogram: int = 0
+    ttft_histogram: int = 0
+
+
+class ToolDayRow(msgspec.Struct):
+    """A row of `daily_tool_stats`."""
+
+    day: str
+    model_name: str
+    client_name: str
+    tool_name: str
+    call_count: int = 0
+    result_count: int = 0
+    error_count: int = 0
+    total_execution_time_ms: float = 0.0
+    execution_histogram: int = 0

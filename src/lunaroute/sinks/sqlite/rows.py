@@ -3,8 +3,8 @@
 In: one event, and the row it changes where it changes one. Out: tuples in the order of `schema`, or the changed
 row. `at` is the event's time as `sql_time` gives it.
 
-Sums over a day are rounded at each step to a grain finer than any price or clock, so that they do not depend on
-the order of additions: a re-index, which goes session by session, gets the very same rows as the live index.
+Sums over an hour or a day are rounded at each step to a grain finer than any price or clock, so that they do not
+depend on the order of additions: a re-index, which goes session by session, gets the very same rows as the live index.
 """
 
 from __future__ import annotations
@@ -23,17 +23,20 @@ from lunaroute.events.types import (
     Tokens,
     ToolCallRecorded,
 )
+from lunaroute.stats import histogram
 
-from .columns import DayRow, SessionRow
+from .columns import HourRow, LatencyRow, SessionRow, ToolDayRow
 from .schema import COST_COLUMNS, TOKEN_COLUMNS
 
 Values = tuple[Any, ...]
+Sums = HourRow | LatencyRow | ToolDayRow
 
 SESSION_COST_COLUMNS = (*COST_COLUMNS, "price_version", "unpriced_requests")
 EXCHANGE_COST_COLUMNS = (*COST_COLUMNS, "cost_per_1k_tokens", "price_version", "unpriced_requests")
 """Of `session_stats`."""
 
 _EXCERPT_CHARS = 300
+_SUMS_KEY_COLUMNS = 4
 _USD_DIGITS = 10
 _MS_DIGITS = 6
 _SHORTEST_MS = 0.001
@@ -94,6 +97,8 @@ def count_response(row: SessionRow, event: ResponseRecorded, at: str) -> None:
         _SHORTEST_MS,
     )
     row.provider_latency_ms += stats.provider_latency_ms or 0.0
+    row.max_latency_ms = _slower(row.max_latency_ms, stats.provider_latency_ms)
+    row.max_ttft_ms = _slower(row.max_ttft_ms, stats.time_to_first_token_ms)
     row.proxy_overhead_ms += stats.total_proxy_overhead_ms
     row.thinking_is_estimated |= stats.tokens.thinking_is_estimated
     _add_known(row, stats.tokens, TOKEN_COLUMNS)
@@ -263,10 +268,10 @@ def result_values(event: ToolCallRecorded, at: str) -> Values:
     )
 
 
-# ---- daily_stats -----------------------------------------------------------------------------------------
+# ---- roll-ups --------------------------------------------------------------------------------------------
 
 
-def count_day(row: DayRow, event: ResponseRecorded) -> None:
+def count_hour(row: HourRow, event: ResponseRecorded) -> None:
     stats = event.stats
     row.requests += 1
     row.successes += event.success
@@ -281,12 +286,35 @@ def count_day(row: DayRow, event: ResponseRecorded) -> None:
     row.total_duration_ms = _add_ms(row.total_duration_ms, stats.total_duration_ms)
 
 
+def count_tool_result(row: ToolDayRow, event: ToolCallRecorded) -> None:
+    row.result_count += 1
+    row.error_count += event.success is False
+    row.total_execution_time_ms = _add_ms(row.total_execution_time_ms, event.execution_time_ms)
+    if event.execution_time_ms is not None:
+        row.execution_histogram += histogram.one(event.execution_time_ms)
+
+
+def add_row(row: Sums, more: Sums) -> None:
+    """Add the amounts of a row of the same table, key columns apart."""
+    for name in row.__struct_fields__[_SUMS_KEY_COLUMNS:]:
+        amount = getattr(more, name)
+        if amount is None:
+            continue
+        if name == "total_cost_usd":
+            total = _add_usd(getattr(row, name), amount)
+        elif type(amount) is float:
+            total = _add_ms(getattr(row, name), amount)
+        else:
+            total = (getattr(row, name) or 0) + amount
+        setattr(row, name, total)
+
+
 # ---- sums ------------------------------------------------------------------------------------------------
 
 
-def _add_known(row: SessionRow | DayRow, amounts: Tokens | Cost, columns: tuple[str, ...]) -> None:
-    for name in columns:
-        amount = getattr(amounts, name)
+def _add_known(row: SessionRow | HourRow, amounts: Tokens | Cost, columns: tuple[str, ...]) -> None:
+    # The first fields of both structs are the columns, in their order: a tuple of all is cheaper than a look at each.
+    for name, amount in zip(columns, msgspec.structs.astuple(amounts), strict=False):
         if amount is not None:
             setattr(row, name, (getattr(row, name) or 0) + amount)
 
@@ -300,6 +328,12 @@ def add_usd(total: float | None, amount: float | None) -> float | None:
 
 def _add_ms(total: float, duration_ms: float | None) -> float:
     return total if duration_ms is None else round(total + round(duration_ms, _MS_DIGITS), _MS_DIGITS)
+
+
+def _slower(slowest_ms: float | None, duration_ms: float | None) -> float | None:
+    if duration_ms is None or (slowest_ms is not None and slowest_ms >= duration_ms):
+        return slowest_ms
+    return duration_ms
 
 
 def _ms_between(earlier: str, later: str) -> float:

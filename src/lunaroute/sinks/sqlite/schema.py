@@ -129,6 +129,8 @@ CREATE TABLE sessions (
   total_duration_ms REAL,
   provider_latency_ms REAL NOT NULL,
   proxy_overhead_ms REAL NOT NULL,
+  max_latency_ms REAL,
+  max_ttft_ms REAL,
   {_TOKENS_DDL},
   thinking_is_estimated INTEGER NOT NULL,
   {_COSTS_DDL},
@@ -254,11 +256,7 @@ CREATE TABLE stream_events (
   content TEXT
 )"""
 
-_DAILY_STATS = f"""
-CREATE TABLE daily_stats (
-  day TEXT NOT NULL,
-  provider TEXT NOT NULL,
-  model_name TEXT NOT NULL,
+_SUMS_DDL = f"""
   requests INTEGER NOT NULL,
   successes INTEGER NOT NULL,
   failures INTEGER NOT NULL,
@@ -268,9 +266,60 @@ CREATE TABLE daily_stats (
   tool_call_count INTEGER NOT NULL,
   provider_latency_ms REAL NOT NULL,
   proxy_overhead_ms REAL NOT NULL,
-  total_duration_ms REAL NOT NULL,
+  total_duration_ms REAL NOT NULL"""
+
+_DAILY_STATS = f"""
+CREATE TABLE daily_stats (
+  day TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  model_name TEXT NOT NULL,{_SUMS_DDL},
   PRIMARY KEY (day, provider, model_name)
 ) WITHOUT ROWID"""
+
+_HOURLY_STATS = f"""
+CREATE TABLE hourly_stats (
+  hour TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  model_name TEXT NOT NULL,
+  client_name TEXT NOT NULL,{_SUMS_DDL},
+  PRIMARY KEY (hour, provider, model_name, client_name)
+) WITHOUT ROWID"""
+
+_HOURLY_LATENCIES = """
+CREATE TABLE hourly_latencies (
+  hour TEXT NOT NULL,
+  provider TEXT NOT NULL,
+  model_name TEXT NOT NULL,
+  client_name TEXT NOT NULL,
+  latency_histogram BLOB,
+  ttft_histogram BLOB,
+  PRIMARY KEY (hour, provider, model_name, client_name)
+)"""
+"""A table of its own, so that sums are read without the histograms, which are ten times as large."""
+
+_DAILY_TOOL_STATS = """
+CREATE TABLE daily_tool_stats (
+  day TEXT NOT NULL,
+  model_name TEXT NOT NULL,
+  client_name TEXT NOT NULL,
+  tool_name TEXT NOT NULL,
+  call_count INTEGER NOT NULL,
+  result_count INTEGER NOT NULL,
+  error_count INTEGER NOT NULL,
+  total_execution_time_ms REAL NOT NULL,
+  execution_histogram BLOB,
+  PRIMARY KEY (day, model_name, client_name, tool_name)
+)"""
+
+_SESSION_FACETS = """
+CREATE TABLE session_facets (
+  kind TEXT NOT NULL,
+  value TEXT NOT NULL,
+  session_id TEXT NOT NULL,
+  PRIMARY KEY (kind, value, session_id)
+) WITHOUT ROWID"""
+"""What a session is found by; `kind` is `provider`, `model`, `client`, `tool`, `outcome`, `status` or `tag`.
+Sessions of one value stand together, by their ids and so by time."""
 
 _TEXTS = """
 CREATE TABLE texts (
@@ -290,6 +339,10 @@ CREATE VIRTUAL TABLE text_search USING fts5(
 
 _INDEXES = (
     "CREATE INDEX sessions_by_start ON sessions (started_at, session_id)",
+    # What lists filter by, so that they go through this and not through the rows, which are ten times as large.
+    "CREATE INDEX sessions_to_filter ON sessions (session_id, started_at, last_active_at, completed_at, success,"
+    " request_count, error_count, tool_call_count, total_duration_ms, max_latency_ms, max_ttft_ms, total_tokens,"
+    " total_cost_usd)",
     "CREATE INDEX sessions_by_conversation ON sessions (conversation_id)",
     "CREATE INDEX session_stats_by_session ON session_stats (session_id)",
     # Led by time and holding the rest, and no index led by the model: asked for the last day by model, the
@@ -299,6 +352,8 @@ _INDEXES = (
     "CREATE INDEX tool_calls_by_tool ON tool_calls (tool_name, call_count)",
     "CREATE INDEX tool_calls_by_session ON tool_calls (session_id)",
     "CREATE INDEX tool_call_executions_by_session ON tool_call_executions (session_id)",
+    "CREATE INDEX tool_call_executions_by_call ON tool_call_executions (called_at)",
+    "CREATE INDEX tool_call_executions_by_result ON tool_call_executions (returned_at)",
     "CREATE INDEX stream_events_by_request ON stream_events (request_id, event_index)",
     "CREATE INDEX texts_by_session ON texts (session_id)",
 )
@@ -312,6 +367,10 @@ DDL: Final = (
     _TOOL_CALL_EXECUTIONS,
     _STREAM_EVENTS,
     _DAILY_STATS,
+    _HOURLY_STATS,
+    _HOURLY_LATENCIES,
+    _DAILY_TOOL_STATS,
+    _SESSION_FACETS,
     _TEXTS,
     _TEXT_SEARCH,
     *_INDEXES,

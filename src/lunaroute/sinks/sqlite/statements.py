@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from .columns import DayRow, SessionRow
+import msgspec
+
+from .columns import HourRow, LatencyRow, SessionRow, ToolDayRow
 from .schema import REQUEST_COLUMNS, RESPONSE_COLUMNS
 
 SESSION_COLUMNS: Final = SessionRow.__struct_fields__
-DAY_COLUMNS: Final = DayRow.__struct_fields__
-_DAY_KEY: Final = ("day", "provider", "model_name")
 _SESSION_FIXED: Final = ("session_id", "request_id", "started_at")
 
 
@@ -109,14 +109,36 @@ INSERT_MILESTONE: Final = _insert(
     ("session_id", "request_id", "model_name", "event_type", "event_index", "offset_ms", "content"),
 )
 
-SELECT_DAY: Final = (
-    f"SELECT {', '.join(DAY_COLUMNS)} FROM daily_stats WHERE day = ? AND provider = ? AND model_name = ?"
+
+class RollupSql(msgspec.Struct, frozen=True):
+    """A table of sums: its key, its amounts, and how they are read and written."""
+
+    key: tuple[str, ...]
+    amounts: tuple[str, ...]
+    select: str
+    upsert: str
+
+
+def _rollup(table: str, key: tuple[str, ...], amounts: tuple[str, ...]) -> RollupSql:
+    wanted = " AND ".join(f"{name} = ?" for name in key)
+    return RollupSql(
+        key=key,
+        amounts=amounts,
+        select=f"SELECT {', '.join(amounts)} FROM {table} WHERE {wanted}",
+        upsert=f"{_insert(table, (*key, *amounts))} ON CONFLICT ({', '.join(key)}) DO UPDATE SET {_take_new(amounts)}",
+    )
+
+
+HISTOGRAMS: Final = frozenset(("latency_histogram", "ttft_histogram", "execution_histogram"))
+_HOUR_KEY: Final = ("hour", "provider", "model_name", "client_name")
+HOURLY: Final = _rollup("hourly_stats", _HOUR_KEY, HourRow.__struct_fields__[4:])
+DAILY: Final = _rollup("daily_stats", ("day", "provider", "model_name"), HourRow.__struct_fields__[4:])
+LATENCIES: Final = _rollup("hourly_latencies", _HOUR_KEY, LatencyRow.__struct_fields__[4:])
+TOOL_DAYS: Final = _rollup(
+    "daily_tool_stats", ("day", "model_name", "client_name", "tool_name"), ToolDayRow.__struct_fields__[4:]
 )
-UPSERT_DAY: Final = (
-    _insert("daily_stats", DAY_COLUMNS)
-    + f" ON CONFLICT ({', '.join(_DAY_KEY)}) DO UPDATE SET "
-    + _take_new(name for name in DAY_COLUMNS if name not in _DAY_KEY)
-)
+
+INSERT_FACET: Final = "INSERT OR IGNORE INTO session_facets (kind, value, session_id) VALUES (?, ?, ?)"
 
 SELECT_LAST_TEXT_ID: Final = "SELECT coalesce(max(text_id), 0) FROM texts"
 INSERT_TEXT: Final = _insert("texts", ("text_id", "session_id", "request_id", "kind", "content"))
