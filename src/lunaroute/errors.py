@@ -6,7 +6,9 @@ LunarouteError
 ├── SpoolCorrupt      bytes in a spool segment are not frames we wrote
 ├── IndexTooNew       sessions.db was written by a newer program
 ├── NoSuchSession     no recorded session has this id or prefix
-└── AmbiguousPrefix   several recorded sessions have this prefix
+├── AmbiguousPrefix   several recorded sessions have this prefix
+├── FilterError       a filter cannot be read, or names what was never recorded; the message has the nearest right thing
+└── SqlRefused        a statement of `lunaroute sql` does not read, is wrong, or takes too long
 """
 
 
@@ -36,3 +38,11 @@ class NoSuchSession(LunarouteError):
 
 class AmbiguousPrefix(LunarouteError):
     """Several recorded sessions have this prefix."""
+
+
+class FilterError(LunarouteError):
+    """A filter cannot be read, or names what was never recorded."""
+
+
+class SqlRefused(LunarouteError):
+    """A statement given to the read-only console does not read, is wrong, or takes too long."""

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 import click
 
 from lunaroute import __version__
-from lunaroute.errors import ConfigError, LunarouteError
+from lunaroute.errors import ConfigError, FilterError, LunarouteError, SqlRefused
 
 # Name → where the command is, and its line in the overview. The overview must not import what it lists.
 _COMMANDS = {
@@ -26,6 +26,14 @@ _COMMANDS = {
     "status": ("lunaroute.cli.control:status_command", "Show whether the server runs and records."),
     "demo": ("lunaroute.cli.demo:demo_command", "See it at work, without keys or network."),
     "sessions": ("lunaroute.cli.sessions:sessions_group", "List and read recorded sessions."),
+    "search": ("lunaroute.cli.search:search_command", "Find what was said, by anybody."),
+    "stats": ("lunaroute.cli.sums:stats_command", "Requests, tokens, cost and time."),
+    "tools": ("lunaroute.cli.sums:tools_command", "Calls, failures and times of tools."),
+    "models": ("lunaroute.cli.sums:models_command", "Models and what they were used for."),
+    "cost": ("lunaroute.cli.sums:cost_command", "Cost by day and model."),
+    "latency": ("lunaroute.cli.sums:latency_command", "Percentiles of latency and first token."),
+    "tail": ("lunaroute.cli.tail:tail_command", "Show the newest events; -f follows them."),
+    "sql": ("lunaroute.cli.sql:sql_command", "Ask the index in SQL, read-only."),
     "reprice": ("lunaroute.cli.reprice:reprice_command", "Compute the costs of finished sessions again."),
     "reindex": ("lunaroute.cli.reindex:reindex_command", "Rebuild the index from the session files."),
 }
@@ -76,7 +84,7 @@ def _run(arguments: list[str]) -> int:
         error.show()
         return error.exit_code
     except LunarouteError as error:
-        return _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
+        return _fail(str(error), 2 if isinstance(error, ConfigError | FilterError | SqlRefused) else 1)
     except OSError as error:
         about = f"{error.filename}: " if error.filename else ""
         return _fail(f"{about}{error.strerror or error}", 1)

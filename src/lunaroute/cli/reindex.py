@@ -10,7 +10,7 @@ from rich.progress import Progress
 
 from lunaroute.sinks.reindex import ReindexReport, reindex
 
-from .sessions import home_option, one_line_errors
+from .asking import home_option, one_line_errors
 
 
 @click.command("reindex")

@@ -1,83 +1,37 @@
-"""`lunaroute sessions list|show`: what was recorded, on the terminal.
+"""`lunaroute sessions list|show|raw|export`: what was recorded, session by session.
 
 In: options, the index, the session files. Out: tables or transcripts for people; JSON with every value in full for
-programs; CSV for spreadsheets.
+programs; CSV for spreadsheets; the very bytes of a body.
 """
 
 from __future__ import annotations
 
-import csv
-import sqlite3
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-import msgspec
 from rich.console import Console
 
-from lunaroute.errors import AmbiguousPrefix, LunarouteError, NoSuchSession
-from lunaroute.query.filters import SessionFilter, parse_moment
-from lunaroute.query.index import SessionSummary, find_session, list_sessions, open_index
+from lunaroute.errors import NoSuchSession
+from lunaroute.query.filter import EVERYTHING, Filter
 from lunaroute.query.render import session_table, transcript_view
+from lunaroute.query.sessions import SessionSummary, find_session, list_sessions
 from lunaroute.query.transcript import Transcript, show_session
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
+from .answering import print_items, print_json
+from .asking import (
+    NOTHING_YET,
+    filter_options,
+    home_option,
+    limit_option,
+    one_line_errors,
+    opened,
+    output_options,
+    sessions_dir,
+)
 
-_NOTHING_YET = "Nothing recorded yet. Start `lunaroute serve` and send a request through it."
-_NO_MATCH = "No session matches."
-
-
-class Failed(click.ClickException):
-    """Ends the command with one line on stderr and exit code 1."""
-
-
-class WrongInput(click.ClickException):
-    """Ends the command with one line on stderr and exit code 2."""
-
-    exit_code = 2
-
-
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turn what can go wrong into one line: exit code 2 for a wrong question, 1 for everything else."""
-    try:
-        yield
-    except (NoSuchSession, AmbiguousPrefix) as error:
-        raise WrongInput(str(error)) from error
-    except (LunarouteError, OSError, sqlite3.Error) as error:
-        raise Failed(str(error)) from error
-
-
-def home_option(command: _Command) -> _Command:
-    """`--home`, as a `Path` in the parameter `home`."""
-    return click.option(
-        "--home",
-        type=click.Path(path_type=Path, file_okay=False),
-        envvar="LUNAROUTE_HOME",
-        default=Path("~/.lunaroute"),
-        show_default="~/.lunaroute",
-        callback=lambda _context, _option, value: value.expanduser(),
-        help="Where recordings are.",
-    )(command)
-
-
-def _moment(_context: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
-    if value is None:
-        return None
-    try:
-        return parse_moment(value, datetime.now(UTC))
-    except ValueError as error:
-        raise WrongInput(str(error)) from error
-
-
-def _limit(_context: click.Context, _option: click.Parameter, value: str) -> int:
-    if not value.isascii() or not value.isdigit() or not 1 <= int(value) < 2**63:
-        raise WrongInput(f"--limit {value}: must be a whole number from 1 on")
-    return int(value)
+_ORDERS = ["newest", "cost", "tokens", "duration", "requests", "errors"]
 
 
 @click.group("sessions")
@@ -86,77 +40,64 @@ def sessions_group() -> None:
 
 
 @sessions_group.command("list")
-@click.option("--json", "output", flag_value="json", help="A JSON array, every field in full.")
-@click.option("--csv", "output", flag_value="csv", help="CSV with a header line.")
-@click.option(
-    "--since", metavar="TIME", callback=_moment, help="Started since: 30m, 24h, 7d, 2026-11-22, 2026-11-22T10:00 (UTC)."
-)
-@click.option("--until", metavar="TIME", callback=_moment, help="Started before; the same forms.")
-@click.option("--provider", help="This provider, e.g. anthropic.")
-@click.option("--model", help="Part of the model's name.")
-@click.option("--client", help="Part of the client's name, e.g. claude-code.")
-@click.option(
-    "--limit", metavar="N", callback=_limit, default="50", show_default=True, help="At most so many, newest first."
-)
+@output_options
+@limit_option(50)
+@click.option("--sort", "order", type=click.Choice(_ORDERS), default="newest", help="What comes first.")
+@click.option("--after", metavar="CURSOR", help="The page after the one that named this cursor.")
 @home_option
-def list_command(
-    *,
-    output: str | None,
-    since: datetime | None,
-    until: datetime | None,
-    provider: str | None,
-    model: str | None,
-    client: str | None,
-    limit: int,
-    home: Path,
-) -> None:
-    """List sessions, newest first."""
-    wanted = SessionFilter(since=since, until=until, provider=provider, model=model, client=client)
-    with one_line_errors():
-        connection = open_index(_database(home))
-        sessions: list[SessionSummary] = []
-        if connection is not None:
-            try:
-                sessions = list_sessions(connection, wanted, limit)
-            finally:
-                connection.close()
-        if output == "json":
-            _print_json(sessions)
-        elif output == "csv":
-            _print_csv(sessions)
-        elif sessions:
-            Console().print(session_table(sessions))
+@filter_options
+def list_command(*, wanted: Filter, output: str | None, limit: int, order: Any, after: str | None, home: Path) -> None:
+    """List sessions, newest first.
+
+    FILTER is e.g.: model:claude-* tool:Bash error:true cost:>0.5 -client:codex "free text". docs/queries.md has them
+    all.
+    """
+    with opened(home) as connection:
+        if connection is None:
+            page_items: list[SessionSummary] = []
+            cursor = None
         else:
-            click.echo(_NOTHING_YET if wanted == SessionFilter() else _NO_MATCH)
+            page = list_sessions(connection, wanted, limit=limit, order=order, after=after)
+            page_items, cursor = page.items, page.next
+        if not page_items and output is None:
+            click.echo(NOTHING_YET if wanted == EVERYTHING else "No session matches.")
+            return
+        print_items(output, SessionSummary, page_items, session_table(page_items))
+    if cursor is not None and output is None and sys.stdout.isatty():
+        click.echo(f"more: --after {cursor}", err=True)
 
 
 @sessions_group.command("show")
 @click.argument("session_id", metavar="ID")
 @click.option("--json", "output", flag_value="json", help="One JSON object: the session and its turns in full.")
+@click.option("--thinking", is_flag=True, help="Unfold what the model thought.")
+@click.option("--full", is_flag=True, help="Cut nothing.")
+@click.option("--pager/--no-pager", default=None, help="Through a pager; by default where the output is a terminal.")
 @home_option
-def show_command(session_id: str, output: str | None, home: Path) -> None:
+def show_command(
+    session_id: str, output: str | None, thinking: bool, full: bool, pager: bool | None, home: Path
+) -> None:
     """Show one session, turn by turn. ID may be shortened to a unique prefix."""
     with one_line_errors():
-        connection = open_index(_database(home))
-        if connection is None:
-            raise NoSuchSession(_NOTHING_YET)
-        try:
-            summary = find_session(connection, session_id)
-        finally:
-            connection.close()
-        transcript = show_session(_sessions_dir(home), summary.session_id)
+        summary, transcript = _session(home, session_id)
         if output == "json":
-            _print_json(_whole(summary, transcript))
+            print_json(_whole(summary, transcript))
+            return
+        console = Console()
+        view = transcript_view(summary, transcript, is_thinking_shown=thinking, is_full=full)
+        if console.is_terminal if pager is None else pager:
+            with console.pager(styles=console.is_terminal):
+                console.print(*view, sep="\n")
         else:
-            Console().print(*transcript_view(summary, transcript), sep="\n")
+            console.print(*view, sep="\n")
 
 
-def _sessions_dir(home: Path) -> Path:
-    return home / "sessions"
-
-
-def _database(home: Path) -> Path:
-    return _sessions_dir(home) / "sessions.db"
+def _session(home: Path, session_id: str) -> tuple[SessionSummary, Transcript]:
+    with opened(home) as connection:
+        if connection is None:
+            raise NoSuchSession(NOTHING_YET)
+        summary = find_session(connection, session_id)
+    return summary, show_session(sessions_dir(home), summary.session_id)
 
 
 def _whole(summary: SessionSummary, transcript: Transcript) -> dict[str, Any]:
@@ -168,19 +109,57 @@ def _whole(summary: SessionSummary, transcript: Transcript) -> dict[str, Any]:
     }
 
 
-def _print_json(value: Any) -> None:
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+@sessions_group.command("raw")
+@click.argument("request_id", metavar="ID")
+@click.option("--response", "part", flag_value="response", help="The response's body instead of the request's.")
+@click.option("--curl", "part", flag_value="curl", help="A curl command that sends the request again.")
+@home_option
+def raw_command(request_id: str, part: str | None, home: Path) -> None:
+    """Write the exact bytes of one exchange's body to stdout.
+
+    ID is a request id, or a session id for its first exchange; both may be shortened to a unique prefix. The bytes
+    are those of the wire, content coding included, and their hash is checked.
+    """
+    from lunaroute.query.raw import as_curl, find_exchange, read_exchange, request_body, response_body
+
+    with opened(home) as connection:
+        if connection is None:
+            raise NoSuchSession(NOTHING_YET)
+        session_id, full_id = find_exchange(connection, request_id)
+        exchange = read_exchange(sessions_dir(home), session_id, full_id)
+        if part == "curl":
+            click.echo(as_curl(exchange))
+            return
+        sys.stdout.buffer.write(response_body(exchange) if part == "response" else request_body(exchange))
 
 
-def _print_csv(sessions: list[SessionSummary]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(SessionSummary.__struct_fields__)
-    for one in sessions:
-        writer.writerow([_cell(value) for value in msgspec.structs.astuple(one)])
+@sessions_group.command("export")
+@click.argument("session_ids", metavar="ID...", nargs=-1, required=True)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["jsonl", "html", "csv", "parquet", "finetune", "har", "otlp"]),
+    default="jsonl",
+    show_default=True,
+    help="What to write.",
+)
+@click.option("--output", "-o", "path", type=click.Path(path_type=Path, dir_okay=False), help="The file; else stdout.")
+@home_option
+def export_command(session_ids: tuple[str, ...], form: str, path: Path | None, home: Path) -> None:
+    """Write sessions in a form that others read.
 
+    jsonl: the events; html: one page, self-contained; csv, parquet: a row per exchange; finetune: OpenAI's chat format;
+    har: HTTP archive; otlp: OpenTelemetry spans as JSON. Everything that was said is in it: look before you share.
+    """
+    from lunaroute.export import write_export
 
-def _cell(value: Any) -> Any:
-    """Lists joined by spaces; text that a spreadsheet would run as a formula is disarmed."""
-    if isinstance(value, list):
-        value = " ".join(value)
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+    with opened(home) as connection:
+        if connection is None:
+            raise NoSuchSession(NOTHING_YET)
+        found = [find_session(connection, one) for one in session_ids]
+        if path is None:
+            write_export(form, found, connection, sessions_dir(home), sys.stdout.buffer)
+            return
+        with path.open("wb") as file:
+            write_export(form, found, connection, sessions_dir(home), file)
+    click.echo(f"{len(found)} sessions written to {path}", err=True)

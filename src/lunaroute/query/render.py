@@ -7,6 +7,7 @@ control characters are made visible.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 
 from rich.console import RenderableType
@@ -14,13 +15,17 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from .index import SessionSummary
+from lunaroute.events import Event
+from lunaroute.events.types import Completed, RequestRecorded, ResponseRecorded, Started, ToolCallRecorded
+
+from .sessions import SessionSummary
 from .transcript import ToolUseView, Transcript, Turn
 
 _SHORT_ID_CHARS = 13
 """A UUIDv7's milliseconds: unique but for sessions that start in the same one."""
 _TEXT_LINES = 40
 _RESULT_LINES = 6
+_LINE_CHARS = 100
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
@@ -50,20 +55,55 @@ def session_table(sessions: Sequence[SessionSummary]) -> Table:
     return table
 
 
-def transcript_view(summary: SessionSummary, transcript: Transcript) -> Iterator[RenderableType]:
-    """The whole session, turn by turn."""
+def transcript_view(
+    summary: SessionSummary, transcript: Transcript, *, is_thinking_shown: bool = False, is_full: bool = False
+) -> Iterator[RenderableType]:
+    """The whole session, turn by turn; long texts are cut unless `is_full`, and what was thought is folded into a
+    line."""
+    text_lines, result_lines = (sys.maxsize, sys.maxsize) if is_full else (_TEXT_LINES, _RESULT_LINES)
     yield _heading(summary)
     for number, turn in enumerate(transcript.turns, start=1):
         yield Text()
         yield _turn_line(number, turn)
-        yield from _said("user", turn.request_text)
-        yield from _said("model", turn.response_text)
+        yield from _said("user", turn.request_text, text_lines)
+        yield from _thought(turn, is_thinking_shown, text_lines)
+        yield from _said("model", turn.response_text, text_lines)
         for call in turn.tool_calls:
-            yield from _tool(call)
+            yield from _tool(call, result_lines)
         if turn.error or turn.outcome not in {"completed", None}:
             yield Padding(Text(f"{turn.outcome}: {_clean(turn.error or '')}", style="red"), (0, 0, 0, 2))
     for bad in transcript.bad_lines:
         yield Text(f"unreadable: {_clean(str(bad))}", style="red")
+
+
+def event_line(event: Event) -> Text:
+    """One event as one line."""
+    match event:
+        case RequestRecorded():
+            facts = [event.model_requested or event.target, _one_line(event.request_text)]
+        case ResponseRecorded():
+            cost = event.stats.estimated_cost
+            amount = usd(None if cost is None else cost.total_cost_usd)
+            spent = f"{short_count(event.stats.tokens.total_tokens)} tokens {amount}"
+            took = milliseconds(event.stats.provider_latency_ms)
+            facts = [event.outcome, spent, took, _one_line(event.response_text)]
+        case ToolCallRecorded():
+            mark = {True: "ok", False: "failed", None: "returned"}[event.success]
+            facts = [event.tool_name, mark, milliseconds(event.execution_time_ms), _one_line(event.output_text)]
+        case Started():
+            facts = [event.metadata.client.name or "–", event.provider]
+        case Completed():
+            facts = [event.reason, usd(event.final_stats.estimated_cost.total_cost_usd)]
+        case _:
+            facts = []
+    line = Text(f"{event.timestamp[11:19]} {event.session_id[:_SHORT_ID_CHARS]} ", style="dim")
+    kind = str(event.__struct_config__.tag).removesuffix("_recorded").replace("_", " ")
+    return line.append(f"{kind:<10} ", style="not dim bold").append(_clean("  ".join(facts)), style="not dim")
+
+
+def _one_line(text: str) -> str:
+    words = " ".join(text.split())
+    return words if len(words) <= _LINE_CHARS else f"{words[:_LINE_CHARS]}…"
 
 
 def plain(text: str) -> Text:
@@ -148,23 +188,34 @@ def _turn_line(number: int, turn: Turn) -> Text:
         usd(turn.total_cost_usd),
         milliseconds(turn.provider_latency_ms),
     ]
+    if turn.tokens.cache_read_tokens:
+        facts.append(f"{short_count(turn.tokens.cache_read_tokens)} cached")
+    if turn.cache_lost_tokens:
+        facts.append(f"cache lost: {short_count(turn.cache_lost_tokens)} tokens read anew")
     if turn.outcome is None:
         facts.append("no response yet")
     line = Text(f"#{number}  ", style="bold")
     return line.append(_clean(" · ".join(facts)), style="not bold dim")
 
 
-def _said(who: str, text: str) -> Iterator[RenderableType]:
+def _thought(turn: Turn, is_shown: bool, max_lines: int) -> Iterator[RenderableType]:
+    text = turn.thinking_text.strip()
+    if text:
+        folded = f"{len(text.splitlines())} lines, {short_count(turn.tokens.thinking_tokens)} tokens"
+        yield _labelled("thought", _clip(text, max_lines) if is_shown else folded, "italic dim")
+
+
+def _said(who: str, text: str, max_lines: int) -> Iterator[RenderableType]:
     if text.strip():
-        yield _labelled(who, _clip(text, _TEXT_LINES), "bold cyan" if who == "user" else "bold green")
+        yield _labelled(who, _clip(text, max_lines), "bold cyan" if who == "user" else "bold green")
 
 
-def _tool(call: ToolUseView) -> Iterator[RenderableType]:
+def _tool(call: ToolUseView, max_lines: int) -> Iterator[RenderableType]:
     mark = {True: "ok", False: "failed", None: "returned"}[call.success]
     state = "no result yet" if call.output_text is None else f"{mark}, {milliseconds(call.execution_time_ms)}"
-    yield _labelled("tool", f"{call.tool_name} {_clip(call.arguments, _RESULT_LINES)}  [{state}]", "bold yellow")
+    yield _labelled("tool", f"{call.tool_name} {_clip(call.arguments, max_lines)}  [{state}]", "bold yellow")
     if call.output_text and call.output_text.strip():
-        yield _labelled("", _clip(call.output_text, _RESULT_LINES), "dim")
+        yield _labelled("", _clip(call.output_text, max_lines), "dim")
 
 
 def _labelled(label: str, text: str, style: str) -> Table:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from lunaroute.query.filters import parse_moment, sql_moment
+from lunaroute.query.moments import parse_moment, sql_moment
 
 NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
@@ -18,6 +18,8 @@ NOW = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
         ("7d", NOW - timedelta(days=7)),
         ("30m", NOW - timedelta(minutes=30)),
         ("2w", NOW - timedelta(weeks=2)),
+        ("today", NOW.replace(hour=0)),
+        ("yesterday", datetime(2026, 11, 21, tzinfo=UTC)),
         (" 10s ", NOW - timedelta(seconds=10)),
         ("2026-11-20", datetime(2026, 11, 20, tzinfo=UTC)),
         ("2026-11-20T08:30", datetime(2026, 11, 20, 8, 30, tzinfo=UTC)),
@@ -30,7 +32,7 @@ def test_times_are_understood(text: str, moment: datetime) -> None:
     assert parse_moment(text, NOW) == moment
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "24", "h", "-1d", "2026-13-01", "999999w", "7 d"])
+@pytest.mark.parametrize("text", ["", "tomorrow", "24", "h", "-1d", "2026-13-01", "999999w", "7 d"])
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(ValueError, match="is no time: say 30m, 24h"):
         parse_moment(text, NOW)

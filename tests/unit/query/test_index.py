@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from lunaroute.errors import AmbiguousPrefix, IndexTooNew, LunarouteError, NoSuchSession
-from lunaroute.query.filters import SessionFilter
-from lunaroute.query.index import find_session, list_sessions, open_index
-from tests.builders import TEN_OCLOCK, SessionScript
+from lunaroute.errors import AmbiguousPrefix, FilterError, IndexTooNew, LunarouteError, NoSuchSession
+from lunaroute.query.grammar import parse_filter
+from lunaroute.query.index import open_index
+from lunaroute.query.sessions import Order, find_session, list_sessions
+from tests.builders import TEN_OCLOCK, SessionScript, tokens
 
 from .conftest import record
 
@@ -27,36 +28,94 @@ def connection(home: Path) -> Iterator[sqlite3.Connection]:
     opened.close()
 
 
-def _names(connection: sqlite3.Connection, scripts: Scripts, wanted: SessionFilter) -> list[str]:
+NOW = TEN_OCLOCK + timedelta(hours=2)
+
+
+def _names(connection: sqlite3.Connection, scripts: Scripts, text: str) -> list[str]:
     names = {script.session_id: name for name, script in scripts.items()}
-    return [names[one.session_id] for one in list_sessions(connection, wanted)]
+    return [names[one.session_id] for one in list_sessions(connection, parse_filter(text, NOW)).items]
 
 
 @pytest.mark.parametrize(
-    ("wanted", "names"),
+    ("text", "names"),
     [
-        (SessionFilter(), ["live", "failed", "old"]),
-        (SessionFilter(since=TEN_OCLOCK), ["live", "failed"]),
-        (SessionFilter(until=TEN_OCLOCK), ["old"]),
-        (SessionFilter(since=TEN_OCLOCK, until=TEN_OCLOCK + timedelta(minutes=1)), ["failed"]),
-        (SessionFilter(provider="openai"), ["failed"]),
-        (SessionFilter(provider="open"), []),
-        (SessionFilter(model="SONNET"), ["live", "old"]),
-        (SessionFilter(model="%"), []),
-        (SessionFilter(model="' OR 1 --"), []),
-        (SessionFilter(client="code"), ["failed", "old"]),
-        (SessionFilter(client="codex", provider="anthropic"), []),
+        ("", ["live", "failed", "old"]),
+        ("since:2026-11-22T10:00", ["live", "failed"]),
+        ("since:2026-11-22T10:00:01", ["live", "failed"]),
+        ("until:2026-11-22T10:00", ["old"]),
+        ("since:1d until:2026-11-22T10:01", ["failed"]),
+        ("provider:openai", ["failed"]),
+        ("-provider:openai", ["live", "old"]),
+        ("provider:zzz", []),
+        ("model:SONNET", ["live", "old"]),
+        ("model:claude-*,gpt-5", ["live", "failed", "old"]),
+        ("model:*2025*", ["old"]),
+        ("model:%", []),
+        ('model:"\' OR 1 --"', []),
+        ("client:code", ["failed", "old"]),
+        ("client:codex provider:anthropic", []),
+        ("tool:Bash", ["old"]),
+        ("tool:Bash,Read error:false", ["old"]),
+        ("tag:nightly", ["old"]),
+        ("error:true", ["failed"]),
+        ("status:529 outcome:http_error", ["failed"]),
+        ("live:true", ["live"]),
+        ("cost:>0.02", ["old"]),
+        ("cost:0.01..0.03 tokens:>2k requests:2 tools:>=2", ["old"]),
+        ("-cost:>0.02", ["live", "failed"]),
+        ("latency:<=100ms -live:true", ["failed", "old"]),
+        ("notes", ["old"]),
+        ('"do the notes"', ["old"]),
+        ('"notes the do"', []),
+        ("-notes", ["live", "failed"]),
+        ('"no such target"', ["old"]),
+        ("100%", ["failed"]),
     ],
-    ids=str,
 )
-def test_filters_choose(
-    connection: sqlite3.Connection, scripts: Scripts, wanted: SessionFilter, names: list[str]
-) -> None:
-    assert _names(connection, scripts, wanted) == names
+def test_filters_choose(connection: sqlite3.Connection, scripts: Scripts, text: str, names: list[str]) -> None:
+    assert _names(connection, scripts, text) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("model:claude-sonet-4-5", "did you mean 'claude-sonnet-4-5'"),
+        ("tool:Bsh", "did you mean 'Bash'"),
+        ("kind:user", "is no filter of"),
+    ],
+)
+def test_a_slip_in_a_name_is_told(connection: sqlite3.Connection, text: str, said: str) -> None:
+    with pytest.raises(FilterError, match=said):
+        list_sessions(connection, parse_filter(text, NOW))
+
+
+@pytest.mark.parametrize("order", ["newest", "cost", "tokens", "duration", "requests", "errors"])
+def test_pages_follow_each_other_without_gap_or_repetition(tmp_path: Path, order: Order) -> None:
+    scripts = [SessionScript(f"s{n}", TEN_OCLOCK + timedelta(hours=n)) for n in range(9)]
+    for n, script in enumerate(scripts):
+        for _ in range(n % 3):
+            script.turn(tokens=tokens(n % 4, 1), cost_usd=0.1 * (n % 2), latency_ms=n)
+    record(tmp_path, *scripts)
+    connection = open_index(tmp_path / "sessions" / "sessions.db")
+    assert connection is not None
+    whole = [one.session_id for one in list_sessions(connection, order=order, limit=None).items]
+    found, after = [], None
+    for _ in range(5):
+        page = list_sessions(connection, order=order, limit=2, after=after)
+        found += [one.session_id for one in page.items]
+        after = page.next
+    connection.close()
+    assert found == whole
+    assert (len(found), after) == (9, None)
+
+
+def test_a_cursor_that_is_none_is_refused(connection: sqlite3.Connection) -> None:
+    with pytest.raises(FilterError, match="no place to go on from"):
+        list_sessions(connection, after="nonsense")
 
 
 def test_a_limit_keeps_the_newest(connection: sqlite3.Connection, scripts: Scripts) -> None:
-    (newest,) = list_sessions(connection, limit=1)
+    (newest,) = list_sessions(connection, limit=1).items
     assert newest.session_id == scripts["live"].session_id
 
 

@@ -129,6 +129,7 @@ class Batch:
         self._begun[event.request_id] = _Begun(at, event.provider, event.model_requested)
         count_request(row, event)
         self._add_facets(event.session_id, "provider", event.provider)
+        self._add_facets(event.session_id, "model", event.model_requested)
         self._add_text(event, "user", event.request_text)
 
     def _add_response(self, row: SessionRow, event: ResponseRecorded, at: str) -> None:

@@ -1,0 +1,141 @@
+"""What all commands that ask the index share: the home, the filter, the form of the answer, and errors of one line.
+
+In: options. Out: a `Filter` and how to answer. A filter may be given as words in its own language or as options;
+both hold.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from lunaroute.errors import AmbiguousPrefix, FilterError, LunarouteError, NoSuchSession, SqlRefused
+from lunaroute.query.filter import Filter, Words
+from lunaroute.query.grammar import parse_field, parse_filter
+from lunaroute.query.index import open_index
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
+
+NOTHING_YET = "Nothing recorded yet. Start `lunaroute serve` and send a request through it."
+_FIELD_OPTIONS = {
+    "since": ("TIME", "Since: 30m, 24h, 7d, today, 2026-11-22, 2026-11-22T10:00 (UTC)."),
+    "until": ("TIME", "Before; the same forms."),
+    "provider": ("NAME", "This provider, e.g. anthropic."),
+    "model": ("NAME", "This model; part of its name will do, and * stands for anything."),
+    "client": ("NAME", "This client, e.g. claude-code."),
+    "tool": ("NAME", "With this tool."),
+    "outcome": ("NAME", "Ended like this: completed, http_error, …"),
+}
+
+
+class Failed(click.ClickException):
+    """Ends the command with one line on stderr and exit code 1."""
+
+
+class WrongInput(click.ClickException):
+    """Ends the command with one line on stderr and exit code 2."""
+
+    exit_code = 2
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turn what can go wrong into one line: exit code 2 for a wrong question, 1 for everything else."""
+    try:
+        yield
+    except (NoSuchSession, AmbiguousPrefix, FilterError, SqlRefused) as error:
+        raise WrongInput(str(error)) from error
+    except (LunarouteError, OSError, sqlite3.Error) as error:
+        raise Failed(str(error)) from error
+
+
+@contextmanager
+def opened(home: Path) -> Iterator[sqlite3.Connection | None]:
+    """The index, for reading; None = nothing was recorded yet. Errors are one line."""
+    with one_line_errors():
+        connection = open_index(database(home))
+        try:
+            yield connection
+        finally:
+            if connection is not None:
+                connection.close()
+
+
+def sessions_dir(home: Path) -> Path:
+    return home / "sessions"
+
+
+def database(home: Path) -> Path:
+    return sessions_dir(home) / "sessions.db"
+
+
+def home_option(command: _Command) -> _Command:
+    """`--home`, as a `Path` in the parameter `home`."""
+    return click.option(
+        "--home",
+        type=click.Path(path_type=Path, file_okay=False),
+        envvar="LUNAROUTE_HOME",
+        default=Path("~/.lunaroute"),
+        show_default="~/.lunaroute",
+        callback=lambda _context, _option, value: value.expanduser(),
+        help="Where recordings are.",
+    )(command)
+
+
+def output_options(command: _Command) -> _Command:
+    """`--json` and `--csv`, as "json", "csv" or None in the parameter `output`."""
+    command = click.option("--csv", "output", flag_value="csv", help="CSV with a header line.")(command)
+    return click.option("--json", "output", flag_value="json", help="A JSON array, every field in full.")(command)
+
+
+def filter_options(command: _Command) -> _Command:
+    """The words of a filter and its most used fields as options; a `Filter` in the parameter `wanted`."""
+
+    def run(*, words: tuple[str, ...], text: str | None, **rest: Any) -> Any:
+        fields = {name: rest.pop(name) for name in _FIELD_OPTIONS}
+        with one_line_errors():
+            wanted = _filter(words, fields, text)
+        return command(wanted=wanted, **rest)
+
+    run.__doc__ = command.__doc__
+    run.__name__ = command.__name__
+    for name, (metavar, line) in reversed(_FIELD_OPTIONS.items()):
+        run = click.option(f"--{name}", name, metavar=metavar, help=line)(run)
+    run = click.option("--text", metavar="WORDS", help="In which these words were said.")(run)
+    return click.argument("words", metavar="[FILTER]...", nargs=-1)(run)  # type: ignore[return-value]
+
+
+def _filter(words: Sequence[str], fields: dict[str, str | None], text: str | None) -> Filter:
+    now = datetime.now(UTC)
+    wanted = parse_filter(" ".join(_requoted(word) for word in words), now)
+    for name, value in fields.items():
+        if value is not None:
+            wanted = wanted.and_also(parse_field(name, value, now))
+    return wanted if text is None else wanted.and_also(Filter(conditions=(Words(text=text),)))
+
+
+def _requoted(word: str) -> str:
+    """A word with spaces was quoted in the shell, which took the quotes away."""
+    if not any(char.isspace() for char in word) or '"' in word:
+        return word
+    field, colon, value = word.partition(":")
+    return f'{field}:"{value}"' if colon and field.lstrip("-").isalpha() else f'"{word}"'
+
+
+def positive(_context: click.Context, option: click.Parameter, value: str) -> int:
+    """The value of a limit. Raises WrongInput."""
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value) < 2**63:
+        raise WrongInput(f"--{option.name} {value}: must be a whole number from 1 on")
+    return int(value)
+
+
+def limit_option(default: int) -> Callable[[_Command], _Command]:
+    return click.option(
+        "--limit", metavar="N", callback=positive, default=str(default), show_default=True, help="At most so many."
+    )

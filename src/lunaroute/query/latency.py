@@ -1,0 +1,121 @@
+"""Percentiles of latency and time to first token, by hour, day, provider, model or client.
+
+In: a filter and what to group by. Out: `Latency` values. From the histograms of the roll-ups (within 2 %;
+`stats.histogram`), and for what they do not keep, from the single exchanges counted in the same way.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+
+import msgspec
+
+from lunaroute.stats import histogram
+
+from .filter import EVERYTHING, Filter
+from .spans import Span, cut
+from .usage import EXCHANGE_KEY, EXCHANGES, KEY, Dimension, is_rolled_up, of_exchanges, of_rollup
+from .values import resolve
+
+
+class Percentiles(msgspec.Struct, frozen=True, kw_only=True):
+    """Milliseconds, each within 2 %; None = nothing was measured."""
+
+    count: int
+    p50_ms: float | None
+    p90_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
+    max_ms: float | None
+
+
+class Latency(msgspec.Struct, frozen=True, kw_only=True):
+    """A group of exchanges. What was not grouped by is None."""
+
+    hour: str | None = None
+    day: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    client: str | None = None
+    latency: Percentiles
+    """Request sent → last byte."""
+    ttft: Percentiles
+    """Request sent → first token; streams only."""
+    latency_buckets: list[tuple[float, int]]
+    """(milliseconds, exchanges) for charts."""
+    ttft_buckets: list[tuple[float, int]]
+
+
+_Key = tuple[str, ...]
+
+
+def latencies(
+    connection: sqlite3.Connection, wanted: Filter = EVERYTHING, by: Sequence[Dimension] = ()
+) -> list[Latency]:
+    """A value for each group, in the order of the groups. Exchanges count where they began. Raises FilterError,
+    sqlite3.Error."""
+    wanted = resolve(connection, wanted)
+    totals: defaultdict[_Key, list[int]] = defaultdict(lambda: [histogram.EMPTY, histogram.EMPTY])
+    for key, latency, ttft in _parts(connection, wanted):
+        total = totals[_group(key, by)]
+        total[0] += latency
+        total[1] += ttft
+    return [_latency(by, key, *totals[key]) for key in sorted(totals)]
+
+
+def percentiles(counted: int) -> Percentiles:
+    """Of one histogram."""
+    at = {f"p{percent}_ms": histogram.percentile(counted, percent) for percent in (50, 90, 95, 99)}
+    count = sum(count for _, count in histogram.buckets(counted))
+    return Percentiles(count=count, max_ms=histogram.percentile(counted, 100), **at)
+
+
+def _parts(connection: sqlite3.Connection, wanted: Filter) -> Iterator[tuple[_Key, int, int]]:
+    if not is_rolled_up(wanted):
+        yield from _exchanges(connection, wanted, None)
+        return
+    times = cut(wanted.since, wanted.until, "hour")
+    for edge in times.edges:
+        yield from _exchanges(connection, wanted, edge)
+    if times.whole is None:
+        return
+    condition = of_rollup(wanted, times.whole)
+    rows = connection.execute(
+        f"SELECT {', '.join(KEY)}, latency_histogram, ttft_histogram FROM hourly_latencies WHERE {condition.text}",
+        condition.parameters,
+    )
+    for *key, latency, ttft in rows:
+        yield tuple(key), histogram.unpack(latency), histogram.unpack(ttft)
+
+
+def _exchanges(connection: sqlite3.Connection, wanted: Filter, span: Span | None) -> Iterator[tuple[_Key, int, int]]:
+    condition = of_exchanges(wanted, span)
+    rows = connection.execute(
+        f"SELECT {EXCHANGE_KEY}, e.provider_latency_ms, e.time_to_first_token_ms FROM {EXCHANGES}"
+        f" WHERE {condition.text}",
+        condition.parameters,
+    )
+    for *key, latency_ms, ttft_ms in rows:
+        yield tuple(key), _one(latency_ms), _one(ttft_ms)
+
+
+def _one(duration_ms: float | None) -> int:
+    return histogram.EMPTY if duration_ms is None else histogram.one(duration_ms)
+
+
+def _group(key: _Key, by: Sequence[Dimension]) -> _Key:
+    hour, provider, model, client = key
+    values = {"hour": hour, "day": hour[:10], "provider": provider, "model": model, "client": client}
+    return tuple(values[one] for one in by)
+
+
+def _latency(by: Sequence[Dimension], key: _Key, latency: int, ttft: int) -> Latency:
+    return Latency(
+        **dict(zip(by, key, strict=True)),
+        latency=percentiles(latency),
+        ttft=percentiles(ttft),
+        latency_buckets=histogram.buckets(latency),
+        ttft_buckets=histogram.buckets(ttft),
+    )

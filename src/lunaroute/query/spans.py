@@ -1,0 +1,59 @@
+"""[pure] A time asked for, cut where the roll-ups are cut.
+
+In: [since, until), and whether roll-ups go by hour or by day. Out: the whole hours or days in it, and what is left
+at its ends, which is read from single rows. So sums over any time are exact.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Literal
+
+import msgspec
+
+from .moments import sql_moment
+
+Grain = Literal["hour", "day"]
+
+
+class Span(msgspec.Struct, frozen=True):
+    """[since, until) as the index writes times; None = no bound."""
+
+    since: str | None
+    until: str | None
+
+
+class Cut(msgspec.Struct, frozen=True, kw_only=True):
+    whole: Span | None
+    """None = not one whole hour or day lies inside."""
+    edges: tuple[Span, ...]
+
+
+def cut(since: datetime | None, until: datetime | None, grain: Grain) -> Cut:
+    first = None if since is None else _up(since, grain)
+    last = None if until is None else _down(until, grain)
+    if first is not None and last is not None and first >= last:
+        edge = Span(_text(since), _text(until))
+        return Cut(
+            whole=None, edges=(edge,) if edge.since is None or edge.until is None or edge.since < edge.until else ()
+        )
+    edges = []
+    if since is not None and since != first:
+        edges.append(Span(_text(since), _text(first)))
+    if until is not None and until != last:
+        edges.append(Span(_text(last), _text(until)))
+    return Cut(whole=Span(_text(first), _text(last)), edges=tuple(edges))
+
+
+def _text(moment: datetime | None) -> str | None:
+    return None if moment is None else sql_moment(moment)
+
+
+def _down(moment: datetime, grain: Grain) -> datetime:
+    hour = moment.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return hour if grain == "hour" else hour.replace(hour=0)
+
+
+def _up(moment: datetime, grain: Grain) -> datetime:
+    down = _down(moment, grain)
+    return down if down == moment else down + timedelta(**{f"{grain}s": 1})

@@ -1,0 +1,132 @@
+"""Tools: how often each was called, how often it failed, how long it took.
+
+In: a filter. Out: `ToolUsage` values, the most called first. A call counts on the day the model asked for it; results,
+failures and times on the day the result came. From the roll-ups by day where the filter asks for nothing but time,
+model, client and tool (and from single calls for parts of a day); else from the single calls.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from lunaroute.stats import histogram
+
+from .conditions import ALWAYS, Sql, compile_filter
+from .filter import EVERYTHING, Among, Filter
+from .latency import Percentiles, percentiles
+from .moments import sql_moment
+from .spans import Span, cut
+from .values import resolve
+
+_ROLLED_UP: Final = {"model": "model_name", "client": "client_name", "tool": "tool_name"}
+
+
+class ToolUsage(msgspec.Struct, frozen=True, kw_only=True):
+    tool: str
+    call_count: int
+    result_count: int
+    """Results that came; fewer than calls where one is still waited for."""
+    error_count: int
+    total_execution_time_ms: float
+    execution: Percentiles
+    execution_buckets: list[tuple[float, int]]
+
+
+class _Sums(msgspec.Struct):
+    call_count: int = 0
+    result_count: int = 0
+    error_count: int = 0
+    total_execution_time_ms: float = 0.0
+    execution: int = histogram.EMPTY
+
+
+_Part = tuple[str, int, int, int, float, int]
+"""Tool, and the fields of `_Sums`."""
+
+
+def tool_usage(connection: sqlite3.Connection, wanted: Filter = EVERYTHING) -> list[ToolUsage]:
+    """Raises FilterError, sqlite3.Error."""
+    wanted = resolve(connection, wanted)
+    totals: defaultdict[str, _Sums] = defaultdict(_Sums)
+    for tool, calls, results, errors, total_ms, execution in _parts(connection, wanted):
+        sums = totals[tool]
+        sums.call_count += calls
+        sums.result_count += results
+        sums.error_count += errors
+        sums.total_execution_time_ms += total_ms
+        sums.execution += execution
+    found = [_usage(tool, sums) for tool, sums in totals.items()]
+    return sorted(found, key=lambda one: (-one.call_count, one.tool))
+
+
+def _parts(connection: sqlite3.Connection, wanted: Filter) -> Iterator[_Part]:
+    if not all(isinstance(one, Among) and one.field in _ROLLED_UP for one in wanted.conditions):
+        since, until = (None if moment is None else sql_moment(moment) for moment in (wanted.since, wanted.until))
+        yield from _single(connection, wanted, Span(since, until))
+        return
+    times = cut(wanted.since, wanted.until, "day")
+    for edge in times.edges:
+        yield from _single(connection, wanted, edge)
+    if times.whole is not None:
+        yield from _days(connection, wanted, times.whole)
+
+
+def _days(connection: sqlite3.Connection, wanted: Filter, whole: Span) -> Iterator[_Part]:
+    condition = ALWAYS
+    if whole.since is not None:
+        condition &= Sql("day >= ?", (whole.since[:10],))
+    if whole.until is not None:
+        condition &= Sql("day < ?", (whole.until[:10],))
+    for one in wanted.conditions:
+        assert isinstance(one, Among)
+        marks = ", ".join("?" * len(one.names))
+        condition &= Sql(f"{_ROLLED_UP[one.field]} {'NOT ' if one.is_negated else ''}IN ({marks})", one.names)
+    rows = connection.execute(
+        "SELECT tool_name, call_count, result_count, error_count, total_execution_time_ms, execution_histogram"
+        f" FROM daily_tool_stats WHERE {condition.text}",
+        condition.parameters,
+    )
+    for *sums, execution in rows:
+        yield (*sums, histogram.unpack(execution))
+
+
+def _single(connection: sqlite3.Connection, wanted: Filter, span: Span) -> Iterator[_Part]:
+    condition = compile_filter(wanted, "calls")
+    called = _in_span(condition, "c.called_at", span)
+    for tool, calls in connection.execute(
+        f"SELECT c.tool_name, count(*) FROM tool_call_executions c WHERE {called.text} GROUP BY 1", called.parameters
+    ):
+        yield tool, calls, 0, 0, 0.0, histogram.EMPTY
+    returned = _in_span(condition, "c.returned_at", span)
+    for tool, success, took_ms in connection.execute(
+        f"SELECT c.tool_name, c.success, c.execution_time_ms FROM tool_call_executions c WHERE {returned.text}",
+        returned.parameters,
+    ):
+        execution = histogram.EMPTY if took_ms is None else histogram.one(took_ms)
+        yield tool, 0, 1, success == 0, took_ms or 0.0, execution
+
+
+def _in_span(condition: Sql, column: str, span: Span) -> Sql:
+    condition &= Sql(f"{column} IS NOT NULL")
+    if span.since is not None:
+        condition &= Sql(f"{column} >= ?", (span.since,))
+    if span.until is not None:
+        condition &= Sql(f"{column} < ?", (span.until,))
+    return condition
+
+
+def _usage(tool: str, sums: _Sums) -> ToolUsage:
+    return ToolUsage(
+        tool=tool,
+        call_count=sums.call_count,
+        result_count=sums.result_count,
+        error_count=sums.error_count,
+        total_execution_time_ms=sums.total_execution_time_ms,
+        execution=percentiles(sums.execution),
+        execution_buckets=histogram.buckets(sums.execution),
+    )

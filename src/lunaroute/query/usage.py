@@ -1,0 +1,163 @@
+"""Sums over exchanges: requests, tokens, cost and time, by hour, day, provider, model or client.
+
+In: a filter and what to group by. Out: `Usage` values. Where the filter asks for nothing but time, provider, model and
+client, they come from the roll-ups (and, for parts of an hour, from single exchanges); else from the single exchanges.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import msgspec
+
+from lunaroute.sinks.sqlite.schema import TOKEN_COLUMNS
+
+from .conditions import ALWAYS, Sql, compile_filter, within
+from .filter import EVERYTHING, Among, Filter
+from .spans import Span, cut
+from .values import resolve
+
+Dimension = Literal["hour", "day", "provider", "model", "client"]
+
+UNKNOWN: Final = "unknown"
+"""What stands in the roll-ups where nobody said."""
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Sums over a group of exchanges that have ended. What was not grouped by is None."""
+
+    hour: str | None = None
+    """`YYYY-MM-DD HH:00:00`, UTC."""
+    day: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    client: str | None = None
+    requests: int
+    successes: int
+    failures: int
+    input_tokens: int | None
+    output_tokens: int | None
+    thinking_tokens: int | None
+    cache_read_tokens: int | None
+    cache_creation_tokens: int | None
+    cache_creation_5m_tokens: int | None
+    cache_creation_1h_tokens: int | None
+    audio_input_tokens: int | None
+    audio_output_tokens: int | None
+    total_tokens: int | None
+    total_cost_usd: float | None
+    """Of the exchanges whose price is known; None = of none."""
+    unpriced_requests: int
+    tool_call_count: int
+    provider_latency_ms: float
+    proxy_overhead_ms: float
+    total_duration_ms: float
+
+    @property
+    def cached_share(self) -> float | None:
+        """What part of the input came from the provider's cache, 0 to 1; None = there was no input."""
+        return (self.cache_read_tokens or 0) / self.input_tokens if self.input_tokens else None
+
+
+SUMS: Final = Usage.__struct_fields__[5:]
+KEY: Final = ("hour", "provider", "model_name", "client_name")
+_ROLLED_UP: Final = {"provider": "provider", "model": "model_name", "client": "client_name"}
+"""Fields of a filter that the roll-ups keep, and their columns there."""
+_GROUPS: Final[dict[Dimension, str]] = {
+    "hour": "hour",
+    "day": "substr(hour, 1, 10)",
+    "provider": "provider",
+    "model": "model_name",
+    "client": "client_name",
+}
+_EXCHANGE_SUMS: Final = {
+    "requests": "1",
+    "successes": "e.success",
+    "failures": "1 - e.success",
+    **{name: f"e.{name}" for name in TOKEN_COLUMNS},
+    "total_cost_usd": "e.total_cost_usd",
+    "unpriced_requests": "coalesce(e.unpriced_requests, 0)",
+    "tool_call_count": "e.tool_call_count",
+    "provider_latency_ms": "coalesce(e.provider_latency_ms, 0)",
+    "proxy_overhead_ms": "e.total_proxy_overhead_ms",
+    "total_duration_ms": "e.total_duration_ms",
+}
+EXCHANGE_KEY: Final = (
+    f"substr(e.started_at, 1, 13) || ':00:00' AS hour, coalesce(e.provider, '{UNKNOWN}') AS provider,"
+    f" coalesce(e.model_name, '{UNKNOWN}') AS model_name, coalesce(s.client_name, '{UNKNOWN}') AS client_name"
+)
+EXCHANGES: Final = (
+    "session_stats e INDEXED BY session_stats_by_time CROSS JOIN sessions s ON s.session_id = e.session_id"
+)
+"""In the order of time, whatever the planner thinks of other indexes."""
+
+
+def usage(connection: sqlite3.Connection, wanted: Filter = EVERYTHING, by: Sequence[Dimension] = ()) -> list[Usage]:
+    """A row for each group, in the order of the groups; without `by`, one row. Exchanges count where they began. Raises
+    FilterError, sqlite3.Error."""
+    wanted = resolve(connection, wanted)
+    source = _source(wanted)
+    groups = "".join(f"{_GROUPS[one]} AS {one}_, " for one in by)
+    sums = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
+    tail = " GROUP BY {0} ORDER BY {0}".format(", ".join(f"{one}_" for one in by)) if by else ""
+    rows = connection.execute(f"SELECT {groups}{sums} FROM ({source.text}){tail}", source.parameters).fetchall()
+    return [_usage(by, row) for row in rows if row[len(by)] is not None]
+
+
+def is_rolled_up(wanted: Filter) -> bool:
+    """Whether the roll-ups by hour can answer."""
+    return all(isinstance(one, Among) and one.field in _ROLLED_UP for one in wanted.conditions)
+
+
+def of_rollup(wanted: Filter, whole: Span) -> Sql:
+    """The condition on a roll-up by hour."""
+    condition = ALWAYS
+    if whole.since is not None:
+        condition &= Sql("hour >= ?", (whole.since[:19],))
+    if whole.until is not None:
+        condition &= Sql("hour < ?", (whole.until[:19],))
+    for one in wanted.conditions:
+        assert isinstance(one, Among)
+        marks = ", ".join("?" * len(one.names))
+        condition &= Sql(f"{_ROLLED_UP[one.field]} {'NOT ' if one.is_negated else ''}IN ({marks})", one.names)
+    return condition
+
+
+def of_exchanges(wanted: Filter, span: Span | None) -> Sql:
+    """The condition on EXCHANGES, in `span` or else in the time asked for."""
+    condition = Sql("e.outcome IS NOT NULL") & compile_filter(wanted, "exchanges")
+    if span is None:
+        return condition & within(wanted, "e.started_at")
+    if span.since is not None:
+        condition &= Sql("e.started_at >= ?", (span.since,))
+    if span.until is not None:
+        condition &= Sql("e.started_at < ?", (span.until,))
+    return condition
+
+
+def _source(wanted: Filter) -> Sql:
+    if not is_rolled_up(wanted):
+        return _exchanges(wanted, None)
+    times = cut(wanted.since, wanted.until, "hour")
+    parts = [_exchanges(wanted, edge) for edge in times.edges]
+    if times.whole is not None:
+        condition = of_rollup(wanted, times.whole)
+        columns = ", ".join((*KEY, *SUMS))
+        parts.append(Sql(f"SELECT {columns} FROM hourly_stats WHERE {condition.text}", condition.parameters))
+    if not parts:
+        parts = [Sql(f"SELECT {', '.join((*KEY, *SUMS))} FROM hourly_stats WHERE 0")]
+    text = " UNION ALL ".join(part.text for part in parts)
+    return Sql(text, tuple(parameter for part in parts for parameter in part.parameters))
+
+
+def _exchanges(wanted: Filter, span: Span | None) -> Sql:
+    condition = of_exchanges(wanted, span)
+    sums = ", ".join(f"{_EXCHANGE_SUMS[name]} AS {name}" for name in SUMS)
+    return Sql(f"SELECT {EXCHANGE_KEY}, {sums} FROM {EXCHANGES} WHERE {condition.text}", condition.parameters)
+
+
+def _usage(by: Sequence[Dimension], row: tuple[object, ...]) -> Usage:
+    values = dict(zip((*by, *SUMS), row, strict=True))
+    return msgspec.convert(values, Usage)

@@ -1,0 +1,63 @@
+"""Names of a filter → the names that were recorded.
+
+In: a filter with names as typed. Out: the same with every name that it stands for: the very name where there is one,
+in any case; else every name that contains it; or with `*`, every name of that shape.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from lunaroute.errors import FilterError
+
+from .fields import FIELDS
+from .filter import Among, Condition, Filter
+from .grammar import did_you_mean, nearest
+
+FACETS = frozenset({"provider", "model", "client", "tool", "outcome", "status", "tag"})
+"""Fields whose recorded names `session_facets` lists."""
+
+# Jumps from each name to the next one through the key: as many steps as there are names, however many sessions.
+_SELECT_VALUES = """
+WITH RECURSIVE names (name) AS (
+  SELECT min(value) FROM session_facets WHERE kind = :kind
+  UNION ALL
+  SELECT (SELECT min(value) FROM session_facets WHERE kind = :kind AND value > name) FROM names WHERE name IS NOT NULL
+)
+SELECT name FROM names WHERE name IS NOT NULL"""
+
+
+def known_values(connection: sqlite3.Connection, field: str) -> list[str]:
+    """Every recorded name of a field of FACETS, in order. Raises sqlite3.Error."""
+    return [row[0] for row in connection.execute(_SELECT_VALUES, {"kind": field})]
+
+
+def resolve(connection: sqlite3.Connection, wanted: Filter) -> Filter:
+    """The filter with recorded names. Raises FilterError where a name looks like a slip of a recorded one,
+    sqlite3.Error."""
+    conditions = tuple(_resolved(connection, one) for one in wanted.conditions)
+    return msgspec.structs.replace(wanted, conditions=conditions)
+
+
+def _resolved(connection: sqlite3.Connection, condition: Condition) -> Condition:
+    if not isinstance(condition, Among) or condition.field not in FACETS | {"kind"}:
+        return condition
+    choices: Sequence[str] = FIELDS[condition.field].choices
+    known = choices or known_values(connection, condition.field)
+    names = [name for typed in condition.names for name in _meant(condition.field, typed, known)]
+    return msgspec.structs.replace(condition, names=tuple(dict.fromkeys(names)))
+
+
+def _meant(field: str, typed: str, known: Sequence[str]) -> list[str]:
+    folded = typed.casefold()
+    if "*" in typed:
+        return [name for name in known if fnmatch.fnmatchcase(name.casefold(), folded.replace("[", "[[]"))]
+    exact = [name for name in known if name.casefold() == folded]
+    found = exact or [name for name in known if folded in name.casefold()]
+    if not found and nearest(typed, known):
+        raise FilterError(f"{field}:{typed}: nothing recorded has this {field}{did_you_mean(typed, known)}")
+    return found

@@ -1,0 +1,155 @@
+"""Sums, percentiles and tools over any time are those of the single rows, whether roll-ups or rows answer."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lunaroute.query.exchanges import list_calls, list_exchanges
+from lunaroute.query.grammar import parse_filter
+from lunaroute.query.index import open_index
+from lunaroute.query.latency import latencies
+from lunaroute.query.tools import tool_usage
+from lunaroute.query.usage import usage
+from lunaroute.stats.percentile import percentile
+from tests.builders import TEN_OCLOCK, Call, SessionScript, tokens
+
+from .conftest import record
+
+NOW = TEN_OCLOCK + timedelta(days=4)
+SPANS = [
+    "",
+    "since:2026-11-22T12:20",
+    "until:2026-11-23T05:05:30",
+    "since:2026-11-22T12:20 until:2026-11-24T01:59",
+    "since:2026-11-22T12:10 until:2026-11-22T12:40",
+    "since:2026-11-23 until:2026-11-24",
+    "since:2026-11-24 until:2026-11-23",
+]
+
+
+@pytest.fixture(scope="module")
+def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Connection]:
+    home: Path = tmp_path_factory.mktemp("home")
+    dice = random.Random(4)
+    scripts = []
+    for number in range(40):
+        start = TEN_OCLOCK + timedelta(minutes=73 * number)
+        model, client = dice.choice(["opus", "haiku"]), dice.choice(["codex", "claude-code"])
+        script = SessionScript(f"s{number}", start, model=model, client=client)
+        for turn in range(dice.randrange(1, 6)):
+            call = Call(dice.choice(["Read", "Bash"]), f"c{number}-{turn}")
+            cost, took = dice.random(), dice.lognormvariate(7, 1)
+            script.turn(f"ask {number}", tokens=tokens(100, 7), cost_usd=cost, latency_ms=took, calls=[call])
+            script.result(call, execution_ms=took / 3, success=dice.random() > 0.2)
+        scripts.append(script.turn("", "", outcome="upstream_cut", cost_usd=None))
+    record(home, *scripts)
+    opened = open_index(home / "sessions" / "sessions.db")
+    assert opened is not None
+    yield opened
+    opened.close()
+
+
+def _between(text: str, column: str) -> str:
+    wanted = parse_filter(text, NOW)
+    bounds: list[tuple[str, datetime | None]] = [(">=", wanted.since), ("<", wanted.until)]
+    return " AND ".join(f"{column} {op} '{at:%Y-%m-%d %H:%M:%S.%f}'" for op, at in bounds if at is not None) or "1"
+
+
+def _rows(connection: sqlite3.Connection, statement: str) -> list[tuple[Any, ...]]:
+    return list(connection.execute(statement))
+
+
+@pytest.mark.parametrize("extra", ["", "model:opus*", "client:codex -model:haiku", "error:true", "tool:Bash"])
+@pytest.mark.parametrize("span", SPANS)
+def test_usage_is_the_sum_of_the_exchanges(connection: sqlite3.Connection, span: str, extra: str) -> None:
+    condition = {
+        "": "1",
+        "model:opus*": "model_name GLOB 'opus*'",
+        "client:codex -model:haiku": "client_name = 'codex' AND model_name <> 'haiku'",
+        "error:true": "e.success = 0",
+        "tool:Bash": "request_id IN (SELECT request_id FROM tool_calls WHERE tool_name = 'Bash')",
+    }[extra]
+    expected = _rows(
+        connection,
+        "SELECT substr(e.started_at, 1, 10), model_name, count(*), sum(1 - e.success), sum(e.total_tokens),"
+        " sum(e.total_cost_usd), sum(e.provider_latency_ms) FROM session_stats e"
+        " JOIN (SELECT session_id, client_name FROM sessions) USING (session_id)"
+        f" WHERE {_between(span, 'e.started_at')} AND {condition} GROUP BY 1, 2 ORDER BY 1, 2",
+    )
+    found = usage(connection, parse_filter(f"{span} {extra}", NOW), ["day", "model"])
+    sums = [
+        (u.day, u.model, u.requests, u.failures, u.total_tokens, u.total_cost_usd, u.provider_latency_ms) for u in found
+    ]
+    assert len(sums) == len(expected)
+    for got, right in zip(sums, expected, strict=True):
+        assert got[:4] == right[:4]
+        assert got[4:] == pytest.approx(right[4:])
+
+
+@pytest.mark.parametrize("span", SPANS)
+def test_percentiles_are_within_two_percent(connection: sqlite3.Connection, span: str) -> None:
+    values = [
+        row[0]
+        for row in _rows(
+            connection,
+            f"SELECT provider_latency_ms FROM session_stats WHERE {_between(span, 'started_at')} ORDER BY 1",
+        )
+    ]
+    found = latencies(connection, parse_filter(span, NOW))
+    assert sum(one.latency.count for one in found) == len(values)
+    for one in found:
+        for percent, got in [(50, one.latency.p50_ms), (95, one.latency.p95_ms), (100, one.latency.max_ms)]:
+            assert got == pytest.approx(percentile(values, percent), rel=0.02)
+
+
+@pytest.mark.parametrize("extra", ["", "tool:Read", "error:true"])
+@pytest.mark.parametrize("span", SPANS)
+def test_tools_are_the_sum_of_their_calls(connection: sqlite3.Connection, span: str, extra: str) -> None:
+    condition = {"": "1", "tool:Read": "tool_name = 'Read'", "error:true": "success = 0"}[extra]
+    called, returned = _between(span, "called_at"), _between(span, "returned_at")
+    expected = _rows(
+        connection,
+        f"SELECT tool_name, count(*) FILTER (WHERE {called}), count(*) FILTER (WHERE {returned}),"
+        f" count(*) FILTER (WHERE success = 0 AND {returned})"
+        f" FROM tool_call_executions WHERE {condition} GROUP BY 1"
+        f" HAVING count(*) FILTER (WHERE {called}) > 0 ORDER BY 1",
+    )
+    found = tool_usage(connection, parse_filter(f"{span} {extra}", NOW))
+    assert sorted((t.tool, t.call_count, t.result_count, t.error_count) for t in found if t.call_count) == expected
+
+
+def test_everything_is_one_row(connection: sqlite3.Connection) -> None:
+    (one,) = usage(connection)
+    assert (one.day, one.model) == (None, None)
+    assert one.requests == _rows(connection, "SELECT count(*) FROM session_stats")[0][0]
+
+
+def test_exchanges_and_calls_come_in_pages_newest_first(connection: sqlite3.Connection) -> None:
+    for listing, table, column in [
+        (list_exchanges, "session_stats", "started_at"),
+        (list_calls, "tool_call_executions", "called_at"),
+    ]:
+        found, after = [], None
+        while True:
+            page = listing(connection, parse_filter("model:opus*", NOW), limit=7, after=after)  # type: ignore[operator]
+            found += [(one.request_id, getattr(one, column)) for one in page.items]
+            after = page.next
+            if after is None:
+                break
+        expected = (
+            f"SELECT request_id, {column} FROM {table} WHERE model_name GLOB 'opus*' ORDER BY {column} DESC, rowid DESC"
+        )
+        assert found == _rows(connection, expected)
+        assert len(found) > 14
+
+
+def test_an_exchange_is_typed(connection: sqlite3.Connection) -> None:
+    one = list_exchanges(connection, parse_filter("error:true", NOW), limit=1).items[0]
+    assert (one.success, one.outcome, one.is_streaming) == (False, "upstream_cut", True)
