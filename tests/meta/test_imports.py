@@ -11,14 +11,29 @@ from .source import Module, imported_names, modules, stage_of
 
 STAGES = [
     *("capture", "spool", "relay", "assemble", "dialects", "sessions", "stats", "pricing", "events", "sinks"),
-    *("recorder", "query", "supervisor", "config_file", "simulator", "demo", "cli", "__main__"),
+    *("recorder", "query", "export", "api", "supervisor", "config_file", "simulator", "demo", "cli", "__main__"),
 ]
 LEAVES = {"", "errors", "config", "compiled"}
 """Importable by all, except that `config` is for shells only."""
 CONTRACTS = {"lunaroute.supervisor.spec"}
 """What a process is told at its start; like `config`, importable by the processes that are started."""
+FACE = {"lunaroute.api"}
+"""What `import lunaroute` offers; it is imported when it is asked for."""
 SHELLS = {
-    *("spool", "relay", "sinks", "recorder", "query", "supervisor", "config_file", "simulator", "demo", "cli"),
+    *(
+        "spool",
+        "relay",
+        "sinks",
+        "recorder",
+        "query",
+        "export",
+        "api",
+        "supervisor",
+        "config_file",
+        "simulator",
+        "demo",
+        "cli",
+    ),
     *("__main__",),
 }
 PURE = {"assemble", "dialects", "sessions", "stats", "pricing", "events"}
@@ -36,7 +51,12 @@ def _ours(module: Module) -> list[str]:
 
 def _violations(module: Module) -> list[str]:
     if module.stage in LEAVES:
-        return [name for name in _ours(module) if stage_of(name) not in LEAVES]
+        offered = FACE if module.stage == "" else set()
+        return [
+            name
+            for name in _ours(module)
+            if stage_of(name) not in LEAVES and not any(name.startswith(one) for one in offered)
+        ]
     place = STAGES.index(module.stage)
     found = []
     for name in _ours(module):
