@@ -12,7 +12,7 @@ HOST_PYTHON ?= $(shell /usr/bin/python3 -c '$(USABLE)' 2>/dev/null && echo /usr/
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure check format compile bench lock clean
+.PHONY: help demo test test-pure check format compile bench seed-million bench-query lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -40,6 +40,13 @@ format: $(INSTALLED)  ## Fix what the linter and the formatter can fix
 
 bench: $(COMPILED)  ## Run the benchmarks
 	@if [ -x bench/run.sh ]; then PYTHON=$(PYTHON) bench/run.sh $(ARGS); else echo "there is no bench/run.sh yet"; fi
+
+seed-million: $(COMPILED)  ## Make a store of a million invented exchanges in build/million (3.3 GB, some minutes)
+	@mkdir -p build
+	$(PYTHON) -m lunaroute.simulator.store build/million --sessions 100000 --files-every 100 $(ARGS)
+
+bench-query: $(COMPILED)  ## Time questions on the store of seed-million
+	$(PYTHON) bench/query_latency.py build/million $(ARGS)
 
 lock:  ## Pin the newest versions of everything in constraints.txt
 	rm -rf $(VENV)-lock

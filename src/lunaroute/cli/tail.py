@@ -9,7 +9,7 @@ import click
 import msgspec
 from rich.console import Console
 
-from lunaroute.events import Event, decode_event
+from lunaroute.events import decode_event
 from lunaroute.query.follow import Follower, follow
 from lunaroute.query.render import event_line
 
@@ -39,7 +39,7 @@ def tail_command(is_followed: bool, is_json: bool, session: str, limit: int, hom
             event = _event(line)
             if event is not None and event.session_id.startswith(session.lower()):
                 found.append((event.timestamp, line))
-        for _, line in sorted(found)[-limit:]:
+        for _, line in sorted(found, key=lambda one: one[0])[-limit:]:
             show(line)
         for line in follow(follower) if is_followed else ():
             event = _event(line)
@@ -62,4 +62,3 @@ def _event(line: bytes) -> _Head | None:
         return None
 
 
-__all__ = ["Event", "tail_command"]

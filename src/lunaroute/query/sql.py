@@ -28,6 +28,11 @@ _READING = {
 }
 _ASKING_PRAGMAS = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "index_xinfo", "data_version"}
 """`data_version` is what full-text search asks itself."""
+_VIRTUAL_TABLES = (
+    *("text_search", "json_each", "json_tree", "pragma_table_info", "pragma_table_xinfo", "pragma_table_list"),
+    *("pragma_index_list", "pragma_index_info", "pragma_index_xinfo"),
+)
+"""They declare their columns when they are first named, which the authorizer would take for making a table."""
 _HARMFUL_FUNCTIONS = {"load_extension", "fts3_tokenizer"}
 _NO_SUCH = re.compile(r"no such (column|table): (?:[^.]*\.)?(.+)")
 
@@ -50,8 +55,8 @@ def run_sql(
     connection.execute("PRAGMA query_only = ON")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MAX_VALUE_BYTES)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
-    # Full-text search declares its table when it is first used, which the authorizer would take for writing.
-    connection.execute("SELECT 1 FROM text_search WHERE rowid = 0").fetchone()
+    for table in _VIRTUAL_TABLES:
+        connection.execute(f"SELECT 1 FROM {table} LIMIT 0")
     connection.set_authorizer(_authorize)
     deadline = time.monotonic() + max_seconds
     connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS_BETWEEN_LOOKS)

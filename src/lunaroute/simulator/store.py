@@ -54,7 +54,6 @@ def seed_store(
                 batch = []
         write_events(connection, batch, _fail)
         connection.execute("INSERT INTO text_search (text_search) VALUES ('optimize')")
-        connection.execute("PRAGMA journal_mode = WAL")
     finally:
         connection.close()
         files.close()

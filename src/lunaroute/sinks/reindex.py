@@ -7,20 +7,26 @@ the new one; a running recorder notices and adds what was recorded in the meanti
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
+import zlib
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
 
+from lunaroute.errors import IndexTooNew, LunarouteError
 from lunaroute.events import Event
 from lunaroute.events.types import RequestRecorded, ResponseRecorded
 
 from .layout import session_files
 from .session_file import BadLine, read_events
+from .sqlite.schema import DDL
 from .sqlite.store import open_scratch, write_events
 
+_UNFINISHED = ".unfinished"
 _BATCH_EVENTS = 500
 _BATCH_BYTES = 16 * 1024 * 1024
 
@@ -41,32 +47,34 @@ Progress = Callable[[int, int], None]
 
 
 def reindex(sessions_dir: Path, database: Path, on_progress: Progress | None = None) -> ReindexReport:
-    """Build the index anew and put it in the place of the old one, which need not exist. Raises OSError,
-    sqlite3.Error; the old index then is as it was."""
-    scratch = database.with_name(f"{database.name}.new-{os.getpid()}")
-    _remove_database(scratch)
-    try:
-        connection = open_scratch(scratch)
+    """Build the index anew and put it in the place of the old one, which need not exist. Raises LunarouteError when
+    it is being built already, OSError, sqlite3.Error; the old index then is as it was.
+
+    What was built when it is interrupted, even by kill -9, stays beside the old index, and the next time goes on
+    from there: an event that is in already is passed over by its `seq`.
+    """
+    scratch = database.with_name(f"{database.name}{_UNFINISHED}")
+    with _alone(scratch.with_name(f"{scratch.name}.lock")):
+        files = list(session_files(sessions_dir))
+        connection = _resume(scratch, {session_id for session_id, _ in files})
         try:
-            report = index_files(connection, list(session_files(sessions_dir)), on_progress)
+            report = index_files(connection, _not_completed(connection, files), on_progress)
             connection.execute("INSERT INTO text_search (text_search) VALUES ('optimize')")
-            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("PRAGMA user_version = 0")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             connection.close()
         _fsync(scratch)
         _remove_journals(database)
         os.replace(scratch, database)
+        _remove_journals(scratch)
         _fsync(database.parent)
-    finally:
-        _remove_database(scratch)
     return report
 
 
 def catch_up(connection: sqlite3.Connection, sessions_dir: Path) -> ReindexReport:
     """Add what the files have and the index does not. Sessions that are completed in the index are not read."""
-    done = {row[0] for row in connection.execute("SELECT session_id FROM sessions WHERE completed_at IS NOT NULL")}
-    files = [(session_id, path) for session_id, path in session_files(sessions_dir) if session_id not in done]
-    return index_files(connection, files, None)
+    return index_files(connection, _not_completed(connection, list(session_files(sessions_dir))), None)
 
 
 def index_files(
@@ -82,6 +90,45 @@ def index_files(
         write_events(connection, batch, on_rejected)
         report.event_count += len(batch)
     return report
+
+
+def _not_completed(connection: sqlite3.Connection, files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    done = {row[0] for row in connection.execute("SELECT session_id FROM sessions WHERE completed_at IS NOT NULL")}
+    return [(session_id, path) for session_id, path in files if session_id not in done]
+
+
+def _resume(scratch: Path, session_ids: set[str]) -> sqlite3.Connection:
+    """What an earlier attempt left, where it is of this program's tables and of files that are still there; else a
+    new one."""
+    # Tables may change within a version while nothing is released, and a scratch is never migrated.
+    stamp = zlib.crc32("".join(DDL).encode()) & 0x7FFF_FFFF
+    try:
+        connection = open_scratch(scratch)
+        (found,) = connection.execute("PRAGMA user_version").fetchone()
+        known = {row[0] for row in connection.execute("SELECT session_id FROM sessions")}
+        if found == stamp and known <= session_ids:
+            return connection
+        connection.close()
+    except (sqlite3.DatabaseError, IndexTooNew):
+        pass
+    _remove_database(scratch)
+    connection = open_scratch(scratch)
+    connection.execute(f"PRAGMA user_version = {stamp}")
+    return connection
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise LunarouteError("the index is being built already") from None
+        yield
+        lock.unlink(missing_ok=True)
+    finally:
+        os.close(fd)
 
 
 def _read_all(files: list[tuple[str, Path]], report: ReindexReport, on_progress: Progress | None) -> Iterator[Event]:

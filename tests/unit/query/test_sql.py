@@ -28,6 +28,8 @@ def connection(home: Path) -> Iterator[sqlite3.Connection]:
         "WITH x AS (SELECT 1 AS a, 2) SELECT * FROM x",
         "SELECT content, rowid FROM text_search WHERE text_search MATCH 'milk'",
         "EXPLAIN QUERY PLAN SELECT 1",
+        "SELECT session_id, tag.value FROM sessions, json_each(sessions.tags) AS tag",
+        "SELECT name, type FROM pragma_table_info('sessions')",
         "PRAGMA table_info(sessions)",
         "VALUES (1, 2)",
     ],

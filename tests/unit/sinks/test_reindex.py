@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
+from lunaroute.errors import LunarouteError
 from lunaroute.events import Event
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.layout import session_files
-from lunaroute.sinks.reindex import reindex
+from lunaroute.sinks.reindex import Progress, reindex
 from lunaroute.sinks.session_file import zstd
 from lunaroute.sinks.sqlite.sink import SqliteSink
 from tests.builders import TEN_OCLOCK, Call, SessionScript, tokens
@@ -173,17 +174,55 @@ def test_an_event_in_a_foreign_file_is_left_out(recorded: Path) -> None:
     assert str(first) in report.rejected[0]
 
 
-def test_a_reindex_that_is_interrupted_leaves_the_old_index(recorded: Path) -> None:
-    before = (recorded / "sessions.db").read_bytes()
-
+def _interrupt_after(sessions: int) -> Progress:
     def interrupt(done: int, _total: int) -> None:
-        if done == 5:
+        if done == sessions:
             raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        reindex(recorded, recorded / "sessions.db", interrupt)
-    assert (recorded / "sessions.db").read_bytes() == before
+    return interrupt
+
+
+def test_a_reindex_that_is_interrupted_leaves_the_old_index_and_goes_on_later(recorded: Path) -> None:
+    database = recorded / "sessions.db"
+    live = dump(database)
+    before = database.read_bytes()
+    monkey = pytest.MonkeyPatch()
+    monkey.setattr("lunaroute.sinks.reindex._BATCH_EVENTS", 5)
+    for sessions in (3, 2, 4):
+        with pytest.raises(KeyboardInterrupt):
+            reindex(recorded, database, _interrupt_after(sessions))
+        assert database.read_bytes() == before
+    seen: list[int] = []
+    reindex(recorded, database, lambda _done, total: seen.append(total))
+    monkey.undo()
+    assert max(seen) < 12
     assert [path.name for path in recorded.iterdir() if path.is_file()] == ["sessions.db"]
+    assert dump(database) == live
+
+
+def test_what_was_left_is_not_used_when_a_file_is_gone(recorded: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        reindex(recorded, recorded / "sessions.db", _interrupt_after(11))
+    session_id, path = next(session_files(recorded))
+    path.unlink()
+    reindex(recorded, recorded / "sessions.db")
+    assert session_id not in {row[0] for row in dump(recorded / "sessions.db")["sessions"]}
+
+
+@pytest.mark.parametrize("damage", [b"nonsense" * 1000, b""])
+def test_what_was_left_damaged_is_thrown_away(recorded: Path, damage: bytes) -> None:
+    live = dump(recorded / "sessions.db")
+    (recorded / "sessions.db.unfinished").write_bytes(damage)
+    reindex(recorded, recorded / "sessions.db")
+    assert dump(recorded / "sessions.db") == live
+
+
+def test_two_at_once_are_refused(recorded: Path) -> None:
+    def again(_done: int, _total: int) -> None:
+        with pytest.raises(LunarouteError, match="being built already"):
+            reindex(recorded, recorded / "sessions.db")
+
+    reindex(recorded, recorded / "sessions.db", again)
 
 
 def test_progress_goes_from_none_to_all(recorded: Path) -> None:

@@ -24,6 +24,9 @@ _WAL_KEPT_BYTES = 64 * 1024 * 1024
 _CHECKPOINT_PAGES = 4000
 """16 MB: at SQLite's own 1000, a busy recorder would spend its time in fsync."""
 
+_SCRATCH_CHECKPOINT_PAGES = 16_000
+_SCRATCH_CACHE_KIB = 64 * 1024
+
 # What is wrong with the event rather than with the database: wrong types, numbers or texts SQLite cannot hold,
 # ids that exist already.
 _EVENT_FAULTS = (
@@ -54,11 +57,18 @@ def open_live(path: Path) -> sqlite3.Connection:
 
 
 def open_scratch(path: Path) -> sqlite3.Connection:
-    """A new index that nobody reads yet and that is thrown away if anything happens. Raises sqlite3.Error."""
+    """An index that nobody reads yet: new, or one that an earlier attempt left unfinished. Nothing that was
+    committed is lost by a kill -9 or a power cut. Raises sqlite3.Error."""
     connection = _connect(path)
-    connection.execute("PRAGMA journal_mode = MEMORY")
-    connection.execute("PRAGMA synchronous = OFF")
-    migrate(connection)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_SCRATCH_CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA cache_size = -{_SCRATCH_CACHE_KIB}")
+        migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
