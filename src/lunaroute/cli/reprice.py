@@ -15,7 +15,7 @@ from lunaroute.pricing import PICODOLLARS, Pricer
 from lunaroute.query.render import plain, usd
 from lunaroute.sinks.reprice import ModelCosts, RepriceReport, reprice
 
-from .sessions import home_option, one_line_errors
+from .asking import home_option, one_line_errors
 
 
 @click.command("reprice")

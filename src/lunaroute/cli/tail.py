@@ -60,5 +60,3 @@ def _event(line: bytes) -> _Head | None:
         return _head.decode(line)
     except msgspec.MsgspecError:
         return None
-
-

@@ -56,7 +56,7 @@ def reindex(sessions_dir: Path, database: Path, on_progress: Progress | None = N
     scratch = database.with_name(f"{database.name}{_UNFINISHED}")
     with _alone(scratch.with_name(f"{scratch.name}.lock")):
         files = list(session_files(sessions_dir))
-        connection = _resume(scratch, {session_id for session_id, _ in files})
+        connection = _resume(scratch, dict(files))
         try:
             report = index_files(connection, _not_completed(connection, files), on_progress)
             connection.execute("INSERT INTO text_search (text_search) VALUES ('optimize')")
@@ -97,16 +97,16 @@ def _not_completed(connection: sqlite3.Connection, files: list[tuple[str, Path]]
     return [(session_id, path) for session_id, path in files if session_id not in done]
 
 
-def _resume(scratch: Path, session_ids: set[str]) -> sqlite3.Connection:
+def _resume(scratch: Path, files: dict[str, Path]) -> sqlite3.Connection:
     """What an earlier attempt left, where it is of this program's tables and of files that are still there; else a
     new one."""
     # Tables may change within a version while nothing is released, and a scratch is never migrated.
     stamp = zlib.crc32("".join(DDL).encode()) & 0x7FFF_FFFF
+    written_ns = _last_written_ns(scratch)  # before it is opened, which touches its log
     try:
         connection = open_scratch(scratch)
         (found,) = connection.execute("PRAGMA user_version").fetchone()
-        known = {row[0] for row in connection.execute("SELECT session_id FROM sessions")}
-        if found == stamp and known <= session_ids:
+        if found == stamp and _is_of(connection, files, written_ns):
             return connection
         connection.close()
     except (sqlite3.DatabaseError, IndexTooNew):
@@ -115,6 +115,20 @@ def _resume(scratch: Path, session_ids: set[str]) -> sqlite3.Connection:
     connection = open_scratch(scratch)
     connection.execute(f"PRAGMA user_version = {stamp}")
     return connection
+
+
+def _is_of(connection: sqlite3.Connection, files: dict[str, Path], written_ns: int) -> bool:
+    """Whether its sessions have their files, and no file of a finished one was rewritten since."""
+    for session_id, completed_at in connection.execute("SELECT session_id, completed_at FROM sessions"):
+        path = files.get(session_id)
+        if path is None or (completed_at is not None and path.stat().st_mtime_ns > written_ns):
+            return False
+    return True
+
+
+def _last_written_ns(database: Path) -> int:
+    parts = (database.with_name(database.name + suffix) for suffix in ("", "-wal"))
+    return max((part.stat().st_mtime_ns for part in parts if part.exists()), default=0)
 
 
 @contextmanager

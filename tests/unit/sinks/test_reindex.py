@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -207,6 +208,18 @@ def test_what_was_left_is_not_used_when_a_file_is_gone(recorded: Path) -> None:
     path.unlink()
     reindex(recorded, recorded / "sessions.db")
     assert session_id not in {row[0] for row in dump(recorded / "sessions.db")["sessions"]}
+
+
+def test_what_was_left_is_not_used_when_a_finished_file_was_rewritten(recorded: Path) -> None:
+    """As `reprice` does, and compression with other settings."""
+    with pytest.raises(KeyboardInterrupt):
+        reindex(recorded, recorded / "sessions.db", _interrupt_after(11))
+    _, path = list(session_files(recorded))[1]
+    path.write_bytes(path.read_bytes().replace(b'"question 1"', b'"another one"'))
+    later_ns = time.time_ns() + 10**9
+    os.utime(path, ns=(later_ns, later_ns))
+    reindex(recorded, recorded / "sessions.db")
+    assert "another one" in {row[3] for row in dump(recorded / "sessions.db")["texts"]}
 
 
 @pytest.mark.parametrize("damage", [b"nonsense" * 1000, b""])

@@ -1,7 +1,8 @@
 """The rows of a finished session with other costs.
 
 In: an open index, and what the session's events are to say about cost. Out: the rows that a re-index of such a file
-would give, in one transaction: `session_stats` of its exchanges, its row of `sessions`, and the sums of the days.
+would give, in one transaction: `session_stats` of its exchanges, its row of `sessions`, and the sums of the hours
+and days.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import msgspec
+
 from lunaroute.events.repricing import Recost
 from lunaroute.events.types import Completed
 
@@ -17,21 +20,34 @@ from .rows import EXCHANGE_COST_COLUMNS, SESSION_COST_COLUMNS, add_usd, exchange
 
 _UNKNOWN = "unknown"
 _OLD_EXCHANGE = (
-    "SELECT substr(started_at, 1, 10), provider, model_name, total_cost_usd, unpriced_requests"
-    " FROM session_stats WHERE request_id = ?"
+    "SELECT e.started_at, e.provider, e.model_name, s.client_name, e.total_cost_usd, e.unpriced_requests"
+    " FROM session_stats e LEFT JOIN sessions s USING (session_id) WHERE e.request_id = ?"
 )
 _HAS_PRICED = (
-    "SELECT 1 FROM session_stats WHERE started_at >= ? AND started_at < ? || '~'"
-    " AND ifnull(provider, 'unknown') = ? AND ifnull(model_name, 'unknown') = ? AND total_cost_usd IS NOT NULL LIMIT 1"
+    "SELECT 1 FROM session_stats e LEFT JOIN sessions s USING (session_id)"
+    " WHERE e.started_at >= ? AND e.started_at < ? || '~' AND ifnull(e.provider, 'unknown') = ?"
+    " AND ifnull(e.model_name, 'unknown') = ? AND coalesce(s.client_name, 'unknown')"
+    " = coalesce(?, s.client_name, 'unknown')"
+    " AND e.total_cost_usd IS NOT NULL LIMIT 1"
 )
-_SELECT_DAY = (
-    "SELECT total_cost_usd, unpriced_requests FROM daily_stats WHERE day = ? AND provider = ? AND model_name = ?"
-)
-_UPDATE_DAY = (
-    "UPDATE daily_stats SET total_cost_usd = ?, unpriced_requests = ? WHERE day = ? AND provider = ? AND model_name = ?"
-)
+_DAY_KEY = "day = ? AND provider = ? AND model_name = ?"
+_HOUR_KEY = "hour = ? AND provider = ? AND model_name = ? AND client_name = ?"
 
-_Day = tuple[str, str, str]
+
+class _Sum(msgspec.Struct, frozen=True):
+    """A row of sums that an exchange is part of."""
+
+    table: str
+    condition: str
+    key: tuple[str, ...]
+
+    @property
+    def priced(self) -> tuple[str | None, ...]:
+        """The parameters of _HAS_PRICED."""
+        began, provider, model, *client = self.key
+        # An hour's name ends where its minutes begin; its exchanges begin like the rest of it.
+        began = began.removesuffix(":00:00")
+        return (began, began, provider, model, client[0] if client else None)
 
 
 def is_stale(index: sqlite3.Connection, recosts: Sequence[Recost]) -> bool:
@@ -48,17 +64,17 @@ def reprice_rows(index: sqlite3.Connection, recosts: Iterable[Recost]) -> None:
     """Write them. Raises sqlite3.Error, having changed nothing."""
     index.execute("BEGIN IMMEDIATE")
     try:
-        unpriced_days = set()
+        unpriced: set[_Sum] = set()
         for recost in recosts:
             table, columns, key, values = _row_of(recost)
             if not isinstance(recost.event, Completed):
-                day = _move_day(index, recost)
-                if day is not None and recost.new.total_cost_usd is None:
-                    unpriced_days.add(day)
+                moved = _move_cost(index, recost)
+                if recost.new.total_cost_usd is None:
+                    unpriced.update(moved)
             assigned = ", ".join(f"{name} = ?" for name in columns)
             index.execute(f"UPDATE {table} SET {assigned} WHERE {key[0]} = ?", (*values, key[1]))
-        for day in unpriced_days:
-            _clear_day(index, day)
+        for one in unpriced:
+            _clear_sum(index, one)
         index.execute("COMMIT")
     except BaseException:
         index.execute("ROLLBACK")
@@ -73,25 +89,34 @@ def _row_of(recost: Recost) -> tuple[str, tuple[str, ...], tuple[str, str], tupl
     return "session_stats", EXCHANGE_COST_COLUMNS, ("request_id", event.request_id), exchange_cost_values(recost.new)
 
 
-def _move_day(index: sqlite3.Connection, recost: Recost) -> _Day | None:
-    """Take an exchange's old cost out of the sums of its day, and put the new one in; None where it has no row."""
+def _move_cost(index: sqlite3.Connection, recost: Recost) -> list[_Sum]:
+    """Take an exchange's old cost out of the sums of its day and its hour, and put the new one in; which sums there
+    are."""
     found = index.execute(_OLD_EXCHANGE, (recost.event.request_id,)).fetchone()
     if found is None:
-        return None
-    day: _Day = (found[0], found[1] or _UNKNOWN, found[2] or _UNKNOWN)
-    sums = index.execute(_SELECT_DAY, day).fetchone()
+        return []
+    began, provider, model, client = found[0], *(name or _UNKNOWN for name in found[1:4])
+    sums = [
+        _Sum("daily_stats", _DAY_KEY, (began[:10], provider, model)),
+        _Sum("hourly_stats", _HOUR_KEY, (f"{began[:13]}:00:00", provider, model, client)),
+    ]
+    return [one for one in sums if _change_sum(index, one, recost, found[4], found[5] or 0)]
+
+
+def _change_sum(index: sqlite3.Connection, one: _Sum, recost: Recost, old_usd: float | None, old_unpriced: int) -> bool:
+    query = f"SELECT total_cost_usd, unpriced_requests FROM {one.table} WHERE {one.condition}"
+    sums = index.execute(query, one.key).fetchone()
     if sums is None:
-        return None
-    old_usd, old_unpriced = found[3], found[4] or 0
+        return False
     without = add_usd(sums[0], None if old_usd is None else -old_usd)
     total = add_usd(without, recost.new.total_cost_usd)
-    index.execute(_UPDATE_DAY, (total, sums[1] - old_unpriced + recost.new.unpriced_requests, *day))
-    return day
+    unpriced = sums[1] - old_unpriced + recost.new.unpriced_requests
+    update = f"UPDATE {one.table} SET total_cost_usd = ?, unpriced_requests = ? WHERE {one.condition}"
+    index.execute(update, (total, unpriced, *one.key))
+    return True
 
 
-def _clear_day(index: sqlite3.Connection, day: _Day) -> None:
+def _clear_sum(index: sqlite3.Connection, one: _Sum) -> None:
     """A sum of nothing is NULL and not zero."""
-    if index.execute(_HAS_PRICED, (day[0], *day)).fetchone() is None:
-        index.execute(
-            "UPDATE daily_stats SET total_cost_usd = NULL WHERE day = ? AND provider = ? AND model_name = ?", day
-        )
+    if index.execute(_HAS_PRICED, one.priced).fetchone() is None:
+        index.execute(f"UPDATE {one.table} SET total_cost_usd = NULL WHERE {one.condition}", one.key)

@@ -301,7 +301,7 @@ def add_row(row: Sums, more: Sums) -> None:
         if amount is None:
             continue
         if name == "total_cost_usd":
-            total = _add_usd(getattr(row, name), amount)
+            total = add_usd(getattr(row, name), amount)
         elif type(amount) is float:
             total = _add_ms(getattr(row, name), amount)
         else:
