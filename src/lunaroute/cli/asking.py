@@ -6,6 +6,7 @@ both hold.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,6 +33,9 @@ _FIELD_OPTIONS = {
     "tool": ("NAME", "With this tool."),
     "outcome": ("NAME", "Ended like this: completed, http_error, …"),
 }
+
+
+_LOOKS_LIKE_FILTER = re.compile(r'["\\]|(?:^|\s)-?[A-Za-z_]+:\S|(?:^|\s)-\S')
 
 
 class Failed(click.ClickException):
@@ -121,11 +125,10 @@ def _filter(words: Sequence[str], fields: dict[str, str | None], text: str | Non
 
 
 def _requoted(word: str) -> str:
-    """A word with spaces was quoted in the shell, which took the quotes away."""
-    if not any(char.isspace() for char in word) or '"' in word:
-        return word
-    field, colon, value = word.partition(":")
-    return f'{field}:"{value}"' if colon and field.lstrip("-").isalpha() else f'"{word}"'
+    """A word with spaces is a whole filter where something in it looks like one; else a phrase whose quotes the
+    shell took."""
+    is_phrase = any(char.isspace() for char in word) and not _LOOKS_LIKE_FILTER.search(word)
+    return f'"{word}"' if is_phrase else word
 
 
 def positive(_context: click.Context, option: click.Parameter, value: str) -> int:

@@ -19,11 +19,11 @@ _CELL_CHARS = 200
 
 
 def usage_table(found: Sequence[Usage], by: Sequence[Dimension]) -> Table:
-    table = _table(by, ["requests", "failed", "input", "cached", "output", "thinking", "cost", "unpriced"])
+    table = _table(by, ["req", "failed", "input", "cached", "output", "think", "cost", "no price"])
     for one in found:
         share = one.cached_share
         table.add_row(
-            *(plain(str(getattr(one, name))) for name in by),
+            *(_group(one, name) for name in by),
             f"{one.requests:,}",
             f"{one.failures:,}",
             short_count(one.input_tokens),
@@ -37,11 +37,11 @@ def usage_table(found: Sequence[Usage], by: Sequence[Dimension]) -> Table:
 
 
 def latency_table(found: Sequence[Latency], by: Sequence[Dimension]) -> Table:
-    table = _table(by, ["requests", "p50", "p95", "p99", "max", "ttft p50", "p95", "p99"])
+    table = _table(by, ["req", "p50", "p95", "p99", "max", "ttft p50", "p95", "p99"])
     for one in found:
         values = [one.latency.p50_ms, one.latency.p95_ms, one.latency.p99_ms, one.latency.max_ms]
         values += [one.ttft.p50_ms, one.ttft.p95_ms, one.ttft.p99_ms]
-        names = (plain(str(getattr(one, name))) for name in by)
+        names = (_group(one, name) for name in by)
         table.add_row(*names, f"{one.latency.count:,}", *map(milliseconds, values))
     return table
 
@@ -82,13 +82,18 @@ def _marked(snippet: str) -> Text:
     return text
 
 
+def _group(one: Usage | Latency, name: Dimension) -> Text:
+    text = str(getattr(one, name))
+    return plain(text[:16] if name == "hour" else text)
+
+
 def _short(value: object) -> str:
     text = value.hex() if isinstance(value, bytes) else str(value)
     return text if len(text) <= _CELL_CHARS else f"{text[:_CELL_CHARS]}…"
 
 
 def _table(left: Sequence[str], right: Sequence[str]) -> Table:
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for name in left:
         table.add_column(name, no_wrap=True, overflow="ellipsis", max_width=32)
     for name in right:

@@ -76,6 +76,8 @@ def test_mistakes_are_one_line_and_exit_code_2(home: Path, words: list[str], sai
 def test_words_with_spaces_are_one_phrase(home: Path) -> None:
     assert len(json.loads(_run(home, "sessions", "list", "the notes", "--json").stdout)) == 1
     assert json.loads(_run(home, "sessions", "list", "notes the", "--json").stdout) == []
+    assert len(json.loads(_run(home, "sessions", "list", "notes tool:Bash", "--json").stdout)) == 1
+    assert len(json.loads(_run(home, "sessions", "list", "notes -milk", "--json").stdout)) == 0
     assert len(json.loads(_run(home, "sessions", "list", "--text", "buy milk", "--json").stdout)) == 1
 
 
