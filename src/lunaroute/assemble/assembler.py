@@ -176,7 +176,7 @@ class Assembler:
         if isinstance(record, ResponseOpened):
             exchange.response = record
             if record.status_code == _SWITCHING_PROTOCOLS:
-                state.sockets[record.exchange] = Socket(exchange)
+                state.sockets[record.exchange] = Socket(exchange, record)
             return []
         socket = state.sockets.get(record.exchange)
         if isinstance(record, UpgradeChunk):
