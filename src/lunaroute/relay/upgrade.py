@@ -1,9 +1,9 @@
 """[io] A WebSocket on its way through: the handshake, then the bytes of both sides as they come, frames unread.
 
 The handshake is an exchange like any other until the provider answers 101; its own head then goes to the client as it
-is, and from there on every read is told to the tap, flushed and written to the other side. A side that has finished
-sending is passed on as such, so is a reset. Nothing limits silence: an agent keeps its socket while its user thinks.
-TCP's own keep-alive finds the peers that are gone.
+is, and from there on every read is told to the tap and passed on like any other bytes (`turn`). A side that has ended
+its sending is passed on as such, so is a reset. Nothing limits silence: an agent keeps its socket while its user
+thinks. TCP's own keep-alive finds the peers that are gone.
 
 A provider that cannot do WebSocket at all answers in many ways. Codex goes on over HTTP at once on 426 and after seven
 attempts on anything else, so where there is HTTP to go on with (`…/responses`) those answers become 426 (ADR 41).
@@ -53,20 +53,14 @@ class RelayedUpgrade(RelayedExchange):
         """The provider answered 101 with the head `raw`; False: not to WebSocket."""
         if _IS_WEBSOCKET.search(raw) is None:
             return False
-        tap = self._tap
-        tap.records.response_opened(self.number, t_ns, head.status_code, head.recorded, b"")
-        tap.flush()
-        if tap.refuses:
-            self.fail(503, "recording is not possible and the server is set to block", "interrupted")
-            return True
-        self.response_is_open = self._was_answered = self._is_upgraded = True
+        self._tap.records.response_opened(self.number, t_ns, head.status_code, head.recorded, b"")
+        self._is_upgraded = True
         self._client_keeps_alive = False
-        self.request_is_done = False
-        self._client.transport.write(raw)
+        self.request_is_done = False  # the client's bytes are ours from now on
+        self._pass_on_later(False, [raw], t_ns)
         _keep_alive(self._client.transport)
         if self._upstream is not None:
             _keep_alive(self._upstream.transport)
-        self._note_post(t_ns)
         self._client.upgraded()
         return True
 
@@ -100,30 +94,23 @@ class RelayedUpgrade(RelayedExchange):
 
     def take_more(self, data: bytes, at: int, t_ns: int) -> int:
         """Bytes of the upgraded connection."""
-        size = len(data)
-        if at:
-            data = data[at:]
-        if not self._is_told(data, t_ns, from_client=True):
-            return size
-        if self._upstream is not None:
-            self._upstream.transport.write(data)
-        now_ns = self._active_ns = time.monotonic_ns()
-        self._pre_ns += now_ns - t_ns
-        return size
+        piece = data[at:] if at else data
+        self._tell(piece, t_ns, from_client=True)
+        self._pass_on_later(True, [piece], t_ns)
+        return len(data)
 
     def client_ended(self) -> bool:
         if not self._is_upgraded:
             return super().client_ended()
         if not self._client_has_ended:
             self._client_has_ended = True
-            t_ns = self._active_ns = time.monotonic_ns()
-            self._is_told(b"", t_ns, from_client=True)
+            self._tell_end(from_client=True)
             upstream = self._upstream
-            if upstream is not None and self._upstream_has_ended:
+            if self._upstream_has_ended:
                 self._finish("completed", None)
             elif upstream is not None and upstream.transport.can_write_eof():
                 upstream.transport.write_eof()
-        return True
+        return not self._is_closed
 
     def client_lost(self) -> None:
         if not self._is_upgraded:
@@ -138,9 +125,8 @@ class RelayedUpgrade(RelayedExchange):
 
     def respond(self, head: ResponseHead | None, raw: bytes, payload: bytes, is_done: bool, t_ns: int) -> None:
         if self._is_upgraded:
-            if self._is_told(raw, t_ns, from_client=False):
-                self._client.transport.write(raw)
-                self._note_post(t_ns)
+            self._tell(raw, t_ns, from_client=False)
+            self._pass_on_later(False, [raw], t_ns)
         elif head is not None and self._has_http_too and _means_no_websocket(head.status_code):
             self._tap.records.response_opened(self.number, t_ns, head.status_code, head.recorded, payload)
             self._refuse(f"answered {head.status_code}", "completed")
@@ -148,6 +134,7 @@ class RelayedUpgrade(RelayedExchange):
             super().respond(head, raw, payload, is_done, t_ns)
 
     def upstream_broke(self, reason: str, raw: bytes) -> None:
+        self._context.turn.pass_on()
         if self._has_http_too and not self.response_is_open:
             self._refuse(f"gave no answer to the handshake ({reason})", "upstream_cut")
         else:
@@ -158,8 +145,7 @@ class RelayedUpgrade(RelayedExchange):
             return False
         if not self._upstream_has_ended:
             self._upstream_has_ended = True
-            t_ns = self._active_ns = time.monotonic_ns()
-            self._is_told(b"", t_ns, from_client=False)
+            self._tell_end(from_client=False)
             if self._client_has_ended:
                 self._finish("completed", None)
             elif not self._client.transport.is_closing() and self._client.transport.can_write_eof():
@@ -189,19 +175,15 @@ class RelayedUpgrade(RelayedExchange):
 
     # ---- both -----------------------------------------------------------------------------------------------
 
-    def _is_told(self, data: bytes, t_ns: int, from_client: bool) -> bool:
-        """Put bytes on record; False when they must not pass."""
-        tap = self._tap
-        tap.records.upgrade_chunk(self.number, t_ns, data, from_client, self._pre_ns, self._post_ns)
-        tap.flush()
-        if tap.refuses:
-            self.fail(503, "recording is not possible and the server is set to block", "interrupted")
-            return False
-        return True
+    def _tell(self, data: bytes, t_ns: int, from_client: bool) -> None:
+        self._tap.records.upgrade_chunk(self.number, t_ns, data, from_client, self._pre_ns, self._post_ns)
 
-    def _note_post(self, t_ns: int) -> None:
-        now_ns = self._active_ns = time.monotonic_ns()
-        self._post_ns += now_ns - t_ns
+    def _tell_end(self, from_client: bool) -> None:
+        """One side has finished sending; all it sent has gone on when this returns."""
+        self._context.turn.pass_on()
+        self._active_ns = time.monotonic_ns()
+        self._tell(b"", self._active_ns, from_client)
+        self._tap.flush()
 
     def _finish(self, outcome: Outcome, detail: str | None) -> None:
         self.request_is_done = True  # nothing of a request is outstanding: the client's connection just closes
