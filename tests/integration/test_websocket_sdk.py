@@ -101,8 +101,8 @@ def many_sizes(base_url: str) -> list[Any]:
     told = []
     with client(base_url) as gpt, gpt.responses.connect() as connection:
         for size in (1, 100, 130, 70_000, 1_000_000):
-            text = "x" * size + f" [[simulate: answer_bytes={size}]]"
-            connection.response.create(model="gpt-4.1", input=text)
+            # The answer repeats the instructions in three of its messages.
+            connection.response.create(model="gpt-4.1", input=f"{size}", instructions="x" * size)
             told.append(answer(connection)[-1])
     return told
 
@@ -241,12 +241,16 @@ def test_lanes_and_troubles_are_told_apart(both: Both) -> None:
 
 
 def test_turns_are_in_the_index_while_their_socket_is_open(tmp_path: Path) -> None:
-    with start_simulator() as provider, serving(tmp_path / "home", {"openai": provider.base_url}) as server:
-        with client(server.base_url) as gpt, gpt.responses.connect() as connection:
-            for number in range(3):
-                connection.response.create(model="gpt-4.1", input=f"question {number}")
-                answer(connection)
-                recorded(tmp_path / "home", number + 1)
+    with (
+        start_simulator() as provider,
+        serving(tmp_path / "home", {"openai": provider.base_url}) as server,
+        client(server.base_url) as gpt,
+        gpt.responses.connect() as connection,
+    ):
+        for number in range(3):
+            connection.response.create(model="gpt-4.1", input=f"question {number}")
+            answer(connection)
+            recorded(tmp_path / "home", number + 1)
     assert len([one for session in sessions(tmp_path / "home") for one in session.exchanges()]) == 3
 
 
@@ -285,10 +289,8 @@ def test_realtime_passes_and_is_recorded_whole(tmp_path: Path) -> None:
     assert (only.request.dialect, only.request.target) == ("unknown", "/v1/realtime?model=gpt-realtime")
     sent = [json.loads(line)["type"] for line in request_bytes(only.request).splitlines()]
     told = [json.loads(line)["type"] for line in response_bytes(only.response).splitlines()]
-    assert (sent, told) == (
-        ["session.update", "response.create"],
-        ["session.created", "response.done", "response.done"],
-    )
+    assert sent == ["session.update", "response.create"]
+    assert told == ["session.created", "response.done", "response.done"]
     assert (only.response.outcome, only.response.status_code) == ("completed", 101)
 
 
