@@ -21,12 +21,15 @@ from lunaroute.capture.records import (
     Outcome,
     Record,
     RelayStarted,
+    RelayStopped,
     RequestChunk,
     RequestOpened,
     ResponseOpened,
     UpgradeChunk,
     join_headers,
 )
+from lunaroute.events import Event, decode_event, encode_event
+from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
 from tests.exchanges import MS, START_MONO_NS, START_WALL_NS
 from tests.support.frames import CLOSE, TEXT, Deflater, frame, message
 
@@ -161,6 +164,16 @@ def assembled(records: list[Record]) -> list[Assembled]:
     """What a fresh assembler gives out for one lane's records."""
     assembler = Assembler()
     return [item for record in [STARTED, *records] for item in assembler.feed("w0", record)][1:]
+
+
+def recorded(*scripts: SocketScript) -> list[Event]:
+    """The events of a run with these sockets and nothing else, as a reader of the files gets them."""
+    records = sorted((record for script in scripts for record in script.records), key=lambda record: record.t_ns)
+    stopped = RelayStopped(t_ns(10_000_000), START_WALL_NS + 10_000_000 * MS)
+    pipeline = Pipeline(PipelineSettings())
+    events = [event for item in assembled([*records, stopped]) for event in pipeline.feed(item)]
+    assert [poison.reason for poison in pipeline.take_poisoned()] == []
+    return [decode_event(encode_event(event)) for event in events]
 
 
 def received(items: list[Assembled]) -> list[Exchange]:

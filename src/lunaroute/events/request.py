@@ -118,6 +118,7 @@ def request_event(request: ReadRequest, session: Session, seq: int) -> RequestRe
         stats=_request_stats(request),
         thread_id=None if identity is None else identity.thread_id,
         parent_thread_id=None if identity is None else identity.parent_thread_id,
+        previous_response_id=facts.hints.previous_response_id,
         is_prewarm=facts.is_prewarm,
         websocket=None if exchange.socket is None else _websocket(exchange, exchange.socket),
     )

@@ -157,6 +157,8 @@ class RequestRecorded(_Event, frozen=True, tag="request_recorded"):
     thread_id: str | None = None
     """One linear history inside the conversation, where the client says so: its main thread or a sub-agent's."""
     parent_thread_id: str | None = None
+    previous_response_id: str | None = None
+    """The response whose history this request goes on from, so that it holds only what is new."""
     is_prewarm: bool = False
     """It only prepares the provider (`generate: false`): no text, no output, and no part in latencies."""
     websocket: WebSocketPart | None = None

@@ -14,27 +14,14 @@ import pytest
 from lunaroute.assemble.assembler import Assembler
 from lunaroute.assemble.exchange import Assembled
 from lunaroute.assemble.socket import SocketState
-from lunaroute.capture.records import Record, RelayStopped
-from lunaroute.events import Event, decode_event, encode_event
+from lunaroute.capture.records import Record
+from lunaroute.events import Event
 from lunaroute.events.bodies import request_bytes, response_bytes
 from lunaroute.events.types import Completed, RequestRecorded, ResponseRecorded, Started
 from lunaroute.recorder import open_exchanges
 from lunaroute.recorder.journal import Saved
 from lunaroute.recorder.open_exchanges import OpenExchangeLog
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
-from tests.exchanges import START_WALL_NS
-from tests.sockets import STARTED, USAGE, SocketScript, answer_events, assembled, t_ns
-
-STOPPED = RelayStopped(t_ns(10_000_000), START_WALL_NS + 10**13)
-
-
-def recorded(*scripts: SocketScript) -> list[Event]:
-    """The events of a run with these sockets and nothing else, as a reader of the files gets them."""
-    records = sorted((record for script in scripts for record in script.records), key=lambda record: record.t_ns)
-    pipeline = Pipeline(PipelineSettings())
-    events = [event for item in assembled([*records, STOPPED]) for event in pipeline.feed(item)]
-    assert [poison.reason for poison in pipeline.take_poisoned()] == []
-    return [decode_event(encode_event(event)) for event in events]
+from tests.sockets import STARTED, USAGE, SocketScript, answer_events, recorded
 
 
 def requests(events: list[Event]) -> list[RequestRecorded]:
