@@ -104,6 +104,12 @@ class Assembler:
         for name, lane in self._lanes.items():
             yield name, lane.started, lane.is_running
 
+    def adopt_lane(self, name: str, t_ns: int) -> None:
+        """A lane that is first seen in its middle: its start was before our first position."""
+        run_id = self._run_id or ""
+        self.restore_run(run_id)
+        self.restore_lane(name, RelayStarted(t_ns, 0, run_id, 0, ""), is_running=True)
+
     def restore_lane(self, name: str, started: RelayStarted, is_running: bool) -> None:
         self._lanes[name] = _Lane(started, is_running=is_running)
 

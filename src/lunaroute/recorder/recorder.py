@@ -159,9 +159,7 @@ class Recorder:
         worth recording."""
         self._known_lanes.add(lane)
         if not isinstance(record, RelayStarted):
-            run_id = self._assembler.run_id or ""
-            self._assembler.restore_run(run_id)
-            self._assembler.restore_lane(lane, RelayStarted(record.t_ns, 0, run_id, 0, ""), is_running=True)
+            self._assembler.adopt_lane(lane, record.t_ns)
 
     def _feed(self, assembled: Iterable[Assembled]) -> list[Event]:
         events: list[Event] = []

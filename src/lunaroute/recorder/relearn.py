@@ -15,7 +15,7 @@ import msgspec
 
 from lunaroute.assemble.assembler import Assembler
 from lunaroute.assemble.exchange import RequestReceived
-from lunaroute.capture.records import RequestOpened
+from lunaroute.capture.records import RelayStarted, RequestOpened
 from lunaroute.errors import SpoolCorrupt, StartError
 from lunaroute.sinks.sqlite.sink import SqliteSink
 from lunaroute.sinks.sqlite.store import is_corrupt
@@ -71,11 +71,15 @@ def _request_ids(spool_dir: Path) -> dict[str, None]:
     """Of all requests in the spool, in the order of their arrival."""
     found: dict[str, None] = {}
     follower = Follower(spool_dir, {})
-    assembler = Assembler()  # the turns of a socket are not told by its records alone
+    assembler = Assembler()  # a record alone does not tell of the turns of a socket
+    lanes: set[str] = set()
     try:
         while reads := follower.poll():
             for read in reads:
                 for record in read.records:
+                    if read.lane not in lanes and not isinstance(record, RelayStarted):
+                        assembler.adopt_lane(read.lane, record.t_ns)
+                    lanes.add(read.lane)
                     if isinstance(record, RequestOpened):
                         found[record.request_id] = None
                     for item in assembler.feed(read.lane, record):
