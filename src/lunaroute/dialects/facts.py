@@ -160,6 +160,8 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     messages: list[MessageFacts] = []
     """The whole history as sent, in order; `request_turn` tells what of it is new."""
     hints: IdentityHints = IdentityHints()
+    is_prewarm: bool = False
+    """It only prepares the provider for a request to come and asks for no output."""
     is_valid: bool = True
     """False when the body is not what the dialect expects (not JSON, not an object); the rest is then empty."""
     is_portable: bool = False
@@ -220,6 +222,8 @@ class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
     has_refusal: bool = False
     error: ProviderError | None = None
     """An error the body reports, also inside a 200 or in the middle of a stream."""
+    error_status: int | None = None
+    """The HTTP status that an error inside a stream says it stands for."""
     is_finished: bool = True
     """For streams: the dialect's terminal event was seen."""
     milestones: list[Milestone] = []

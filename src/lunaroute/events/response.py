@@ -37,11 +37,11 @@ class ReadResponse(msgspec.Struct, frozen=True, kw_only=True):
     decoded: bytes | None
     """Without the content coding; None where there is none, or it could not be undone."""
     timing: Timing
-    tokens: TokenCounts
-    billing: Billing
-    cost_parts: dict[str, CostParts]
+    tokens: TokenCounts = msgspec.field(default_factory=TokenCounts)
+    billing: Billing = Billing()
+    cost_parts: dict[str, CostParts] = {}
     """By model; empty where nothing was to be paid, or nobody knows how much."""
-    cost: Cost | None
+    cost: Cost | None = None
 
 
 def refine_outcome(outcome: Outcome, status_code: int | None, facts: ResponseFacts, is_streaming: bool) -> Outcome:
@@ -76,7 +76,7 @@ def response_event(response: ReadResponse, session_id: str, seq: int) -> Respons
         response_body=body.copy,
         body_sha256=body.sha256,
         model_used=facts.model,
-        status_code=status_code,
+        status_code=facts.error_status if exchange.socket is not None and facts.error_status else status_code,
         outcome=outcome,
         success=outcome == "completed" and error is None,
         finish_reason=facts.finish_reason,
@@ -101,10 +101,13 @@ def _error(facts: ResponseFacts, outcome: Outcome, status_code: int | None, deta
     if facts.error is not None:
         return Error(type=facts.error.type, message=facts.error.message)
     if outcome == "http_error":
-        return Error(type=outcome, message=f"HTTP status {status_code}")
+        return Error(type=outcome, message=detail or f"HTTP status {status_code}")
     if outcome == "upstream_cut" and detail is None:
         detail = _EARLY_END
-    return None if outcome == "completed" else Error(type=outcome, message=detail)
+    if outcome == "completed":
+        # What passed in order, and still was not what the client had asked for: a refused upgrade.
+        return None if detail is None else Error(type="upgrade_refused", message=detail)
+    return Error(type=outcome, message=detail)
 
 
 def _stats(response: ReadResponse) -> ResponseStats:

@@ -167,7 +167,7 @@ class Pipeline:
         for pair in pairs:
             numbers.sums.add_tool_result(pair.call.tool_name, pair.execution_ns, succeeded(pair.result))
         session.seq += len(events)
-        opened = OpenExchange(session.session_id, request.wire_format, request.facts.model)
+        opened = OpenExchange(session.session_id, request.wire_format, request.facts.model, request.facts.is_prewarm)
         self._book.exchange_opened(exchange.request_id, opened)
         self._book.touch(session, request_wall_ns(exchange))
         self._changed.add(session.session_id)

@@ -83,3 +83,4 @@ class OpenExchange(msgspec.Struct, frozen=True, array_like=True):
     session_id: str
     wire_format: WireFormat
     model_requested: str | None
+    is_prewarm: bool = False

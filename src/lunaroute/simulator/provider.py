@@ -23,7 +23,7 @@ from lunaroute.simulator.ledger import LedgerCall, LedgerEntry
 from lunaroute.simulator.pace import speaking_ms
 from lunaroute.simulator.script import play
 from lunaroute.simulator.tokens import PromptCache, token_count
-from lunaroute.simulator.turn import Prompt, Reply, RequestRefusedError, Step, Tokens
+from lunaroute.simulator.turn import Prompt, Reply, RequestRefusedError, Step, Tokens, Turn
 
 _GENERATING: dict[str, Dialect] = {
     "/v1/messages": anthropic,
@@ -101,7 +101,8 @@ class Provider:
             raise RequestRefusedError(404, f"Unknown request URL: {head.method} {head.path}", "unknown_url")
         if head.method != "POST":
             upgrade = (head.get("upgrade") or "").lower() == "websocket"
-            raise RequestRefusedError(426 if upgrade else 405, f"Not allowed: {head.method} {head.path}")
+            status = (parse_directives(header, "").status or 426) if upgrade else 405
+            raise RequestRefusedError(status, f"Not allowed: {head.method} {head.path}")
         body = _parsed(raw, head)
         prompt = dialect.read_prompt(body, self._kept)
         directives = self._due(parse_directives(header, prompt.user_text), head, raw, entry)
@@ -126,6 +127,8 @@ class Provider:
         self, dialect: Dialect, body: dict[str, Any], prompt: Prompt, directives: Directives, entry: LedgerEntry
     ) -> Answer:
         turn = play(prompt, lambda: dialect.mint_call_id(self._ids), directives.answer_bytes)
+        if body.get("generate") is False:  # Responses over a WebSocket: only to be prepared for
+            turn = Turn(thinking="", text="", calls=())
         reply = Reply(
             body=body,
             prompt=prompt,

@@ -11,11 +11,16 @@ import hashlib
 import socket
 import struct
 
+from lunaroute.simulator.directives import HEADER
 from lunaroute.simulator.failures import gap_index
 from lunaroute.simulator.http import MAX_HEAD_BYTES, RequestHead, read_body, read_head
 from lunaroute.simulator.ledger import Ledger, LedgerEntry
 from lunaroute.simulator.provider import Answer, Provider
+from lunaroute.simulator.responses_socket import ResponsesSocket
 from lunaroute.simulator.sender import ClientGoneError, CutError, EndError, Framing, Sender
+from lunaroute.simulator.websocket import is_handshake
+
+RESPONSES_PATHS = ("/v1/responses", "/responses")
 
 
 class _Protocol(asyncio.StreamReaderProtocol):
@@ -70,6 +75,9 @@ class Simulator:
         if head.path.startswith("/simulator/"):
             return await self._control(head, writer)
         entry = self._ledger.open(head.method, head.target, head.headers, head.raw)
+        if is_handshake(head) and head.path in RESPONSES_PATHS and head.get(HEADER) is None:
+            await ResponsesSocket(head, reader, writer, self._provider, self._ledger, self._delay_factor).serve(entry)
+            return False
         try:
             early = self._provider.early_answer(head, entry)
             if early is not None:

@@ -28,6 +28,7 @@ class _Body(msgspec.Struct):
     prompt_cache_key: Any = None
     client_metadata: Any = None
     previous_response_id: Any = None
+    generate: Any = None
 
 
 _bodies = ResentReader(msgspec.json.Decoder(_Body), "input", read_message)
@@ -43,10 +44,11 @@ def read_request(body: bytes) -> RequestFacts:
     if only_text is not None:
         messages = [text_message(found.input, only_text)]
     tool_count = length_of(found.tools)
+    is_prewarm = found.generate is False
     return RequestFacts(
         model=as_text(found.model),
         is_streaming=found.stream is True,
-        request_text=request_text(messages),
+        request_text="" if is_prewarm else request_text(messages),
         message_count=len(messages),
         has_system_prompt=bytes(found.instructions) not in _EMPTY or any(m.role == "system" for m in messages),
         has_tools=tool_count > 0,
@@ -54,6 +56,7 @@ def read_request(body: bytes) -> RequestFacts:
         messages=messages,
         is_portable=read.is_portable,
         hints=_hints(found),
+        is_prewarm=is_prewarm,
     )
 
 

@@ -56,6 +56,8 @@ REQUEST_COLUMNS: Final = (
     "estimated_tokens",
     "request_body_sha256",
     "is_request_complete",
+    "is_prewarm",
+    "connection_id",
 )
 """The columns of `session_stats` that are known when a request is recorded."""
 
@@ -209,6 +211,8 @@ CREATE TABLE session_stats (
   unpriced_requests INTEGER,
   request_body_sha256 TEXT,
   is_request_complete INTEGER,
+  is_prewarm INTEGER,
+  connection_id TEXT,
   response_body_sha256 TEXT
 )"""
 
