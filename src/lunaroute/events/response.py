@@ -46,6 +46,10 @@ class ReadResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 def refine_outcome(outcome: Outcome, status_code: int | None, facts: ResponseFacts, is_streaming: bool) -> Outcome:
     """How the exchange ended, by what the response says as well: the relay only saw bytes come and go."""
+    has_last_word = is_streaming and any(one.event_type in ("completion", "error") for one in facts.milestones)
+    if outcome == "client_cancelled" and has_last_word:
+        # Codex, for one, closes as soon as it has the last event, without waiting for the body to end.
+        outcome = "completed"
     if outcome != "completed":
         return outcome
     if status_code is not None and status_code >= 400:
@@ -63,7 +67,8 @@ def response_event(response: ReadResponse, session_id: str, seq: int) -> Respons
         raise ValueError("the exchange has not ended")
     status_code = None if exchange.response is None else exchange.response.status_code
     outcome = refine_outcome(closed.outcome, status_code, facts, response.is_streaming)
-    error = _error(facts, outcome, status_code, closed.detail)
+    detail = closed.detail if outcome == closed.outcome or closed.outcome == "completed" else None
+    error = _error(facts, outcome, status_code, detail)
     body = _embed(response)
     return ResponseRecorded(
         session_id=session_id,
