@@ -93,6 +93,10 @@ def mint_call_id(ids: IdMint) -> str:
     return ids.text("toolu_01", 22)
 
 
+def mint_request_id(ids: IdMint) -> str:
+    return ids.text("req_011C", 20)
+
+
 def usage(reply: Reply) -> dict[str, Any]:
     tokens = reply.tokens
     one_hour = tokens.cache_write_tokens if tokens.is_one_hour else 0
@@ -206,6 +210,10 @@ def error(status: int, message: str | None, code: str | None, request_id: str) -
     )
     said = {"type": kind, "message": message or default}
     return {"type": "error", "error": said, "request_id": request_id}
+
+
+def stream_type(body: dict[str, Any]) -> str:
+    return "text/event-stream; charset=utf-8"
 
 
 def error_event() -> bytes:

@@ -19,6 +19,8 @@ NAME: DialectName = "openai_chat"
 
 error = openai_common.error
 headers = openai_common.headers
+mint_request_id = openai_common.mint_request_id
+stream_type = openai_common.stream_type
 
 
 def read_prompt(body: dict[str, Any], kept: Conversations) -> Prompt:

@@ -40,7 +40,7 @@ class _Protocol(asyncio.StreamReaderProtocol):
 
 
 class Simulator:
-    """Serves the three dialects; `delay_factor` 1 is natural speed, 0 as fast as possible."""
+    """Serves the four dialects; `delay_factor` 1 is natural speed, 0 as fast as possible."""
 
     def __init__(self, seed: str, delay_factor: float) -> None:
         self._provider = Provider(seed)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-DialectName = Literal["anthropic_messages", "openai_chat", "openai_responses"]
+DialectName = Literal["anthropic_messages", "openai_chat", "openai_responses", "gemini"]
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
