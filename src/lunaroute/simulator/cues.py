@@ -1,9 +1,9 @@
 """Cues: what the newest user message tells the scripted model to do, instead of its own plot.
 
 In: `[[call: NAME argument=value …]]`, one round of tool calls each, in order; several calls at once are separated by
-`|`. `[[answer: TEXT]]` is the last text, word for word. Values are quoted as in a shell; one that the tool's schema wants as
-something other than a string is JSON. Cues for somebody else may be nested in a value (a sub-agent's task). Out: the
-rounds and the answer. Invariant: brackets are matched, so a cue ends at its own `]]`.
+`|`. `[[answer: TEXT]]` is the last text, word for word. Values are quoted as in a shell; one that the tool's schema
+wants as something other than a string is JSON. Cues for somebody else may be nested in a value (a sub-agent's task).
+Out: the rounds and the answer. Invariant: brackets are matched, so a cue ends at its own `]]`.
 
 Real clients have tools of their own names and a real shell behind them, so what they are made to do must be said; the
 improvised plot would call any tool with any arguments.
