@@ -87,15 +87,18 @@ def play(prompt: Prompt, mint_call_id: Callable[[], str], answer_bytes: int | No
     """The model's next turn. `answer_bytes` sets the size of its text."""
     cues = parse_cues(prompt.user_text)
     scene = _cued_scene(prompt, cues) if cues else _next_scene(prompt) or _final_scene(prompt)
+    tools = {tool.name: tool for tool in prompt.tools}
     turn = Turn(
         thinking=scene.thinking if prompt.is_thinking else "",
         text=scene.text if answer_bytes is None else _sized(scene.text, answer_bytes),
-        calls=tuple(
-            ToolCall(id=mint_call_id(), name=name, arguments=msgspec.json.encode(arguments).decode())
-            for name, arguments in scene.calls
-        ),
+        calls=tuple(_call(mint_call_id(), tools[name], arguments) for name, arguments in scene.calls),
     )
     return _limited(turn, prompt.max_output_tokens)
+
+
+def _call(call_id: str, tool: Tool, arguments: dict[str, Any]) -> ToolCall:
+    text = str(arguments.get("input", "")) if tool.is_freeform else msgspec.json.encode(arguments).decode()
+    return ToolCall(id=call_id, name=tool.name, arguments=text, namespace=tool.namespace, is_freeform=tool.is_freeform)
 
 
 def _cued_scene(prompt: Prompt, cues: Cues) -> _Scene:

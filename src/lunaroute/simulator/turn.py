@@ -20,6 +20,10 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     schema: dict[str, Any]
     """JSON schema of its arguments; empty when the client gave none."""
+    namespace: str | None = None
+    """The group of tools it is in (OpenAI Responses)."""
+    is_freeform: bool = False
+    """It takes one text instead of arguments (OpenAI's custom tools); the argument `input` stands for it here."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +61,9 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     name: str
     arguments: str
-    """JSON text."""
+    """JSON text; of a free-form tool the text itself."""
+    namespace: str | None = None
+    is_freeform: bool = False
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):
