@@ -89,7 +89,7 @@ def mint_id(ids: IdMint) -> str:
     return ids.text("msg_01", 22)
 
 
-def mint_call_id(ids: IdMint) -> str:
+def mint_call_id(ids: IdMint, model: str) -> str:
     return ids.text("toolu_01", 22)
 
 

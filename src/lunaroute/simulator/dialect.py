@@ -39,7 +39,8 @@ class Dialect(Protocol):
 
     def mint_id(self, ids: IdMint) -> str: ...
 
-    def mint_call_id(self, ids: IdMint) -> str: ...
+    def mint_call_id(self, ids: IdMint, model: str) -> str:
+        """Empty for models that give their calls no id."""
 
     def mint_request_id(self, ids: IdMint) -> str:
         """Empty where the provider tells none."""

@@ -119,8 +119,8 @@ def mint_id(ids: IdMint) -> str:
     return ids.text("", 23)
 
 
-def mint_call_id(ids: IdMint) -> str:
-    return ids.text("", 8).lower()
+def mint_call_id(ids: IdMint, model: str) -> str:
+    return ids.text("", 8).lower() if model.startswith("gemini-3") else ""
 
 
 def mint_request_id(ids: IdMint) -> str:
@@ -204,16 +204,16 @@ def _is_shown(reply: Reply) -> bool:
 
 def _calls(reply: Reply) -> list[dict[str, Any]]:
     """The calls; the first carries the signature of the thought that led to them."""
-    parts = [_call(call, reply) for call in reply.turn.calls]
+    parts = [_call(call) for call in reply.turn.calls]
     if parts and reply.prompt.is_thinking:
         signature = hashlib.sha512((reply.id + reply.turn.thinking).encode()).digest()
         parts[0]["thoughtSignature"] = base64.b64encode(signature).decode()
     return parts
 
 
-def _call(call: ToolCall, reply: Reply) -> dict[str, Any]:
+def _call(call: ToolCall) -> dict[str, Any]:
     said = {"name": call.name, "args": msgspec.json.decode(call.arguments)}
-    return {"functionCall": said | ({"id": call.id} if reply.prompt.model.startswith("gemini-3") else {})}
+    return {"functionCall": said | ({"id": call.id} if call.id else {})}
 
 
 def _chunk(

@@ -64,7 +64,7 @@ def mint_id(ids: IdMint) -> str:
     return ids.text("chatcmpl-", 29)
 
 
-def mint_call_id(ids: IdMint) -> str:
+def mint_call_id(ids: IdMint, model: str) -> str:
     return ids.text("call_", 24)
 
 

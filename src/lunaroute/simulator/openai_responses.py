@@ -111,7 +111,7 @@ def mint_id(ids: IdMint) -> str:
     return ids.hex("resp_", 50)
 
 
-def mint_call_id(ids: IdMint) -> str:
+def mint_call_id(ids: IdMint, model: str) -> str:
     return ids.text("call_", 24)
 
 

@@ -126,7 +126,7 @@ class Provider:
     def _generate(
         self, dialect: Dialect, body: dict[str, Any], prompt: Prompt, directives: Directives, entry: LedgerEntry
     ) -> Answer:
-        turn = play(prompt, lambda: dialect.mint_call_id(self._ids), directives.answer_bytes)
+        turn = play(prompt, lambda: dialect.mint_call_id(self._ids, prompt.model), directives.answer_bytes)
         if body.get("generate") is False:  # Responses over a WebSocket: only to be prepared for
             turn = Turn(thinking="", text="", calls=())
         reply = Reply(

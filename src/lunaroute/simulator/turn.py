@@ -59,6 +59,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     id: str
+    """Empty where the model tells none."""
     name: str
     arguments: str
     """JSON text; of a free-form tool the text itself."""
