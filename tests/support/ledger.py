@@ -47,7 +47,7 @@ def _check_bytes(entry: LedgerEntry, found: RecordedExchange) -> None:
 def _check_outcome(entry: LedgerEntry, found: RecordedExchange) -> None:
     response = found.response
     assert response.status_code == (entry.status or None)
-    assert response.outcome == _expected_outcome(entry)
+    assert response.outcome == _expected_outcome(entry), (response.outcome, response.error, entry)
     assert response.success == (response.outcome == "completed")
     assert (response.error is None) == response.success
 
