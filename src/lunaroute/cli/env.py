@@ -44,8 +44,8 @@ def env_command(shell: str, home: str | None, config: str | None) -> None:
 def run_command(home: str | None, config: str | None, command: tuple[str, ...]) -> None:
     """Run one COMMAND with its LLM traffic recorded: lunaroute run -- claude
 
-    Starts a server in the background when none runs; it stays when COMMAND ends. Codex reads no variable, so it gets its
-    setting on its command line.
+    Starts a server in the background when none runs; it stays when COMMAND ends. Codex reads no variable, so it gets
+    its setting on its command line.
     """
     variables = client_variables(_server_url(home, config))
     command = pointed(command, variables)

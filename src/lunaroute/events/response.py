@@ -46,6 +46,10 @@ class ReadResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 def refine_outcome(outcome: Outcome, status_code: int | None, facts: ResponseFacts, is_streaming: bool) -> Outcome:
     """How the exchange ended, by what the response says as well: the relay only saw bytes come and go."""
+    has_last_word = is_streaming and any(one.event_type in ("completion", "error") for one in facts.milestones)
+    if outcome == "client_cancelled" and has_last_word:
+        # Codex, for one, closes as soon as it has the last event, without waiting for the body to end.
+        outcome = "completed"
     if outcome != "completed":
         return outcome
     if status_code is not None and status_code >= 400:
