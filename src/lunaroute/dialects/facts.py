@@ -127,6 +127,8 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
     tool_results: list[ToolResult] = []
     tool_call_ids: list[str] = []
     """Calls of the model that it repeats."""
+    tool_count: int = 0
+    """Tools that it offers to the model (OpenAI's `additional_tools`); most are offered beside the messages."""
     digest: bytes | None = None
     """Of its normalised form (`message_digest`): what stays the same when the client sends it again, and what an
     answer has in common with its repetition. None = says nothing about the conversation (system prompts, reminders,

@@ -11,8 +11,9 @@ from typing import Any
 import msgspec
 
 from lunaroute.dialects.facts import IdentityHints, RequestFacts
-from lunaroute.dialects.loose import as_dict, as_text, length_of, read_text
+from lunaroute.dialects.loose import as_dict, as_text, read_text
 from lunaroute.dialects.openai_responses.message import read_message, text_message
+from lunaroute.dialects.openai_responses.tools import count_tools
 from lunaroute.dialects.resent import ResentReader
 from lunaroute.dialects.turn import request_text
 
@@ -43,7 +44,7 @@ def read_request(body: bytes) -> RequestFacts:
     only_text = read_text(found.input)
     if only_text is not None:
         messages = [text_message(found.input, only_text)]
-    tool_count = length_of(found.tools)
+    tool_count = count_tools(found.tools) + sum(message.tool_count for message in messages)
     is_prewarm = found.generate is False
     return RequestFacts(
         model=as_text(found.model),
