@@ -158,14 +158,16 @@ def whole(reply: Reply, ids: IdMint, kept: Conversations) -> dict[str, Any]:
 def stream(reply: Reply, ids: IdMint, kept: Conversations) -> list[Step]:
     turn = reply.turn
     chunks: list[tuple[dict[str, Any], float]] = []
-    said_tokens, wait_ms = 0, first_gap_ms(reply.id)
+    said, wait_ms = "", first_gap_ms(reply.id)
+    limit = reply.tokens.output_tokens - reply.tokens.thinking_tokens
     for text, part in [(turn.thinking, {"thought": True}), (turn.text, {})]:
         for piece in _portions(text):
             wait_ms += sum(gap_ms(word) for word in pieces(piece))
             if part and not _is_shown(reply):
                 continue
-            said_tokens += 0 if part else token_count(piece)
-            chunks.append((_chunk(reply, [{"text": piece, **part}], _usage(reply, said_tokens)), wait_ms))
+            said += "" if part else piece
+            usage_so_far = _usage(reply, min(token_count(said), limit))
+            chunks.append((_chunk(reply, [{"text": piece, **part}], usage_so_far), wait_ms))
             wait_ms = 0.0
     if turn.calls:
         chunks.append((_chunk(reply, _calls(reply), usage(reply)), wait_ms + gap_ms(turn.calls[0].arguments)))
