@@ -81,7 +81,7 @@ def test_usage_grows_and_thoughts_are_counted_apart() -> None:
     chunks = events(stream(make_reply(f"{PRO}:streamGenerateContent?alt=sse", TURNS[0])))
     counts = [chunk["usageMetadata"].get("candidatesTokenCount", 0) for chunk in chunks]
     assert counts == sorted(counts)
-    assert len(set(counts)) > 2
+    assert len(set(counts)) > 1
     usage = gemini.usage(make_reply(f"{PRO}:generateContent", TURNS[1], cache_read_tokens=64))
     assert usage["candidatesTokenCount"] + usage["thoughtsTokenCount"] + 100 == usage["totalTokenCount"]
     assert usage["cachedContentTokenCount"] == 64
