@@ -32,13 +32,13 @@ def claude(sandbox: Sandbox, address: Address, prompt: str, *options: str) -> En
     return sandbox.run([*LUNAROUTE, "run", f"--home={address.server_home}", "--", *command], QUIET)
 
 
-def in_a_shell(sandbox: Sandbox, address: Address, prompt: str) -> Ended:
+def in_a_shell(sandbox: Sandbox, address: Address, prompt: str, more: dict[str, str]) -> Ended:
     """Started from a shell that evaluated `lunaroute env`."""
     command = shlex.join([str(CLAUDE_CODE.path), "-p", prompt, "--allowedTools", "Bash"])
     if address.server_home is None:
-        return sandbox.run(["sh", "-c", command], {**QUIET, "ANTHROPIC_BASE_URL": address.base_url})
+        return sandbox.run(["sh", "-c", command], {**QUIET, **more, "ANTHROPIC_BASE_URL": address.base_url})
     env = shlex.join([*LUNAROUTE, "env", f"--home={address.server_home}"])
-    return sandbox.run(["sh", "-c", f'eval "$({env})"; {command}'], QUIET)
+    return sandbox.run(["sh", "-c", f'eval "$({env})"; {command}'], QUIET | more)
 
 
 def drive(sandbox: Sandbox, address: Address) -> list[Ended]:
@@ -46,7 +46,7 @@ def drive(sandbox: Sandbox, address: Address) -> list[Ended]:
         claude(sandbox, address, SHELL_TASK),
         claude(sandbox, address, FOLLOW_UP, "--continue"),
         claude(sandbox, address, DELEGATED),
-        in_a_shell(sandbox, address, SHELL_TASK),
+        in_a_shell(sandbox, address, SHELL_TASK, {"ANTHROPIC_CUSTOM_HEADERS": "x-session-tag: nightly"}),
     ]
 
 
@@ -72,6 +72,11 @@ def test_a_run_and_its_continuation_are_one_session_and_other_runs_are_their_own
         [DELEGATED, SUB_TASK],
         [SHELL_TASK],
     ]
+
+
+def test_a_run_can_be_given_a_tag(ways: BothWays) -> None:
+    tags = [session.started.metadata.session_tags for session in ways.sessions]
+    assert tags == [[], [], ["nightly"]]
 
 
 def test_each_call_has_its_result(ways: BothWays) -> None:
