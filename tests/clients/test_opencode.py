@@ -82,5 +82,7 @@ def test_each_run_with_its_title_and_its_continuation_is_one_session(ways: BothW
 
 def test_a_sub_agent_is_a_thread_with_a_parent(ways: BothWays) -> None:
     requests = [one.request for one in ways.sessions[-1].exchanges()]
-    main = requests[0].thread_id
-    assert {(one.thread_id == main, one.parent_thread_id) for one in requests} == {(True, None), (False, main)}
+    parents = {one.thread_id: one.parent_thread_id for one in requests}
+    (main,) = [thread_id for thread_id, parent in parents.items() if parent is None]
+    assert {parent for parent in parents.values() if parent is not None} == {main}
+    assert main not in {one.thread_id for one in requests if one.request_text == SUB_TASK}
