@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,9 @@ def test_it_talks_over_a_websocket(as_it_comes: BothWays, tmp_path: Path) -> Non
 
 def refuses_upgrades(folder: Path) -> bool:
     with start_simulator() as provider, serving(folder / "home", {"openai": provider.base_url}) as server:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
         fields = {"Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13"}
-        connection.request("GET", "/v1/responses", headers=fields | {"Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA=="})
-        return connection.getresponse().status == 426
+        fields["Sec-WebSocket-Key"] = "AAAAAAAAAAAAAAAAAAAAAA=="
+        with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+            connection.request("GET", "/v1/responses", headers=fields)
+            with closing(connection.getresponse()) as response:
+                return response.status == 426
