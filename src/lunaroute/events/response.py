@@ -67,7 +67,7 @@ def response_event(response: ReadResponse, session_id: str, seq: int) -> Respons
         raise ValueError("the exchange has not ended")
     status_code = None if exchange.response is None else exchange.response.status_code
     outcome = refine_outcome(closed.outcome, status_code, facts, response.is_streaming)
-    detail = closed.detail if outcome == closed.outcome or closed.outcome == "completed" else None
+    detail = closed.detail if closed.outcome in (outcome, "completed") else None
     error = _error(facts, outcome, status_code, detail)
     body = _embed(response)
     return ResponseRecorded(

@@ -6,7 +6,7 @@ its sending is passed on as such, so is a reset. Nothing limits silence: an agen
 thinks. TCP's own keep-alive finds the peers that are gone.
 
 A provider that cannot do WebSocket at all answers in many ways. Codex goes on over HTTP at once on 426 and after seven
-attempts on anything else, so where there is HTTP to go on with (`…/responses`) those answers become 426 (ADR 41).
+attempts on anything else, so where there is HTTP to go on with (`…/responses`) those answers become 426 (ADR 10).
 """
 
 from __future__ import annotations
