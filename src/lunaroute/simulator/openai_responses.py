@@ -27,7 +27,8 @@ stream_type = openai_common.stream_type
 
 def read_prompt(body: dict[str, Any], kept: Conversations) -> Prompt:
     items = _all_input(body, kept)
-    if not items:
+    is_prewarm = body.get("generate") is False  # Codex may prepare the provider for nothing yet
+    if not items and not is_prewarm:
         raise RequestRefusedError(400, "Missing required parameter: 'input'.", "missing_required_parameter")
     choice = body.get("tool_choice")
     user_text, rounds, last_result = _position(items)

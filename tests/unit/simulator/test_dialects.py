@@ -215,6 +215,11 @@ def test_a_request_without_content_is_refused(dialect: Dialect, body: dict[str, 
         dialect.read_prompt({"model": "m"}, Conversations())
 
 
+def test_a_prewarm_may_have_no_input() -> None:
+    prompt = openai_responses.read_prompt({"model": "m", "input": [], "generate": False}, Conversations())
+    assert (prompt.user_text, prompt.parts) == ("", ())
+
+
 def test_a_response_is_continued_by_its_id() -> None:
     kept, body = Conversations(), {"model": "gpt-5", "input": "first"}
     reply = make_reply(openai_responses, body, TURNS[0])
