@@ -143,7 +143,9 @@ class IdentityHints(msgspec.Struct, frozen=True, kw_only=True):
     client_metadata: dict[str, str] | None = None
     """Codex `client_metadata`, string values only."""
     previous_response_id: str | None = None
-    """OpenAI `previous_response_id`, Anthropic `thread.previous_message_id`."""
+    """OpenAI `previous_response_id`, Anthropic `thread.previous_message_id`: the provider holds the history."""
+    diagnostic_message_id: str | None = None
+    """Anthropic `diagnostics.previous_message_id`: the same, of a request that sends its history."""
 
 
 class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,6 +159,8 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     has_system_prompt: bool = False
     has_tools: bool = False
     tool_count: int = 0
+    has_output_schema: bool = False
+    """The answer is to be JSON of a given form."""
     messages: list[MessageFacts] = []
     """The whole history as sent, in order; `request_turn` tells what of it is new."""
     hints: IdentityHints = IdentityHints()

@@ -42,3 +42,13 @@ def request_text(messages: Sequence[MessageFacts]) -> str:
         if message.role == "user":
             texts += message.texts
     return user_text(texts)
+
+
+def opening_texts(messages: Sequence[MessageFacts]) -> list[str]:
+    """What the user said first: all of that message, and each of its blocks by itself."""
+    for message in messages:
+        own = [user_text([text]) for text in message.texts] if message.role == "user" else []
+        own = [text for text in own if text]
+        if own:
+            return list(dict.fromkeys(["\n".join(own), *own]))
+    return []

@@ -37,7 +37,9 @@ class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
     content_encoding: str | None
     decoded: bytes | None
     """Without the content coding; None where there is none, or it could not be undone."""
-    identity: SessionIdentity | None
+    identity: SessionIdentity
+    chain: bytes = b""
+    """Its history, see `sessions.history`."""
 
     @property
     def dialect(self) -> Dialect:
@@ -59,6 +61,7 @@ def started_event(request: ReadRequest, session: Session, seq: int) -> Started:
         seq=seq,
         conversation_id=session.conversation_id,
         continues=session.continues,
+        forked_from=session.forked_from,
         model_requested=request.facts.model,
         provider=opened.provider,
         listener=opened.listener,
@@ -107,8 +110,11 @@ def request_event(request: ReadRequest, session: Session, seq: int) -> RequestRe
         estimated_tokens=estimate_tokens(len(plain)) if plain else None,
         request_headers=request_fields(request.headers),
         stats=_request_stats(request),
-        thread_id=None if identity is None else identity.thread_id,
-        parent_thread_id=None if identity is None else identity.parent_thread_id,
+        thread_id=identity.thread_id or session.conversation_id,
+        parent_thread_id=identity.parent_thread_id,
+        thread_kind=identity.thread_kind,
+        retry_of=identity.retry_of,
+        identity=Identity(rule=identity.rule, evidence=identity.evidence),
     )
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from lunaroute.assemble.exchange import Exchange
 from lunaroute.capture.records import Outcome
-from lunaroute.dialects.facts import Billing, ResponseFacts, ToolCall
+from lunaroute.dialects.facts import Billing, MessageFacts, ResponseFacts, ToolCall
 from lunaroute.dialects.portable import is_portable
 from lunaroute.pricing.cost import CostParts
 from lunaroute.sessions import HeaderTexts
@@ -42,6 +42,8 @@ class ReadResponse(msgspec.Struct, frozen=True, kw_only=True):
     cost_parts: dict[str, CostParts]
     """By model; empty where nothing was to be paid, or nobody knows how much."""
     cost: Cost | None
+    answer: list[MessageFacts] = []
+    """The answer as a later request will repeat it."""
 
 
 def refine_outcome(outcome: Outcome, status_code: int | None, facts: ResponseFacts, is_streaming: bool) -> Outcome:

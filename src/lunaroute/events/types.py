@@ -14,6 +14,7 @@ import msgspec
 
 from lunaroute.capture.records import Outcome
 from lunaroute.dialects.facts import Billing
+from lunaroute.sessions.identity import ThreadKind
 
 SCHEMA_VERSION = 1
 
@@ -85,7 +86,8 @@ class Identity(_Value, frozen=True):
     """Why these exchanges are one session."""
 
     rule: str
-    """`session_tag`, `client_header`, `body_field`, … or `new`."""
+    """`session_tag`, `client_header`, `body_field`, `response_id`, `tool_call_id`, `prefix`, `repetition`,
+    `tool_argument` or `new`: what told of the session's first exchange whose it is."""
     evidence: str | None
     """The header or field that decided, as `name=value`."""
 
@@ -101,6 +103,8 @@ class Started(_Event, frozen=True, tag="started"):
     is_streaming: bool
     metadata: Metadata
     identity: Identity
+    forked_from: str | None = None
+    """The `session_id` whose history this conversation, a new one by its own id, began with."""
 
 
 # ---- request_recorded -----------------------------------------------------------------------------------------
@@ -138,8 +142,14 @@ class RequestRecorded(_Event, frozen=True, tag="request_recorded"):
     request_headers: list[tuple[str, str]]
     stats: RequestStats
     thread_id: str | None = None
-    """One linear history inside the conversation, where the client says so: its main thread or a sub-agent's."""
+    """One linear history inside the conversation: its main thread, a sub-agent's, or a call on the side."""
     parent_thread_id: str | None = None
+    thread_kind: ThreadKind = "main"
+    """`main`, `subagent`, or `side`: what a client asks beside its work, a title for instance."""
+    retry_of: str | None = None
+    """The `request_id` that this one repeats because it failed, or resumes after a cut."""
+    identity: Identity | None = None
+    """Why this exchange is in this session and thread."""
 
 
 # ---- response_recorded ----------------------------------------------------------------------------------------

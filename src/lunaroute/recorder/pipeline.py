@@ -29,25 +29,25 @@ from lunaroute.events.types import Event, RequestRecorded, ResponseRecorded, Sta
 from lunaroute.pricing import CostSums, Pricer
 from lunaroute.sessions import (
     Clues,
+    EndedExchange,
     Ending,
     OpenExchange,
     PairedCall,
     Session,
     SessionBook,
     elapsed_ns,
-    identify,
     instant,
+    locate,
     pair_results,
     remember_calls,
+    remember_request,
+    remember_response,
     settle,
     succeeded,
 )
 from lunaroute.stats import ExchangeNumbers, SessionSums
 
 from .reading import read_request, read_response, unread_request, unread_response
-
-_LINKING_FORMATS = ("openai_responses", "anthropic_messages")
-"""Where a request can name an earlier response instead of sending the history."""
 
 
 class PipelineSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,9 +167,10 @@ class Pipeline:
         for pair in pairs:
             numbers.sums.add_tool_result(pair.call.tool_name, pair.execution_ns, succeeded(pair.result))
         session.seq += len(events)
-        opened = OpenExchange(session.session_id, request.wire_format, request.facts.model)
+        opened = _open_exchange(request, session)
         self._book.exchange_opened(exchange.request_id, opened)
         self._book.touch(session, request_wall_ns(exchange))
+        remember_request(self._book, session, exchange.request_id, opened)
         self._changed.add(session.session_id)
         return events
 
@@ -182,15 +183,19 @@ class Pipeline:
 
     def _identified(self, request: ReadRequest) -> ReadRequest:
         opened = request.exchange.opened
-        scope = _scope(opened)
+        facts = request.facts
         clues = Clues(
+            request_id=opened.request_id,
+            wall_ns=opened.wall_ns,
             session_tags=opened.session_tags,
             headers=request.headers,
-            hints=request.facts.hints,
-            tool_result_ids=(result.tool_call_id for result in reversed(request.facts.tool_results)),
-            linked=lambda kind, link_id: self._book.linked(scope, kind, link_id),
+            hints=facts.hints,
+            messages=facts.messages,
+            has_tools=facts.has_tools,
+            has_output_schema=facts.has_output_schema,
         )
-        return msgspec.structs.replace(request, identity=identify(clues))
+        identity, history = locate(clues, _scope(opened), self._book)
+        return msgspec.structs.replace(request, identity=identity, chain=history.end)
 
     def _request_events(self, request: ReadRequest) -> tuple[Session, list[PairedCall], list[Event]]:
         """The events of a request. Only `place` leaves a trace, and doing it again finds the same session."""
@@ -236,7 +241,6 @@ class Pipeline:
     ) -> None:
         """What later requests and the session's end need to know of a response."""
         facts, exchange = response.facts, response.exchange
-        wall_ns = _end_wall_ns(exchange)
         model_name = facts.model or opened.model_requested
         ended_ns = exchange.response_chunks[-1][0] if exchange.response_chunks else exchange.opened.t_ns
         remember_calls(
@@ -246,11 +250,15 @@ class Pipeline:
             model_name=model_name,
             response_ended=instant(exchange, ended_ns),
         )
-        for call in facts.tool_calls:
-            if call.tool_call_id:
-                self._book.link(session, "tool", call.tool_call_id, wall_ns)
-        if facts.response_id and opened.wire_format in _LINKING_FORMATS:
-            self._book.link(session, "response", facts.response_id, wall_ns)
+        ended = EndedExchange(
+            request_id=exchange.request_id,
+            facts=facts,
+            answer=response.answer,
+            outcome=event.outcome,
+            is_answered=event.success,
+            ended_wall_ns=_end_wall_ns(exchange),
+        )
+        remember_response(self._book, session, opened, ended)
         session.success, session.finish_reason = event.success, event.finish_reason
         session.error = None if event.error is None else event.error.message or event.error.type
         self._add_numbers(session, response, model_name, event.success)
@@ -310,6 +318,20 @@ class Pipeline:
     def _poison(self, exchange: Exchange, stage: str, error: Exception) -> None:
         """Whatever broke: the bytes are recorded all the same, and the next exchange is not touched."""
         self._poisoned.append(PoisonExchange(exchange, f"{stage}: {type(error).__name__}: {error}"))
+
+
+def _open_exchange(request: ReadRequest, session: Session) -> OpenExchange:
+    identity = request.identity
+    return OpenExchange(
+        session.session_id,
+        request.wire_format,
+        request.facts.model,
+        identity.thread_id or session.conversation_id,
+        identity.thread_kind,
+        identity.parent_thread_id,
+        request.chain,
+        bool(request.facts.messages),
+    )
 
 
 def _scope(opened: RequestOpened) -> str:

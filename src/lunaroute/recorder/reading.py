@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lunaroute.assemble.content import ContentDecoder, decode_content
 from lunaroute.assemble.exchange import Exchange
-from lunaroute.dialects import detect_format, framing_of, read_request_body, read_response_body
+from lunaroute.dialects import detect_format, framing_of, read_answer, read_request_body, read_response_body
 from lunaroute.dialects.facts import Billing, RequestFacts, ResponseFacts
 from lunaroute.events.numbers import exchange_cost, unpriced_cost
 from lunaroute.events.request import ReadRequest
@@ -16,6 +16,7 @@ from lunaroute.events.response import ReadResponse
 from lunaroute.events.types import Cost
 from lunaroute.pricing import CostParts, Pricer, PriceRequest
 from lunaroute.sessions.headers import NO_HEADERS, HeaderTexts, header_texts
+from lunaroute.sessions.identity import UNKNOWN
 from lunaroute.sessions.state import OpenExchange
 from lunaroute.stats import TokenCounts, count_tokens, measure, plausible_billing
 
@@ -37,7 +38,7 @@ def read_request(exchange: Exchange) -> ReadRequest:
         body=body,
         content_encoding=content_encoding,
         decoded=decoded,
-        identity=None,
+        identity=UNKNOWN,
     )
 
 
@@ -52,7 +53,7 @@ def unread_request(exchange: Exchange) -> ReadRequest:
         body=exchange.request_body,
         content_encoding=_content_encoding(headers),
         decoded=None,
-        identity=None,
+        identity=UNKNOWN,
     )
 
 
@@ -82,6 +83,7 @@ def read_response(exchange: Exchange, request: OpenExchange, pricer: Pricer) -> 
         billing=billing,
         cost_parts=parts,
         cost=_cost(parts, facts, tokens, pricer),
+        answer=read_answer(request.wire_format, facts) if request.has_history else [],
     )
 
 

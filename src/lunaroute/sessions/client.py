@@ -41,6 +41,9 @@ _NAMES = {
 }
 """Lower-case product (with `/language` where the user agent puts the version behind it) → our name."""
 
+_CODING_AGENTS = frozenset({"claude-code", "claude-agent-sdk", "codex", "opencode", "qwen-code", "gemini-cli", "pi"})
+"""Clients whose own work always has tools; what they ask without them is on the side."""
+
 _AGENT_SDK = re.compile(r"\bagent-sdk/([\w.+-]+)")
 _LANGUAGE_FORM = re.compile(r"([A-Za-z][\w.-]*/(?:Python|JS|JavaScript|Go|Java|Ruby|PHP|Kotlin|\.NET)) v?(\d[\w.+-]*)")
 """`OpenAI/Python 2.54.0`: the SDK generator's own form, version after a space."""
@@ -62,3 +65,8 @@ def identify_client(headers: HeaderTexts) -> Client:
         return Client(None, None)
     product = match[1].lower()
     return Client(_NAMES.get(product, product), match[2])
+
+
+def is_coding_agent(name: str | None) -> bool:
+    """Whether this client works with tools, always."""
+    return name in _CODING_AGENTS

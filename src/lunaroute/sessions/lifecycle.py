@@ -15,9 +15,11 @@ import msgspec
 
 from lunaroute.capture.ids import derived_uuid7
 
-from .identity import Identity, LinkKind
+from .identity import Identity
 from .index import BoundedIndex, id_key
+from .served import ServedIndex
 from .state import EndReason, Instant, OpenExchange, Session
+from .threads import Thread, ThreadBook
 
 _DAY_NS = 86_400 * 1_000_000_000
 _MAX_REMEMBERED = 100_000
@@ -57,8 +59,8 @@ class SessionBook:
         """Sessions with an entry in the heap: one each, however many exchanges they have."""
         self._ended = BoundedIndex("c:", _MAX_REMEMBERED, _MAX_AGE_NS)
         """Conversation key → its session that ended last."""
-        self._links = BoundedIndex("l:", _MAX_REMEMBERED, _MAX_AGE_NS)
-        """Id of a response or tool call → conversation."""
+        self.served = ServedIndex()
+        self.threads = ThreadBook()
         self._globals = _Globals()
         self._changed: set[str] = set()
 
@@ -70,25 +72,36 @@ class SessionBook:
     def session_ids(self) -> Iterator[str]:
         return iter(self._sessions)
 
-    def place(self, scope: str, identity: Identity | None, request_id: str, at: Instant) -> Session:
+    def is_known(self, scope: str, conversation_id: str) -> bool:
+        """Whether the conversation has or had a session."""
+        key = id_key(scope, conversation_id)
+        return key in self._live or self._ended.get(key) is not None
+
+    def thread(self, scope: str, conversation_id: str, thread_id: str) -> Thread | None:
+        """A thread of the conversation's session that is not over."""
+        session_id = self._live.get(id_key(scope, conversation_id))
+        return None if session_id is None else self.threads.get(session_id, thread_id)
+
+    def place(self, scope: str, identity: Identity, request_id: str, at: Instant) -> Session:
         """The session for a request with this identity: the conversation's open one, or a new one.
 
-        No identity means a conversation of its own, named by its first session.
+        No conversation means one of its own, named by its first session.
         """
-        if identity is not None:
+        if identity.conversation_id is not None:
             live_id = self._live.get(id_key(scope, identity.conversation_id))
             if live_id is not None:
                 return self._sessions[live_id]
         session_id = derived_uuid7(at.wall_ns // 1_000_000, request_id)
-        conversation_id = session_id if identity is None else identity.conversation_id
+        conversation_id = identity.conversation_id or session_id
         key = id_key(scope, conversation_id)
         session = Session(
             session_id=session_id,
             scope=scope,
             conversation_id=conversation_id,
-            rule="new" if identity is None else identity.rule,
-            evidence=None if identity is None else identity.evidence,
+            rule=identity.rule,
+            evidence=identity.evidence,
             continues=self._ended.get(key),
+            forked_from=self._session_of(scope, identity.forked_from),
             started=at,
             last_activity_wall_ns=at.wall_ns,
             latest_request_id=request_id,
@@ -96,6 +109,13 @@ class SessionBook:
         self._sessions[session_id] = session
         self._live[key] = session_id
         return session
+
+    def _session_of(self, scope: str, conversation_id: str | None) -> str | None:
+        """The conversation's session that is live, or ended last."""
+        if conversation_id is None:
+            return None
+        key = id_key(scope, conversation_id)
+        return self._live.get(key) or self._ended.get(key)
 
     def touch(self, session: Session, wall_ns: int) -> None:
         """The session's state changed at this time; it counts as active."""
@@ -128,16 +148,6 @@ class SessionBook:
             return [self._complete(session, session.ending, session.last_activity_wall_ns)]
         self._queue(session)
         return []
-
-    # ---- links
-
-    def linked(self, scope: str, kind: LinkKind, link_id: str) -> str | None:
-        """The conversation in this scope whose response had this id."""
-        return self._links.get(id_key(scope, kind, link_id))
-
-    def link(self, session: Session, kind: LinkKind, link_id: str, wall_ns: int) -> None:
-        self._links.put(id_key(session.scope, kind, link_id), session.conversation_id, wall_ns)
-        session.is_linked = True
 
     # ---- endings
 
@@ -189,6 +199,7 @@ class SessionBook:
         del self._sessions[session.session_id]
         del self._live[key]
         self._changed.add(session.session_id)
+        self.threads.forget(session.session_id)
         # Nothing can ever come back to a conversation that only we have named, unless one of its ids is indexed.
         if session.rule != "new" or session.is_linked:
             self._ended.put(key, session.session_id, wall_ns)
@@ -205,7 +216,8 @@ class SessionBook:
     # ---- stored state
 
     def take_changes(self, put: dict[str, bytes], deleted: set[str]) -> None:
-        """Add what changed since the last call: `g`, `s:<session>`, `x:<request>`, `c:…`, `l:…`."""
+        """Add what changed since the last call: `g`, `s:<session>`, `x:<request>`, `c:…`, and what `served` and
+        `threads` give out."""
         for name in self._changed:
             if name == "g":
                 put["g"] = _encoder.encode(self._globals)
@@ -218,7 +230,8 @@ class SessionBook:
                 put[key] = _encoder.encode(value)
         self._changed.clear()
         self._ended.take_changes(put, deleted)
-        self._links.take_changes(put, deleted)
+        self.served.take_changes(put, deleted)
+        self.threads.take_changes(put, deleted)
 
     def restore(self, blobs: dict[str, bytes]) -> None:
         """Go on where the book that gave out these blobs was."""
@@ -234,4 +247,5 @@ class SessionBook:
         for session in self._sessions.values():
             self._queue(session)
         self._ended.restore(blobs)
-        self._links.restore(blobs)
+        self.served.restore(blobs)
+        self.threads.restore(blobs)

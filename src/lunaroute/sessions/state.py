@@ -12,6 +12,8 @@ import msgspec
 from lunaroute.assemble.exchange import Exchange
 from lunaroute.dialects.facts import WireFormat
 
+from .identity import ThreadKind
+
 EndReason = Literal["idle", "ended", "shutdown", "recovered"]
 
 
@@ -75,6 +77,8 @@ class Session(msgspec.Struct, array_like=True):
     error: str | None = None
     finish_reason: str | None = None
     """These three: of the exchange that ended last."""
+    forked_from: str | None = None
+    """The session whose history the conversation began with."""
 
 
 class OpenExchange(msgspec.Struct, frozen=True, array_like=True):
@@ -83,3 +87,10 @@ class OpenExchange(msgspec.Struct, frozen=True, array_like=True):
     session_id: str
     wire_format: WireFormat
     model_requested: str | None
+    thread_id: str = ""
+    thread_kind: ThreadKind = "main"
+    parent_thread_id: str | None = None
+    chain: bytes = b""
+    """The request's history (`history`)."""
+    has_history: bool = False
+    """It has messages, so its thread goes on with it."""

@@ -28,6 +28,8 @@ class _Body(msgspec.Struct):
     metadata: Any = None
     thread: Any = None
     diagnostics: Any = None
+    output_config: Any = None
+    output_format: Any = None
 
 
 _bodies = ResentReader(msgspec.json.Decoder(_Body), "messages", read_message)
@@ -49,6 +51,8 @@ def read_request(body: bytes) -> RequestFacts:
         has_system_prompt=has_system_prompt,
         has_tools=tool_count > 0,
         tool_count=tool_count,
+        # `output_format` is the older name.
+        has_output_schema=bool(as_dict(found.output_config).get("format") or found.output_format),
         messages=messages,
         is_portable=read.is_portable,
         hints=_hints(found),
@@ -56,10 +60,8 @@ def read_request(body: bytes) -> RequestFacts:
 
 
 def _hints(body: _Body) -> IdentityHints:
-    previous = as_dict(body.thread).get("previous_message_id")
-    if not isinstance(previous, str):
-        previous = as_dict(body.diagnostics).get("previous_message_id")
     return IdentityHints(
         metadata_user_id=as_text(as_dict(body.metadata).get("user_id")),
-        previous_response_id=as_text(previous),
+        previous_response_id=as_text(as_dict(body.thread).get("previous_message_id")),
+        diagnostic_message_id=as_text(as_dict(body.diagnostics).get("previous_message_id")),
     )

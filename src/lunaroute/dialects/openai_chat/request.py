@@ -27,6 +27,7 @@ class _Body(msgspec.Struct):
     prompt_cache_key: Any = None
     client_metadata: Any = None
     previous_response_id: Any = None
+    response_format: Any = None
 
 
 _bodies = ResentReader(msgspec.json.Decoder(_Body), "messages", read_message)
@@ -47,6 +48,7 @@ def read_request(body: bytes) -> RequestFacts:
         has_system_prompt=any(message.role == "system" for message in messages),
         has_tools=tool_count > 0,
         tool_count=tool_count,
+        has_output_schema=as_dict(found.response_format).get("type") == "json_schema",
         messages=messages,
         is_portable=read.is_portable,
         hints=_hints(found),

@@ -28,6 +28,7 @@ class _Body(msgspec.Struct):
     prompt_cache_key: Any = None
     client_metadata: Any = None
     previous_response_id: Any = None
+    text: Any = None
 
 
 _bodies = ResentReader(msgspec.json.Decoder(_Body), "input", read_message)
@@ -51,6 +52,7 @@ def read_request(body: bytes) -> RequestFacts:
         has_system_prompt=bytes(found.instructions) not in _EMPTY or any(m.role == "system" for m in messages),
         has_tools=tool_count > 0,
         tool_count=tool_count,
+        has_output_schema=as_dict(as_dict(found.text).get("format")).get("type") == "json_schema",
         messages=messages,
         is_portable=read.is_portable,
         hints=_hints(found),
