@@ -32,7 +32,9 @@ _CACHE_MARKER = re.compile(
     rb',\s*"cache_control"\s*:\s*(?:\{[^{}]*\}|null)|"cache_control"\s*:\s*(?:\{[^{}]*\}|null)\s*,?\s*'
 )
 
-_REMINDER = "<system-reminder>"
+_INSERTED = ("<system-reminder>", "Your response above was cut off mid-stream.")
+"""What clients put beside the user's words, and leave out again: reminders; Claude Code's line that has an answer
+resumed after a cut."""
 
 
 def message_digest(role: Role, pieces: Sequence[str]) -> bytes | None:
@@ -46,9 +48,9 @@ def message_digest(role: Role, pieces: Sequence[str]) -> bytes | None:
 
 
 def text_piece(text: str) -> str:
-    """A block of text; nothing where it is a reminder that the client put there."""
+    """A block of text; nothing where the client put it there."""
     text = text.rstrip()
-    return "" if not text or text.startswith(_REMINDER) else "text\0" + text
+    return "" if not text or text.startswith(_INSERTED) else "text\0" + text
 
 
 def call_piece(call_id: object, name: object, arguments: object) -> str:

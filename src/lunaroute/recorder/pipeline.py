@@ -256,6 +256,8 @@ class Pipeline:
             answer=response.answer,
             outcome=event.outcome,
             is_answered=event.success,
+            is_broken_off=_is_broken_off(exchange),
+            is_final=response.headers.get("x-should-retry") == "false",
             ended_wall_ns=_end_wall_ns(exchange),
         )
         remember_response(self._book, session, opened, ended)
@@ -331,7 +333,12 @@ def _open_exchange(request: ReadRequest, session: Session) -> OpenExchange:
         identity.parent_thread_id,
         request.chain,
         bool(request.facts.messages),
+        request.headers.get("user-agent") or "",
     )
+
+
+def _is_broken_off(exchange: Exchange) -> bool:
+    return exchange.closed is not None and exchange.closed.outcome == "upstream_cut" and exchange.response is not None
 
 
 def _scope(opened: RequestOpened) -> str:

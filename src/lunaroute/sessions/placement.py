@@ -16,11 +16,11 @@ import msgspec
 
 from lunaroute.dialects.turn import opening_texts
 
-from .client import identify_client, is_coding_agent
+from .client import counts_retries, identify_client, is_coding_agent
 from .history import EMPTY, History, history_of
 from .identity import Clues, Declared, Identity, ThreadKind, declare
 from .lifecycle import SessionBook
-from .served import LinkKind, Place
+from .served import LinkKind, Place, SentRequest
 from .threads import Thread
 
 _SECOND_NS = 1_000_000_000
@@ -164,16 +164,25 @@ class _Search:
 
     def _by_repetition(self) -> Found | None:
         """The same request as one that failed a moment ago, or a longer one that goes on from it. One that was
-        answered is another run's, unless the client says that it retries."""
+        answered is another run's, unless the client says that it retries; so is one that the client says is none."""
+        headers = self._clues.headers
+        is_said = self._is_said_retry()
+        if counts_retries(headers) and not is_said:
+            return None
         for value in reversed(self._history.values):
-            sent = self._book.served.sent(self._scope, value)
-            if sent is None:
+            sent = self._book.served.sent(self._scope, headers.get("user-agent") or "", value)
+            if sent is None or not self._is_newest(sent):
                 continue
             age_ns = self._clues.wall_ns - sent.ended_wall_ns
-            is_said = value == self._history.end and self._is_said_retry() and age_ns <= _SAID_REPEAT_NS
-            if is_said or (not sent.is_answered and age_ns <= _REPEAT_NS):
+            is_again = is_said and value == self._history.end and age_ns <= _SAID_REPEAT_NS
+            if is_again or (sent.is_repeatable and age_ns <= _REPEAT_NS):
                 return Found(sent.place, "repetition", f"request_id={sent.request_id}")
         return None
+
+    def _is_newest(self, sent: SentRequest) -> bool:
+        """Its thread has not gone on since."""
+        thread = self._book.thread(self._scope, sent.place.conversation_id, sent.place.thread_id)
+        return thread is not None and thread.request_id == sent.request_id
 
     def _is_said_retry(self) -> bool:
         return (self._clues.headers.get("x-stainless-retry-count") or "0") != "0"

@@ -14,6 +14,7 @@ import msgspec
 from lunaroute.capture.records import Outcome
 from lunaroute.dialects.facts import MessageFacts, ResponseFacts, ToolCall
 
+from .client import client_of, gives_up_when_broken_off
 from .history import extended
 from .lifecycle import SessionBook
 from .served import Place, SentRequest
@@ -36,6 +37,10 @@ class EndedExchange(msgspec.Struct, frozen=True, kw_only=True):
     """The answer as a later request will repeat it."""
     outcome: Outcome
     is_answered: bool
+    is_final: bool
+    """The provider told the client not to try again."""
+    is_broken_off: bool
+    """The connection broke in the middle of the answer."""
     ended_wall_ns: int
 
 
@@ -70,8 +75,8 @@ def remember_response(book: SessionBook, session: Session, opened: OpenExchange,
         served.answered(scope, head, place, wall_ns)
         session.is_linked = True
     if opened.chain:
-        sent = SentRequest(place, ended.request_id, ended.is_answered, wall_ns)
-        served.remember_sent(scope, opened.chain, sent)
+        sent = SentRequest(place, ended.request_id, _is_repeatable(opened, ended), wall_ns)
+        served.remember_sent(scope, opened.user_agent, opened.chain, sent)
 
 
 def _move_on(book: SessionBook, session: Session, opened: OpenExchange, ended: EndedExchange, head: bytes) -> None:
@@ -79,6 +84,12 @@ def _move_on(book: SessionBook, session: Session, opened: OpenExchange, ended: E
     if thread is not None and opened.has_history:
         thread.ended(ended.request_id, ended.outcome, ended.is_answered, head)
         book.threads.changed(session.session_id, thread)
+
+
+def _is_repeatable(opened: OpenExchange, ended: EndedExchange) -> bool:
+    if ended.is_answered or ended.is_final:
+        return False
+    return not (ended.is_broken_off and gives_up_when_broken_off(client_of(opened.user_agent).name))
 
 
 def _place(session: Session, opened: OpenExchange) -> Place:

@@ -40,11 +40,12 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
 
 
 class SentRequest(msgspec.Struct, frozen=True, array_like=True):
-    """The newest request with a certain history."""
+    """The newest request of a client with a certain history."""
 
     place: Place
     request_id: str
-    is_answered: bool
+    is_repeatable: bool
+    """It failed, and nothing says that its client gave up."""
     ended_wall_ns: int
 
 
@@ -62,7 +63,7 @@ class ServedIndex:
         self._answers = BoundedIndex("a:", _MOST_ANSWERS, _MAX_AGE_NS)
         """Chain of a request and our recorded answer → the threads that were there, oldest first."""
         self._requests = BoundedIndex("r:", _MOST_REQUESTS, _DAY_NS)
-        """Chain of a request → the newest one with it."""
+        """Client and chain of a request → the newest such."""
         self._arguments = BoundedIndex("g:", _MOST_ARGUMENTS, _DAY_NS)
         """String argument of a tool call → the thread that was served it."""
 
@@ -83,12 +84,12 @@ class ServedIndex:
         value = _text([*others[1 - _MOST_CANDIDATES :], place])
         self._answers.put(id_key(scope, chain.hex()), value, wall_ns)
 
-    def sent(self, scope: str, chain: bytes) -> SentRequest | None:
-        value = self._requests.get(id_key(scope, chain.hex()))
+    def sent(self, scope: str, user_agent: str, chain: bytes) -> SentRequest | None:
+        value = self._requests.get(id_key(scope, user_agent, chain.hex()))
         return None if value is None else _sent_decoder.decode(value)
 
-    def remember_sent(self, scope: str, chain: bytes, request: SentRequest) -> None:
-        self._requests.put(id_key(scope, chain.hex()), _text(request), request.ended_wall_ns)
+    def remember_sent(self, scope: str, user_agent: str, chain: bytes, request: SentRequest) -> None:
+        self._requests.put(id_key(scope, user_agent, chain.hex()), _text(request), request.ended_wall_ns)
 
     def argued(self, scope: str, text: str) -> Place | None:
         """The thread that was served a tool call with this argument."""

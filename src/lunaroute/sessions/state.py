@@ -94,3 +94,4 @@ class OpenExchange(msgspec.Struct, frozen=True, array_like=True):
     """The request's history (`history`)."""
     has_history: bool = False
     """It has messages, so its thread goes on with it."""
+    user_agent: str = ""

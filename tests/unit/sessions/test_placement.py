@@ -82,6 +82,7 @@ class Story:
             identity.parent_thread_id,
             history.end,
             bool(facts.messages),
+            headers.get("user-agent", ""),
         )
         self.book.exchange_opened(request_id, opened)
         self.book.touch(session, self.now_ns)
@@ -103,7 +104,13 @@ class Asked:
     def thread_id(self) -> str:
         return self.opened.thread_id
 
-    def answer(self, *content: dict[str, Any], response_id: str | None = None, outcome: Outcome = "completed") -> Asked:
+    def answer(
+        self,
+        *content: dict[str, Any],
+        response_id: str | None = None,
+        outcome: Outcome = "completed",
+        is_final: bool = False,
+    ) -> Asked:
         story = self.story
         story.now_ns += SECOND
         session = story.book.session(self.opened.session_id)
@@ -129,6 +136,8 @@ class Asked:
             answer=READER.read_answer(message),
             outcome=outcome,
             is_answered=outcome == "completed",
+            is_final=is_final,
+            is_broken_off=outcome == "upstream_cut",
             ended_wall_ns=story.now_ns,
         )
         remember_response(story.book, session, self.opened, ended)
@@ -245,6 +254,38 @@ def test_the_same_request_long_after_a_failure_is_a_new_run() -> None:
     story.ask(user("a")).answer(outcome="http_error")
     story.now_ns += 61 * SECOND
     assert story.ask(user("a")).identity.rule == "new"
+
+
+def test_what_went_on_since_is_not_repeated() -> None:
+    story = Story()
+    first = story.ask(user("a")).answer(text("half"), outcome="upstream_cut")
+    story.ask(user("a"), said("half"), user("go on")).answer(call("t1"))
+    assert story.ask(user("a")).conversation_id != first.conversation_id
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "count", "outcome", "is_final"),
+    [
+        ("Anthropic/Python 2.12.0", "0", "http_error", False),
+        ("claude-cli/2.1.330 (external, cli)", "0", "http_error", True),
+        ("GeminiCLI-tui/0.61.0/gemini-2.5-pro (linux; x64; terminal)", None, "upstream_cut", False),
+        ("ai-sdk-openai/4.0.118 ai-sdk-provider-utils/5.0.81", None, "upstream_cut", False),
+    ],
+)
+def test_who_does_not_try_again_is_not_taken_for_another_run(
+    user_agent: str, count: str | None, outcome: Outcome, is_final: bool
+) -> None:
+    """An SDK that counts its retries, a client told to give up, clients that end when an answer breaks off."""
+    headers = {"user-agent": user_agent} | ({} if count is None else {"x-stainless-retry-count": count})
+    story = Story()
+    story.ask(user("a"), headers=headers).answer(outcome=outcome, is_final=is_final)
+    assert story.ask(user("a"), headers=headers).identity.rule == "new"
+
+
+def test_the_same_request_of_another_client_is_another_run() -> None:
+    story = Story()
+    story.ask(user("a"), headers={"user-agent": "one/1"}).answer(outcome="http_error")
+    assert story.ask(user("a"), headers={"user-agent": "two/1"}).identity.rule == "new"
 
 
 def test_a_client_that_says_it_retries_repeats_even_what_was_answered() -> None:
