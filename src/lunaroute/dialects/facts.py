@@ -89,13 +89,18 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of a client-executed tool, as a later request carries it back to the model."""
 
-    tool_call_id: str
+    tool_call_id: str | None
+    """None where the dialect, or this client, names no call."""
     output_text: str
     """The result as text; blocks joined by newlines, images and other binary parts left out."""
     output_size_bytes: int
     """Of `output_text` in UTF-8; of the blocks' JSON where not all of them are text."""
     is_error: bool | None = None
     """What the client said; None where the dialect has no such field."""
+    exit_code: int | None = None
+    """Of a command, where the dialect has a field for it."""
+    tool_name: str | None = None
+    """Where the result names its tool."""
 
 
 class ContentBlock(msgspec.Struct, frozen=True, array_like=True):

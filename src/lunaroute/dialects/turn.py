@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from lunaroute.dialects.facts import MessageFacts
+from lunaroute.dialects.facts import MessageFacts, ToolResult
 from lunaroute.dialects.loose import opening_of, read_as
 from lunaroute.dialects.user_text import user_text
 
@@ -42,6 +42,11 @@ def request_text(messages: Sequence[MessageFacts]) -> str:
         if message.role == "user":
             texts += message.texts
     return user_text(texts)
+
+
+def new_results(messages: Sequence[MessageFacts]) -> list[ToolResult]:
+    """The tool results of the newest turn."""
+    return [result for message in messages[new_turn(messages)] for result in message.tool_results]
 
 
 def opening_texts(messages: Sequence[MessageFacts]) -> list[str]:

@@ -158,6 +158,7 @@ def _tool_summary(sums: SessionSums) -> ToolSummary:
             )
             for name, tool in sums.by_tool.items()
         },
+        tool_wait_ms=to_ms(sums.tool_wait_ns),
     )
 
 

@@ -12,7 +12,7 @@ from lunaroute.assemble.exchange import Exchange
 from lunaroute.capture.records import RequestOpened
 from lunaroute.dialects import dialect_of
 from lunaroute.dialects.facts import Dialect, RequestFacts, WireFormat
-from lunaroute.sessions import HeaderTexts, PairedCall, Session, identify_client, succeeded
+from lunaroute.sessions import HeaderTexts, PairedCall, Session, identify_client, verdict_of
 from lunaroute.sessions.identity import Identity as SessionIdentity
 from lunaroute.stats.tokens import estimate_tokens
 
@@ -133,22 +133,26 @@ def _request_stats(request: ReadRequest) -> RequestStats:
 def tool_call_event(pair: PairedCall, exchange: Exchange, session: Session, seq: int) -> ToolCallRecorded:
     """A call and its result, at the moment the result arrived."""
     call, result = pair.call, pair.result
-    success = succeeded(result)
+    verdict = verdict_of(result)
     return ToolCallRecorded(
         session_id=session.session_id,
         request_id=exchange.request_id,
         timestamp=timestamp(exchange.opened.wall_ns),
         seq=seq,
         tool_name=call.tool_name,
-        tool_call_id=result.tool_call_id,
+        tool_call_id=pair.tool_call_id,
         call_request_id=call.call_request_id,
         model_name=call.model_name,
         arguments=call.arguments,
         execution_time_ms=to_ms(pair.execution_ns),
-        is_shared_bound=call.is_shared_bound,
+        is_shared_bound=call.parallel_count > 1,
         input_size_bytes=call.input_size_bytes,
         output_size_bytes=result.output_size_bytes,
         output_text=result.output_text,
-        success=success,
-        error=result.output_text[:_EXCERPT_CHARS] if success is False else None,
+        success=verdict.success,
+        error=result.output_text[:_EXCERPT_CHARS] if verdict.success is False else None,
+        exit_code=verdict.exit_code,
+        success_evidence=verdict.evidence,
+        success_confidence=verdict.confidence,
+        parallel_count=call.parallel_count,
     )

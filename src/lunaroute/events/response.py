@@ -5,6 +5,8 @@ Everything is given; nothing here knows the clock.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from lunaroute.assemble.exchange import Exchange
@@ -58,7 +60,10 @@ def refine_outcome(outcome: Outcome, status_code: int | None, facts: ResponseFac
     return "completed" if facts.is_finished or not is_streaming else "upstream_cut"
 
 
-def response_event(response: ReadResponse, session_id: str, seq: int) -> ResponseRecorded:
+def response_event(
+    response: ReadResponse, session_id: str, seq: int, repeated_calls: Collection[str] = ()
+) -> ResponseRecorded:
+    """`repeated_calls` are ids of tool calls that the session has had already."""
     exchange, facts, headers = response.exchange, response.facts, response.headers
     closed = exchange.closed
     if closed is None:
@@ -87,7 +92,7 @@ def response_event(response: ReadResponse, session_id: str, seq: int) -> Respons
         response_id=facts.response_id,
         rate_limits=rate_limits(headers),
         response_headers=response_fields(headers),
-        stats=_stats(response),
+        stats=_stats(response, repeated_calls),
     )
 
 
@@ -109,7 +114,7 @@ def _error(facts: ResponseFacts, outcome: Outcome, status_code: int | None, deta
     return None if outcome == "completed" else Error(type=outcome, message=detail)
 
 
-def _stats(response: ReadResponse) -> ResponseStats:
+def _stats(response: ReadResponse, repeated_calls: Collection[str]) -> ResponseStats:
     facts, timing, usage = response.facts, response.timing, response.facts.usage
     return ResponseStats(
         provider_latency_ms=maybe_ms(timing.latency_ns),
@@ -122,7 +127,7 @@ def _stats(response: ReadResponse) -> ResponseStats:
         tokens=exchange_tokens(response.tokens, timing),
         billing=response.billing,
         usage_raw=usage.raw if usage is not None and is_portable(usage.raw) else None,
-        tool_calls=[_summary(call) for call in facts.tool_calls],
+        tool_calls=_summaries(response, repeated_calls),
         server_tool_calls=[_summary(call) for call in facts.server_tool_calls],
         response_size_bytes=len(response.body),
         content_blocks=facts.content_blocks,
@@ -135,7 +140,11 @@ def _stats(response: ReadResponse) -> ResponseStats:
     )
 
 
-def _summary(call: ToolCall) -> ToolCallSummary:
+def _summaries(response: ReadResponse, repeated_calls: Collection[str]) -> list[ToolCallSummary]:
+    return [_summary(call, is_repeated=call.tool_call_id in repeated_calls) for call in response.facts.tool_calls]
+
+
+def _summary(call: ToolCall, *, is_repeated: bool = False) -> ToolCallSummary:
     return ToolCallSummary(
         tool_name=call.tool_name,
         tool_call_id=call.tool_call_id,
@@ -144,6 +153,7 @@ def _summary(call: ToolCall) -> ToolCallSummary:
         input_size_bytes=call.input_size_bytes,
         output_size_bytes=None,
         success=None,
+        is_repeated=is_repeated,
     )
 
 

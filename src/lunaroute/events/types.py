@@ -15,6 +15,7 @@ import msgspec
 from lunaroute.capture.records import Outcome
 from lunaroute.dialects.facts import Billing
 from lunaroute.sessions.identity import ThreadKind
+from lunaroute.sessions.verdict import Confidence
 
 SCHEMA_VERSION = 1
 
@@ -176,12 +177,15 @@ class Tokens(_Value, frozen=True):
 class ToolCallSummary(_Value, frozen=True):
     tool_name: str
     tool_call_id: str | None
+    """Null where the provider gave none; `tool_call_recorded` then has `<request_id>#<n>`."""
     arguments: str
     execution_time_ms: float | None
     """Null here: a call's result arrives in a later request, see `tool_call_recorded`."""
     input_size_bytes: int
     output_size_bytes: int | None
     success: bool | None
+    is_repeated: bool = False
+    """An earlier response of the session had this id already; counted there."""
 
 
 class StreamingStats(_Value, frozen=True):
@@ -292,6 +296,15 @@ class ToolCallRecorded(_Event, frozen=True, tag="tool_call_recorded"):
     """Null = the client did not say."""
     error: str | None
     """Excerpt of the output of a failed call."""
+    exit_code: int | None = None
+    """Of a command, where the client says it."""
+    success_evidence: str | None = None
+    """What tells: `is_error` or `exit_code`, a field of the client's; `metadata.exit_code` or `exit_code_line`, a form
+    of text that a client puts around a command's output."""
+    success_confidence: Confidence | None = None
+    """`certain` for a field, `likely` for a form of text."""
+    parallel_count: int = 1
+    """Calls of the same response; they ran side by side."""
 
 
 # ---- stats_snapshot and completed -----------------------------------------------------------------------------
@@ -339,8 +352,11 @@ class ToolSummary(_Value, frozen=True):
     total_calls: int
     unique_tools: int
     total_tool_time_ms: float
+    """Sum over the calls."""
     tool_error_count: int
     by_tool: dict[str, ToolUse]
+    tool_wait_ms: float = 0.0
+    """The same with the calls of one response, which ran side by side, counted once."""
 
 
 class Performance(_Value, frozen=True):

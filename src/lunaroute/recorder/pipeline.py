@@ -22,6 +22,7 @@ from lunaroute.assemble.exchange import (
     RunStarted,
 )
 from lunaroute.capture.records import RequestOpened
+from lunaroute.dialects.turn import new_results
 from lunaroute.events.request import ReadRequest, request_event, request_wall_ns, started_event, tool_call_event
 from lunaroute.events.response import ReadResponse, response_event
 from lunaroute.events.session import completed_event, snapshot_event
@@ -31,10 +32,12 @@ from lunaroute.sessions import (
     Clues,
     EndedExchange,
     Ending,
+    Instant,
     OpenExchange,
     PairedCall,
     Session,
     SessionBook,
+    call_ids,
     elapsed_ns,
     instant,
     locate,
@@ -42,8 +45,9 @@ from lunaroute.sessions import (
     remember_calls,
     remember_request,
     remember_response,
+    repeated_calls,
     settle,
-    succeeded,
+    verdict_of,
 )
 from lunaroute.stats import ExchangeNumbers, SessionSums
 
@@ -162,10 +166,10 @@ class Pipeline:
             self._poison(exchange, "request event", error)
             request = msgspec.structs.replace(unread_request(exchange), identity=request.identity)
             session, pairs, events = self._request_events(request)
-        settle(session, pairs)
         numbers = self._session_numbers(session)
+        numbers.sums.tool_wait_ns += settle(session, pairs)
         for pair in pairs:
-            numbers.sums.add_tool_result(pair.call.tool_name, pair.execution_ns, succeeded(pair.result))
+            numbers.sums.add_tool_result(pair.call.tool_name, pair.execution_ns, verdict_of(pair.result).success)
         session.seq += len(events)
         opened = _open_exchange(request, session)
         self._book.exchange_opened(exchange.request_id, opened)
@@ -202,7 +206,7 @@ class Pipeline:
         exchange = request.exchange
         arrived = instant(exchange, exchange.opened.t_ns)
         session = self._book.place(_scope(exchange.opened), request.identity, exchange.request_id, arrived)
-        pairs = pair_results(session, request.facts.tool_results, arrived)
+        pairs = self._pairs(request, session, arrived)
         events: list[Started | ToolCallRecorded | RequestRecorded] = []
         if session.seq == 0:
             events.append(started_event(request, session, 0))
@@ -210,6 +214,16 @@ class Pipeline:
             events.append(tool_call_event(pair, exchange, session, session.seq + len(events)))
         events.append(request_event(request, session, session.seq + len(events)))
         return session, pairs, list(events)
+
+    def _pairs(self, request: ReadRequest, session: Session, arrived: Instant) -> list[PairedCall]:
+        messages = request.facts.messages
+        thread_id = request.identity.thread_id or session.conversation_id
+        thread = self._book.threads.get(session.session_id, thread_id)
+        is_again = thread is not None and thread.request_id is not None and thread.chain == request.chain
+        # What comes again was paired, and has no id to tell so by.
+        nameless = [] if is_again or not session.pending_calls else new_results(messages)
+        results = request.facts.tool_results
+        return pair_results(session, results, arrived, thread_id=thread_id, nameless=nameless)
 
     # ---- responses
 
@@ -224,7 +238,8 @@ class Pipeline:
             raise AssertionError("an open exchange keeps its session open")
         try:
             response = read_response(exchange, opened, self._pricer)
-            event = response_event(response, session.session_id, session.seq)
+            calls = call_ids(exchange.request_id, response.facts.tool_calls)
+            event = response_event(response, session.session_id, session.seq, repeated_calls(session, calls))
         except Exception as error:
             self._poison(exchange, "response", error)
             response = unread_response(exchange)
@@ -249,6 +264,7 @@ class Pipeline:
             request_id=exchange.request_id,
             model_name=model_name,
             response_ended=instant(exchange, ended_ns),
+            thread_id=opened.thread_id,
         )
         ended = EndedExchange(
             request_id=exchange.request_id,
@@ -263,9 +279,11 @@ class Pipeline:
         remember_response(self._book, session, opened, ended)
         session.success, session.finish_reason = event.success, event.finish_reason
         session.error = None if event.error is None else event.error.message or event.error.type
-        self._add_numbers(session, response, model_name, event.success)
+        self._add_numbers(session, response, event, model_name)
 
-    def _add_numbers(self, session: Session, response: ReadResponse, model_name: str | None, success: bool) -> None:
+    def _add_numbers(
+        self, session: Session, response: ReadResponse, event: ResponseRecorded, model_name: str | None
+    ) -> None:
         numbers = self._session_numbers(session)
         closed = response.exchange.closed
         ended_ns = response.exchange.opened.t_ns if closed is None else closed.t_ns
@@ -274,8 +292,8 @@ class Pipeline:
                 timing=response.timing,
                 tokens=response.tokens,
                 model_name=model_name,
-                tool_names=[call.tool_name for call in response.facts.tool_calls],
-                is_success=success,
+                tool_names=[call.tool_name for call in event.stats.tool_calls if not call.is_repeated],
+                is_success=event.success,
                 span_ns=elapsed_ns(session.started, instant(response.exchange, ended_ns)),
             )
         )

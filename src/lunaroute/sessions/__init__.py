@@ -7,11 +7,13 @@ from .lifecycle import Ending, SessionBook
 from .placement import locate
 from .remembering import EndedExchange, remember_request, remember_response
 from .state import EndReason, Instant, OpenExchange, PendingCall, Session, elapsed_ns, instant
-from .tools import PairedCall, pair_results, remember_calls, settle, succeeded
+from .tools import PairedCall, call_ids, pair_results, remember_calls, repeated_calls, settle
+from .verdict import Confidence, Verdict, verdict_of
 
 __all__ = [
     "Client",
     "Clues",
+    "Confidence",
     "EndReason",
     "EndedExchange",
     "Ending",
@@ -24,6 +26,8 @@ __all__ = [
     "Session",
     "SessionBook",
     "ThreadKind",
+    "Verdict",
+    "call_ids",
     "elapsed_ns",
     "header_texts",
     "identify_client",
@@ -33,6 +37,7 @@ __all__ = [
     "remember_calls",
     "remember_request",
     "remember_response",
+    "repeated_calls",
     "settle",
-    "succeeded",
+    "verdict_of",
 ]

@@ -18,12 +18,14 @@ from lunaroute.capture.ids import derived_uuid7
 from .identity import Identity
 from .index import BoundedIndex, id_key
 from .served import ServedIndex
-from .state import EndReason, Instant, OpenExchange, Session
+from .state import EndReason, Instant, OpenExchange, PendingCall, Session
 from .threads import Thread, ThreadBook
 
 _DAY_NS = 86_400 * 1_000_000_000
 _MAX_REMEMBERED = 100_000
 _MAX_AGE_NS = 30 * _DAY_NS
+_MAX_WAITING = 256
+_MAX_WAITING_CALLS = 64
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -39,9 +41,14 @@ class _Globals(msgspec.Struct, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
+_calls_decoder = msgspec.json.Decoder(dict[str, PendingCall])
 _session_decoder = msgspec.msgpack.Decoder(Session)
 _open_decoder = msgspec.msgpack.Decoder(OpenExchange)
 _globals_decoder = msgspec.msgpack.Decoder(_Globals)
+
+
+def _encode_calls(calls: dict[str, PendingCall]) -> str:
+    return msgspec.json.encode(calls).decode()
 
 
 class SessionBook:
@@ -59,6 +66,8 @@ class SessionBook:
         """Sessions with an entry in the heap: one each, however many exchanges they have."""
         self._ended = BoundedIndex("c:", _MAX_REMEMBERED, _MAX_AGE_NS)
         """Conversation key → its session that ended last."""
+        self._waiting = BoundedIndex("p:", _MAX_WAITING, _MAX_AGE_NS)
+        """Conversation key → the calls whose results had not come when its session ended."""
         self.served = ServedIndex()
         self.threads = ThreadBook()
         self._globals = _Globals()
@@ -106,6 +115,10 @@ class SessionBook:
             last_activity_wall_ns=at.wall_ns,
             latest_request_id=request_id,
         )
+        waiting = self._waiting.get(key)
+        if waiting is not None:
+            session.pending_calls = _calls_decoder.decode(waiting)
+            self._waiting.drop(key)
         self._sessions[session_id] = session
         self._live[key] = session_id
         return session
@@ -203,6 +216,10 @@ class SessionBook:
         # Nothing can ever come back to a conversation that only we have named, unless one of its ids is indexed.
         if session.rule != "new" or session.is_linked:
             self._ended.put(key, session.session_id, wall_ns)
+        if session.pending_calls and session.is_linked:
+            # A person may take longer over a permission than the session stays open.
+            newest = list(session.pending_calls.items())[-_MAX_WAITING_CALLS:]
+            self._waiting.put(key, _encode_calls(dict(newest)), wall_ns)
         return Ending(session, reason, wall_ns)
 
     def _queue(self, session: Session) -> None:
@@ -230,6 +247,7 @@ class SessionBook:
                 put[key] = _encoder.encode(value)
         self._changed.clear()
         self._ended.take_changes(put, deleted)
+        self._waiting.take_changes(put, deleted)
         self.served.take_changes(put, deleted)
         self.threads.take_changes(put, deleted)
 
@@ -247,5 +265,6 @@ class SessionBook:
         for session in self._sessions.values():
             self._queue(session)
         self._ended.restore(blobs)
+        self._waiting.restore(blobs)
         self.served.restore(blobs)
         self.threads.restore(blobs)

@@ -48,7 +48,11 @@ class PendingCall(msgspec.Struct, frozen=True, array_like=True):
     model_name: str | None
     ended: Instant
     """End of the call's block, or the response's last byte: from here on the client can have run it."""
-    is_shared_bound: bool
+    parallel_count: int
+    """Calls in the same response."""
+    thread_id: str = ""
+    has_id: bool = True
+    """The provider gave it one."""
 
 
 class Session(msgspec.Struct, array_like=True):
@@ -77,6 +81,8 @@ class Session(msgspec.Struct, array_like=True):
     error: str | None = None
     finish_reason: str | None = None
     """These three: of the exchange that ended last."""
+    waited_ns: dict[str, int] = {}
+    """Exchange whose response asked for calls → the longest time that one of them took."""
     forked_from: str | None = None
     """The session whose history the conversation began with."""
 

@@ -66,6 +66,8 @@ class SessionSums(msgspec.Struct):
     tokens: TokenCounts = msgspec.field(default_factory=TokenCounts)
     by_model: dict[str, ModelSums] = msgspec.field(default_factory=dict)
     by_tool: dict[str, ToolSums] = msgspec.field(default_factory=dict)
+    tool_wait_ns: int = 0
+    """Calls of one response counted once."""
 
     @property
     def overhead_ns(self) -> int:

@@ -144,6 +144,7 @@ def test_chat_tool_results_tools_and_hints() -> None:
     assert facts.tool_results == [
         ToolResult(tool_call_id="c1", output_text="out", output_size_bytes=3),
         ToolResult(tool_call_id="c2", output_text="a\nb", output_size_bytes=3),
+        ToolResult(tool_call_id=None, output_text="no id", output_size_bytes=5, tool_name="old"),
     ]
 
 

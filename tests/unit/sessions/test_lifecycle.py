@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from lunaroute.sessions import Ending, Identity, Instant, OpenExchange, Session, SessionBook
+from lunaroute.dialects.facts import ToolCall
+from lunaroute.sessions import Ending, Identity, Instant, OpenExchange, Session, SessionBook, remember_calls
 from lunaroute.sessions.identity import UNKNOWN
 
 SECOND = 1_000_000_000
@@ -108,6 +109,25 @@ def test_a_conversation_nobody_named_continues_when_an_id_leads_back_to_it() -> 
     assert book.is_known(SCOPE, session.conversation_id)
     linked = Identity(conversation_id=session.conversation_id, rule="tool_call_id", evidence="")
     assert book.place(SCOPE, linked, "r2", at(START + 2 * IDLE)).continues == session.session_id
+
+
+def test_calls_still_waiting_at_the_end_are_answered_in_the_session_that_continues() -> None:
+    """A person may take longer over a permission than the session stays open."""
+    book = SessionBook(IDLE)
+    session = exchange(book, "r1", START)
+    call = ToolCall(tool_call_id="c1", tool_name="Bash", arguments='{"x": 1}', input_size_bytes=8)
+    remember_calls(session, [call], request_id="r1", model_name="m", response_ended=at(START))
+    session.is_linked = True
+    book.advance(START + 2 * IDLE)
+    put: dict[str, bytes] = {}
+    book.take_changes(put, set())
+    restored = SessionBook(IDLE)
+    restored.restore(put)
+    for each in (book, restored):
+        continued = begin(each, "r2", START + 2 * IDLE)
+        assert continued.session_id != session.session_id
+        assert continued.pending_calls["c1"].arguments == '{"x": 1}'
+        assert begin(each, "r3", START + 2 * IDLE).pending_calls == continued.pending_calls
 
 
 def test_a_fork_names_the_session_it_came_from_live_or_ended() -> None:

@@ -31,6 +31,7 @@ from .rows import (
     count_request,
     count_response,
     execution_values,
+    new_calls,
     request_values,
     response_values,
     result_values,
@@ -157,7 +158,7 @@ class Batch:
             self._rollups.add_calls(names, at, model_name, row.client_name)
             self._add_facets(event.session_id, "tool", *names)
         self._add_text(event, "assistant", event.response_text)
-        for call in event.stats.tool_calls:
+        for call in new_calls(event.stats):
             self._add_text(event, "tool_arguments", call.arguments)
 
     def _add_result(self, row: SessionRow, event: ToolCallRecorded, at: str) -> None:

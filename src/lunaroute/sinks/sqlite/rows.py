@@ -14,14 +14,17 @@ from typing import Any
 
 import msgspec
 
+from lunaroute.capture.ids import own_call_id
 from lunaroute.events.types import (
     Completed,
     Cost,
     RequestRecorded,
     ResponseRecorded,
+    ResponseStats,
     Started,
     Tokens,
     ToolCallRecorded,
+    ToolCallSummary,
 )
 from lunaroute.stats import histogram
 
@@ -89,7 +92,7 @@ def count_response(row: SessionRow, event: ResponseRecorded, at: str) -> None:
     row.error_message = None if event.success or event.error is None else event.error.message
     row.finish_reason = event.finish_reason
     row.error_count += not event.success
-    row.tool_call_count += len(stats.tool_calls)
+    row.tool_call_count += _new_call_count(stats)
     row.total_duration_ms = max(
         row.total_duration_ms or 0.0,
         _ms_between(row.started_at, at),
@@ -191,7 +194,7 @@ def response_values(event: ResponseRecorded, at: str, model_name: str | None) ->
         stats.total_duration_ms,
         # The fields of Tokens are TOKEN_COLUMNS and the three columns after them, in this order.
         *msgspec.structs.astuple(stats.tokens),
-        len(stats.tool_calls),
+        _new_call_count(stats),
         len(stats.server_tool_calls),
         stats.response_size_bytes,
         len(stats.content_blocks),
@@ -223,10 +226,19 @@ def session_cost_values(cost: Cost) -> Values:
 # ---- tools -----------------------------------------------------------------------------------------------
 
 
+def new_calls(stats: ResponseStats) -> list[ToolCallSummary]:
+    """The calls that are not counted with an earlier response."""
+    return [call for call in stats.tool_calls if not call.is_repeated]
+
+
+def _new_call_count(stats: ResponseStats) -> int:
+    return len(new_calls(stats))
+
+
 def tool_call_values(event: ResponseRecorded, model_name: str | None) -> list[Values]:
     """(session_id, request_id, model_name, tool_name, call_count) of each tool the response calls."""
     counts: dict[str, int] = {}
-    for call in event.stats.tool_calls:
+    for call in new_calls(event.stats):
         counts[call.tool_name] = counts.get(call.tool_name, 0) + 1
     return [(event.session_id, event.request_id, model_name, name, count) for name, count in counts.items()]
 
@@ -239,12 +251,13 @@ def execution_values(event: ResponseRecorded, at: str, model_name: str | None) -
             event.request_id,
             model_name,
             call.tool_name,
-            call.tool_call_id,
+            call.tool_call_id or own_call_id(event.request_id, number),
             call.arguments,
             at,
             call.input_size_bytes,
         )
-        for call in event.stats.tool_calls
+        for number, call in enumerate(event.stats.tool_calls, 1)
+        if not call.is_repeated
     ]
 
 
@@ -265,6 +278,10 @@ def result_values(event: ToolCallRecorded, at: str) -> Values:
         event.output_size_bytes,
         event.success,
         event.error,
+        event.exit_code,
+        event.success_evidence,
+        event.success_confidence,
+        event.parallel_count,
     )
 
 
@@ -276,7 +293,7 @@ def count_hour(row: HourRow, event: ResponseRecorded) -> None:
     row.requests += 1
     row.successes += event.success
     row.failures += not event.success
-    row.tool_call_count += len(stats.tool_calls)
+    row.tool_call_count += _new_call_count(stats)
     _add_known(row, stats.tokens, TOKEN_COLUMNS)
     if stats.estimated_cost is not None:
         row.total_cost_usd = add_usd(row.total_cost_usd, stats.estimated_cost.total_cost_usd)

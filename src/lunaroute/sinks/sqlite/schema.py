@@ -242,6 +242,10 @@ CREATE TABLE tool_call_executions (
   output_size_bytes INTEGER,
   success INTEGER,
   error TEXT,
+  exit_code INTEGER,
+  success_evidence TEXT,
+  success_confidence TEXT,
+  parallel_count INTEGER,
   UNIQUE (request_id, tool_call_id)
 )"""
 

@@ -80,6 +80,10 @@ INSERT_RESULT: Final = (
             "output_size_bytes",
             "success",
             "error",
+            "exit_code",
+            "success_evidence",
+            "success_confidence",
+            "parallel_count",
         ),
     )
     + " ON CONFLICT (request_id, tool_call_id) DO UPDATE SET "
@@ -92,6 +96,10 @@ INSERT_RESULT: Final = (
             "output_size_bytes",
             "success",
             "error",
+            "exit_code",
+            "success_evidence",
+            "success_confidence",
+            "parallel_count",
         )
     )
 )
