@@ -14,7 +14,9 @@ import msgspec
 import pytest
 
 from lunaroute.events.bodies import request_bytes, response_bytes
-from lunaroute.events.types import Tokens
+from lunaroute.events.figures import (
+    Tokens,
+)
 from lunaroute.simulator import LedgerEntry, RunningSimulator, start_simulator
 from tests.support.sdk_scenarios import SCENARIOS, Results
 from tests.support.server import RecordedExchange, Server, exchanges, serving

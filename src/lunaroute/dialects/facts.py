@@ -166,6 +166,14 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     tool_count: int = 0
     has_output_schema: bool = False
     """The answer is to be JSON of a given form."""
+    tool_blocks: list[ContentBlock] = []
+    """The tools that it declares, as a prompt cache sees them."""
+    system_blocks: list[ContentBlock] = []
+    """What stands before the messages."""
+    cache_settings: bytes = b""
+    """Digest of the other fields that a prompt cache depends on."""
+    project: str | None = None
+    """The folder that the client works in, where it says so in a form of its own."""
     messages: list[MessageFacts] = []
     """The whole history as sent, in order; `request_turn` tells what of it is new."""
     hints: IdentityHints = IdentityHints()

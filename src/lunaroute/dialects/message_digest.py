@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from lunaroute.dialects.facts import ContentBlock, Role
-from lunaroute.dialects.loose import encode, read_any
+from lunaroute.dialects.loose import encode, opening_of, read_any, read_as
 
 _EXCERPT_CHARS = 120
 
@@ -32,6 +32,7 @@ _CACHE_MARKER = re.compile(
     rb',\s*"cache_control"\s*:\s*(?:\{[^{}]*\}|null)|"cache_control"\s*:\s*(?:\{[^{}]*\}|null)\s*,?\s*'
 )
 
+_raws_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _INSERTED = ("<system-reminder>", "Your response above was cut off mid-stream.")
 """What clients put beside the user's words, and leave out again: reminders; Claude Code's line that has an answer
 resumed after a cut."""
@@ -75,6 +76,17 @@ def content_block(kind: str, raw: bytes | msgspec.Raw, text: str | None = None) 
         data = _CACHE_MARKER.sub(b"", data)
     excerpt = text if text is not None else data[: 4 * _EXCERPT_CHARS].decode("utf-8", "replace")
     return ContentBlock(kind, block_digest(data), len(data), excerpt[:_EXCERPT_CHARS])
+
+
+def tool_blocks(tools: msgspec.Raw) -> list[ContentBlock]:
+    """The declared tools, one block each; none where it is no list."""
+    raws = read_as(tools, _raws_decoder) if opening_of(tools) == b"[" else None
+    return [content_block("tool", raw) for raw in raws or []]
+
+
+def settings_digest(*values: Any) -> bytes:
+    """Of fields that are JSON values; fields that are not there count as null."""
+    return block_digest(encode_sorted(values))
 
 
 def block_digest(data: bytes) -> bytes:

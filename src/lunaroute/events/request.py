@@ -13,6 +13,8 @@ from lunaroute.capture.records import RequestOpened
 from lunaroute.dialects import dialect_of
 from lunaroute.dialects.facts import Dialect, RequestFacts, WireFormat
 from lunaroute.sessions import HeaderTexts, PairedCall, Session, identify_client, verdict_of
+from lunaroute.sessions.context import Change
+from lunaroute.sessions.hints import client_hints
 from lunaroute.sessions.identity import Identity as SessionIdentity
 from lunaroute.stats.tokens import estimate_tokens
 
@@ -40,6 +42,11 @@ class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
     identity: SessionIdentity
     chain: bytes = b""
     """Its history, see `sessions.history`."""
+
+    @property
+    def plain(self) -> bytes:
+        """The body without its content coding, where that could be undone."""
+        return self.body if self.decoded is None else self.decoded
 
     @property
     def dialect(self) -> Dialect:
@@ -85,11 +92,12 @@ def _metadata(opened: RequestOpened, headers: HeaderTexts) -> Metadata:
     )
 
 
-def request_event(request: ReadRequest, session: Session, seq: int) -> RequestRecorded:
+def request_event(request: ReadRequest, session: Session, seq: int, change: Change | None) -> RequestRecorded:
+    """`change` is that of the context since the thread's request before."""
     exchange, facts, identity = request.exchange, request.facts, request.identity
     opened = exchange.opened
     body = embed_body(request.body, request.content_encoding, request.decoded, is_known_portable=facts.is_portable)
-    plain = request.body if request.decoded is None else request.decoded
+    hints, client = client_hints(request.headers, facts), identify_client(request.headers)
     return RequestRecorded(
         session_id=session.session_id,
         request_id=opened.request_id,
@@ -107,18 +115,21 @@ def request_event(request: ReadRequest, session: Session, seq: int) -> RequestRe
         request_body=body.copy,
         body_sha256=body.sha256,
         is_body_complete=exchange.is_request_complete,
-        estimated_tokens=estimate_tokens(len(plain)) if plain else None,
+        estimated_tokens=estimate_tokens(len(request.plain)) if request.plain else None,
         request_headers=request_fields(request.headers),
-        stats=_request_stats(request),
+        stats=_request_stats(request, change),
         thread_id=identity.thread_id or session.conversation_id,
         parent_thread_id=identity.parent_thread_id,
         thread_kind=identity.thread_kind,
         retry_of=identity.retry_of,
         identity=Identity(rule=identity.rule, evidence=identity.evidence),
+        client=ClientInfo(name=client.name, version=client.version),
+        agent=hints.agent,
+        project=hints.project,
     )
 
 
-def _request_stats(request: ReadRequest) -> RequestStats:
+def _request_stats(request: ReadRequest, change: Change | None) -> RequestStats:
     facts = request.facts
     return RequestStats(
         pre_processing_ms=to_ms(max(0, request.exchange.pre_processing_ns or 0)),
@@ -127,6 +138,9 @@ def _request_stats(request: ReadRequest) -> RequestStats:
         has_system_prompt=facts.has_system_prompt,
         has_tools=facts.has_tools,
         tool_count=facts.tool_count,
+        new_bytes=None if change is None else change.new_bytes,
+        resent_bytes=None if change is None else change.resent_bytes,
+        new_message_count=None if change is None else change.new_message_count,
     )
 
 

@@ -18,10 +18,21 @@ from lunaroute.sessions import HeaderTexts
 from lunaroute.stats import StreamPoint, Timing, TokenCounts, chunk_gaps, stream_points
 
 from .bodies import EmbeddedBody, chunk_offsets, embed_body, embed_stream
+from .figures import (
+    Context,
+    Cost,
+    StreamEvent,
+    StreamingStats,
+)
 from .headers import provider_request_id, rate_limits, response_fields
 from .numbers import exchange_tokens, maybe_ms, to_ms
 from .timestamps import timestamp
-from .types import Cost, Error, ResponseRecorded, ResponseStats, StreamEvent, StreamingStats, ToolCallSummary
+from .types import (
+    Error,
+    ResponseRecorded,
+    ResponseStats,
+    ToolCallSummary,
+)
 
 _EARLY_END = "the stream ended without its last event"
 
@@ -46,6 +57,9 @@ class ReadResponse(msgspec.Struct, frozen=True, kw_only=True):
     cost: Cost | None
     answer: list[MessageFacts] = []
     """The answer as a later request will repeat it."""
+    context: Context | None = None
+    miss_picodollars: int | None = None
+    """What a missed cache hit cost; None = none was missed, or no price is known."""
 
 
 def refine_outcome(outcome: Outcome, status_code: int | None, facts: ResponseFacts, is_streaming: bool) -> Outcome:
@@ -125,6 +139,7 @@ def _stats(response: ReadResponse, repeated_calls: Collection[str]) -> ResponseS
         total_proxy_overhead_ms=to_ms(timing.overhead_ns),
         total_duration_ms=to_ms(timing.total_ns),
         tokens=exchange_tokens(response.tokens, timing),
+        context=response.context,
         billing=response.billing,
         usage_raw=usage.raw if usage is not None and is_portable(usage.raw) else None,
         tool_calls=_summaries(response, repeated_calls),

@@ -21,7 +21,6 @@ from lunaroute.assemble.exchange import (
     RunEnded,
     RunStarted,
 )
-from lunaroute.capture.records import RequestOpened
 from lunaroute.dialects.turn import new_results
 from lunaroute.events.request import ReadRequest, request_event, request_wall_ns, started_event, tool_call_event
 from lunaroute.events.response import ReadResponse, response_event
@@ -29,7 +28,6 @@ from lunaroute.events.session import completed_event, snapshot_event
 from lunaroute.events.types import Event, RequestRecorded, ResponseRecorded, Started, ToolCallRecorded
 from lunaroute.pricing import CostSums, Pricer
 from lunaroute.sessions import (
-    Clues,
     EndedExchange,
     Ending,
     Instant,
@@ -40,7 +38,6 @@ from lunaroute.sessions import (
     call_ids,
     elapsed_ns,
     instant,
-    locate,
     pair_results,
     remember_calls,
     remember_request,
@@ -50,7 +47,9 @@ from lunaroute.sessions import (
     verdict_of,
 )
 from lunaroute.stats import ExchangeNumbers, SessionSums
+from lunaroute.stats.caching import answered
 
+from .placing import Addition, addition_of, identified, open_exchange, scope_of, thread_id_of
 from .reading import read_request, read_response, unread_request, unread_response
 
 
@@ -161,17 +160,19 @@ class Pipeline:
     def _request(self, exchange: Exchange) -> list[Event]:
         request = self._read(exchange)
         try:
-            session, pairs, events = self._request_events(request)
+            session, pairs, addition, events = self._request_events(request)
         except Exception as error:
             self._poison(exchange, "request event", error)
             request = msgspec.structs.replace(unread_request(exchange), identity=request.identity)
-            session, pairs, events = self._request_events(request)
+            session, pairs, addition, events = self._request_events(request)
         numbers = self._session_numbers(session)
         numbers.sums.tool_wait_ns += settle(session, pairs)
         for pair in pairs:
             numbers.sums.add_tool_result(pair.call.tool_name, pair.execution_ns, verdict_of(pair.result).success)
         session.seq += len(events)
-        opened = _open_exchange(request, session)
+        if addition is not None:
+            numbers.sums.add_context(addition.change.new_bytes, addition.change.resent_bytes)
+        opened = open_exchange(request, session, addition)
         self._book.exchange_opened(exchange.request_id, opened)
         self._book.touch(session, request_wall_ns(exchange))
         remember_request(self._book, session, exchange.request_id, opened)
@@ -180,44 +181,30 @@ class Pipeline:
 
     def _read(self, exchange: Exchange) -> ReadRequest:
         try:
-            return self._identified(read_request(exchange))
+            return identified(read_request(exchange), self._book)
         except Exception as error:
             self._poison(exchange, "request", error)
-            return self._identified(unread_request(exchange))
+            return identified(unread_request(exchange), self._book)
 
-    def _identified(self, request: ReadRequest) -> ReadRequest:
-        opened = request.exchange.opened
-        facts = request.facts
-        clues = Clues(
-            request_id=opened.request_id,
-            wall_ns=opened.wall_ns,
-            session_tags=opened.session_tags,
-            headers=request.headers,
-            hints=facts.hints,
-            messages=facts.messages,
-            has_tools=facts.has_tools,
-            has_output_schema=facts.has_output_schema,
-        )
-        identity, history = locate(clues, _scope(opened), self._book)
-        return msgspec.structs.replace(request, identity=identity, chain=history.end)
-
-    def _request_events(self, request: ReadRequest) -> tuple[Session, list[PairedCall], list[Event]]:
+    def _request_events(self, request: ReadRequest) -> tuple[Session, list[PairedCall], Addition | None, list[Event]]:
         """The events of a request. Only `place` leaves a trace, and doing it again finds the same session."""
         exchange = request.exchange
         arrived = instant(exchange, exchange.opened.t_ns)
-        session = self._book.place(_scope(exchange.opened), request.identity, exchange.request_id, arrived)
+        session = self._book.place(scope_of(exchange.opened), request.identity, exchange.request_id, arrived)
         pairs = self._pairs(request, session, arrived)
         events: list[Started | ToolCallRecorded | RequestRecorded] = []
         if session.seq == 0:
             events.append(started_event(request, session, 0))
         for pair in pairs:
             events.append(tool_call_event(pair, exchange, session, session.seq + len(events)))
-        events.append(request_event(request, session, session.seq + len(events)))
-        return session, pairs, list(events)
+        addition = addition_of(request, session, self._book)
+        change = None if addition is None else addition.change
+        events.append(request_event(request, session, session.seq + len(events), change))
+        return session, pairs, addition, list(events)
 
     def _pairs(self, request: ReadRequest, session: Session, arrived: Instant) -> list[PairedCall]:
         messages = request.facts.messages
-        thread_id = request.identity.thread_id or session.conversation_id
+        thread_id = thread_id_of(request, session)
         thread = self._book.threads.get(session.session_id, thread_id)
         is_again = thread is not None and thread.request_id is not None and thread.chain == request.chain
         # What comes again was paired, and has no id to tell so by.
@@ -275,6 +262,7 @@ class Pipeline:
             is_broken_off=_is_broken_off(exchange),
             is_final=response.headers.get("x-should-retry") == "false",
             ended_wall_ns=_end_wall_ns(exchange),
+            answered=answered(response.tokens, opened.answered, _end_wall_ns(exchange)),
         )
         remember_response(self._book, session, opened, ended)
         session.success, session.finish_reason = event.success, event.finish_reason
@@ -297,6 +285,8 @@ class Pipeline:
                 span_ns=elapsed_ns(session.started, instant(response.exchange, ended_ns)),
             )
         )
+        if response.context is not None and response.context.cache_miss is not None:
+            numbers.sums.add_miss(response.context.cache_miss.missed_tokens, response.miss_picodollars)
         if response.cost_parts:
             numbers.cost.add(response.cost_parts, response.tokens.total_tokens or 0, self._pricer.version)
         elif response.cost is not None:
@@ -340,28 +330,8 @@ class Pipeline:
         self._poisoned.append(PoisonExchange(exchange, f"{stage}: {type(error).__name__}: {error}"))
 
 
-def _open_exchange(request: ReadRequest, session: Session) -> OpenExchange:
-    identity = request.identity
-    return OpenExchange(
-        session.session_id,
-        request.wire_format,
-        request.facts.model,
-        identity.thread_id or session.conversation_id,
-        identity.thread_kind,
-        identity.parent_thread_id,
-        request.chain,
-        bool(request.facts.messages),
-        request.headers.get("user-agent") or "",
-    )
-
-
 def _is_broken_off(exchange: Exchange) -> bool:
     return exchange.closed is not None and exchange.closed.outcome == "upstream_cut" and exchange.response is not None
-
-
-def _scope(opened: RequestOpened) -> str:
-    """Identities of different providers or credentials never meet."""
-    return f"{opened.provider}\0{opened.credential or ''}"
 
 
 def _end_wall_ns(exchange: Exchange) -> int:

@@ -10,15 +10,19 @@ from lunaroute.assemble.content import ContentDecoder, decode_content
 from lunaroute.assemble.exchange import Exchange
 from lunaroute.dialects import detect_format, framing_of, read_answer, read_request_body, read_response_body
 from lunaroute.dialects.facts import Billing, RequestFacts, ResponseFacts
+from lunaroute.events.figures import (
+    Cost,
+)
 from lunaroute.events.numbers import exchange_cost, unpriced_cost
 from lunaroute.events.request import ReadRequest
 from lunaroute.events.response import ReadResponse
-from lunaroute.events.types import Cost
 from lunaroute.pricing import CostParts, Pricer, PriceRequest
 from lunaroute.sessions.headers import NO_HEADERS, HeaderTexts, header_texts
 from lunaroute.sessions.identity import UNKNOWN
 from lunaroute.sessions.state import OpenExchange
 from lunaroute.stats import TokenCounts, count_tokens, measure, plausible_billing
+
+from .economics import economics_of
 
 
 def read_request(exchange: Exchange) -> ReadRequest:
@@ -69,7 +73,9 @@ def read_response(exchange: Exchange, request: OpenExchange, pricer: Pricer) -> 
     if exchange.response is not None:
         facts = read_response_body(request.wire_format, chunks, content_type, status_code)
     tokens, billing = count_tokens(facts.usage, facts.thinking_text), plausible_billing(facts.billing)
-    parts = _price(exchange, request, facts, tokens, billing, pricer)
+    price_request = _price_request(exchange, request, facts, tokens, billing)
+    parts = pricer.price(price_request) or {}
+    economics = economics_of(request, price_request, parts, pricer)
     return ReadResponse(
         exchange=exchange,
         headers=headers,
@@ -83,6 +89,8 @@ def read_response(exchange: Exchange, request: OpenExchange, pricer: Pricer) -> 
         billing=billing,
         cost_parts=parts,
         cost=_cost(parts, facts, tokens, pricer),
+        context=economics.context,
+        miss_picodollars=economics.miss_picodollars,
         answer=read_answer(request.wire_format, facts) if request.has_history else [],
     )
 
@@ -130,16 +138,10 @@ def _decode_chunks(chunks: list[tuple[int, bytes]], content_encoding: str | None
     return None if decoder.error is not None and not decoded else decoded
 
 
-def _price(
-    exchange: Exchange,
-    request: OpenExchange,
-    facts: ResponseFacts,
-    tokens: TokenCounts,
-    billing: Billing,
-    pricer: Pricer,
-) -> dict[str, CostParts]:
-    """The cost by model; empty where there is nothing to price, or no price for it."""
-    price_request = PriceRequest(
+def _price_request(
+    exchange: Exchange, request: OpenExchange, facts: ResponseFacts, tokens: TokenCounts, billing: Billing
+) -> PriceRequest:
+    return PriceRequest(
         provider=exchange.opened.provider,
         model_used=facts.model,
         model_requested=request.model_requested,
@@ -147,7 +149,6 @@ def _price(
         billing=billing,
         wall_ns=exchange.opened.wall_ns,
     )
-    return pricer.price(price_request) or {}
 
 
 def _cost(parts: dict[str, CostParts], facts: ResponseFacts, tokens: TokenCounts, pricer: Pricer) -> Cost | None:

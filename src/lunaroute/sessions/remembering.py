@@ -15,6 +15,7 @@ from lunaroute.capture.records import Outcome
 from lunaroute.dialects.facts import MessageFacts, ResponseFacts, ToolCall
 
 from .client import client_of, gives_up_when_broken_off
+from .context import Answered
 from .history import extended
 from .lifecycle import SessionBook
 from .served import Place, SentRequest
@@ -42,13 +43,15 @@ class EndedExchange(msgspec.Struct, frozen=True, kw_only=True):
     is_broken_off: bool
     """The connection broke in the middle of the answer."""
     ended_wall_ns: int
+    answered: Answered | None = None
+    """What the provider said of the prompt; None = nothing."""
 
 
 def remember_request(book: SessionBook, session: Session, request_id: str, opened: OpenExchange) -> None:
     """The request is its thread's newest."""
     thread = book.threads.place(session.session_id, opened.thread_id, opened.thread_kind, opened.parent_thread_id)
     if opened.has_history:
-        thread.asked(request_id, opened.chain)
+        thread.asked(request_id, opened.chain, opened.prompt)
         book.threads.changed(session.session_id, thread)
     if opened.parent_thread_id is not None and opened.thread_kind == "subagent":
         place = _place(session, opened)
@@ -83,6 +86,8 @@ def _move_on(book: SessionBook, session: Session, opened: OpenExchange, ended: E
     thread = book.threads.get(session.session_id, opened.thread_id)
     if thread is not None and opened.has_history:
         thread.ended(ended.request_id, ended.outcome, ended.is_answered, head)
+        if ended.answered is not None:
+            thread.was_told(opened.prompt, ended.answered)
         book.threads.changed(session.session_id, thread)
 
 

@@ -12,6 +12,7 @@ import msgspec
 from lunaroute.assemble.exchange import Exchange
 from lunaroute.dialects.facts import WireFormat
 
+from .context import Answered, Change, Prompt
 from .identity import ThreadKind
 
 EndReason = Literal["idle", "ended", "shutdown", "recovered"]
@@ -101,3 +102,10 @@ class OpenExchange(msgspec.Struct, frozen=True, array_like=True):
     has_history: bool = False
     """It has messages, so its thread goes on with it."""
     user_agent: str = ""
+    prompt: Prompt | None = None
+    change: Change | None = None
+    """Against the newest prompt that the provider answered in its thread."""
+    answered: Answered | None = None
+    """What the provider said of that one."""
+    is_first: bool = False
+    """Nothing was asked in its thread before."""

@@ -9,6 +9,7 @@ import msgspec
 
 from lunaroute.capture.records import Outcome
 
+from .context import Answered, Prompt
 from .history import EMPTY
 from .identity import ThreadKind
 
@@ -33,10 +34,17 @@ class Thread(msgspec.Struct, array_like=True):
     outcome: Outcome | None = None
     """How the newest request ended; None while it is open."""
     is_answered: bool = False
+    prompt: Prompt | None = None
+    """Of the newest request."""
+    answered_prompt: Prompt | None = None
+    """The newest that the provider said its use of."""
+    answered: Answered | None = None
+    """What it said."""
 
-    def asked(self, request_id: str, chain: bytes) -> None:
+    def asked(self, request_id: str, chain: bytes, prompt: Prompt | None) -> None:
         """A request of this thread arrived."""
         self.open_exchanges += 1
+        self.prompt = prompt
         self.request_id, self.chain, self.head = request_id, chain, chain
         self.outcome, self.is_answered = None, False
 
@@ -45,6 +53,10 @@ class Thread(msgspec.Struct, array_like=True):
         self.open_exchanges = max(0, self.open_exchanges - 1)
         if request_id == self.request_id:
             self.outcome, self.is_answered, self.head = outcome, is_answered, head
+
+    def was_told(self, prompt: Prompt | None, answered: Answered) -> None:
+        """The provider said what this prompt used."""
+        self.answered_prompt, self.answered = prompt, answered
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -42,6 +42,9 @@ def test_anthropic_outline() -> None:
     assert [message.role for message in facts.messages] == ["user", "assistant", "user"]
     assert facts == RequestFacts(
         messages=facts.messages,
+        tool_blocks=facts.tool_blocks,
+        system_blocks=facts.system_blocks,
+        cache_settings=facts.cache_settings,
         model="claude",
         is_streaming=True,
         request_text="one\ntwo",

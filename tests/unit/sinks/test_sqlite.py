@@ -11,7 +11,10 @@ import msgspec
 import pytest
 
 from lunaroute.events import Event
-from lunaroute.events.types import StreamingStats, Tokens
+from lunaroute.events.figures import (
+    StreamingStats,
+    Tokens,
+)
 from lunaroute.sinks.sqlite import schema
 from lunaroute.sinks.sqlite.columns import HourRow, LatencyRow, SessionRow, ToolDayRow
 from lunaroute.sinks.sqlite.sink import SqliteSink

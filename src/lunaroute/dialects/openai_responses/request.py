@@ -11,7 +11,8 @@ from typing import Any
 import msgspec
 
 from lunaroute.dialects.facts import IdentityHints, RequestFacts
-from lunaroute.dialects.loose import as_dict, as_text, length_of, read_text
+from lunaroute.dialects.loose import as_dict, as_text, read_text
+from lunaroute.dialects.message_digest import content_block, settings_digest, tool_blocks
 from lunaroute.dialects.openai_responses.message import read_message, text_message
 from lunaroute.dialects.resent import ResentReader
 from lunaroute.dialects.turn import request_text
@@ -43,16 +44,19 @@ def read_request(body: bytes) -> RequestFacts:
     only_text = read_text(found.input)
     if only_text is not None:
         messages = [text_message(found.input, only_text)]
-    tool_count = length_of(found.tools)
+    tools, instructions = tool_blocks(found.tools), read_text(found.instructions)
     return RequestFacts(
         model=as_text(found.model),
         is_streaming=found.stream is True,
         request_text=request_text(messages),
         message_count=len(messages),
         has_system_prompt=bytes(found.instructions) not in _EMPTY or any(m.role == "system" for m in messages),
-        has_tools=tool_count > 0,
-        tool_count=tool_count,
+        has_tools=bool(tools),
+        tool_count=len(tools),
         has_output_schema=as_dict(as_dict(found.text).get("format")).get("type") == "json_schema",
+        tool_blocks=tools,
+        system_blocks=[content_block("text", found.instructions, instructions)] if instructions else [],
+        cache_settings=settings_digest(as_dict(found.text).get("format")),
         messages=messages,
         is_portable=read.is_portable,
         hints=_hints(found),

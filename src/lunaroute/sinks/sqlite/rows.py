@@ -15,14 +15,16 @@ from typing import Any
 import msgspec
 
 from lunaroute.capture.ids import own_call_id
+from lunaroute.events.figures import (
+    Cost,
+    Tokens,
+)
 from lunaroute.events.types import (
     Completed,
-    Cost,
     RequestRecorded,
     ResponseRecorded,
     ResponseStats,
     Started,
-    Tokens,
     ToolCallRecorded,
     ToolCallSummary,
 )
