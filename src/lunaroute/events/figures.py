@@ -82,6 +82,8 @@ class CacheMiss(Value, frozen=True):
     missed_tokens: int
     """Input that could have been read from the cache."""
     reason: Reason
+    """The first thing that is not as it was, or `expired`: nobody asked for longer than the cache keeps;
+    `too_many_new_blocks`: more than Anthropic looks back over; `unknown`: nothing tells."""
     message_index: int | None
     """Of the first message that is not as it was; null where it is no message, or none differs."""
     block_kind: str | None
@@ -100,9 +102,11 @@ class Context(Value, frozen=True):
     new_input_tokens: int | None
     """Input that the prompt before did not have; null where that one does not stand unchanged in this one."""
     resent_input_tokens: int | None
+    """The rest of the input."""
     cache_read_share: float | None
     """Cache reads in the input, from 0 to 1."""
     cache_miss: CacheMiss | None = None
+    """Null where none was missed, as far as the provider says."""
 
 
 # ---- sessions
@@ -171,9 +175,13 @@ class ContextSums(Value, frozen=True):
     """Sums over the exchanges."""
 
     new_bytes: int
+    """Of requests: what their thread had not sent before."""
     resent_bytes: int
+    """Of requests: what it had."""
     cache_miss_count: int
+    """Exchanges in which a cache hit was possible and missed."""
     cache_missed_tokens: int
+    """Input that was paid for again."""
     cache_miss_cost_usd: float | None
     """Null where there were misses and no price for any."""
 
@@ -192,3 +200,4 @@ class FinalStats(Value, frozen=True):
     performance: Performance
     estimated_cost: Cost
     context: ContextSums | None = None
+    """New and re-sent, and what missed cache hits cost."""

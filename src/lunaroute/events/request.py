@@ -92,7 +92,9 @@ def _metadata(opened: RequestOpened, headers: HeaderTexts) -> Metadata:
     )
 
 
-def request_event(request: ReadRequest, session: Session, seq: int, change: Change | None) -> RequestRecorded:
+def request_event(
+    request: ReadRequest, session: Session, seq: int, change: Change | None, *, is_new_thread: bool
+) -> RequestRecorded:
     """`change` is that of the context since the thread's request before."""
     exchange, facts, identity = request.exchange, request.facts, request.identity
     opened = exchange.opened
@@ -121,6 +123,7 @@ def request_event(request: ReadRequest, session: Session, seq: int, change: Chan
         thread_id=identity.thread_id or session.conversation_id,
         parent_thread_id=identity.parent_thread_id,
         thread_kind=identity.thread_kind,
+        is_new_thread=is_new_thread,
         retry_of=identity.retry_of,
         identity=Identity(rule=identity.rule, evidence=identity.evidence),
         client=ClientInfo(name=client.name, version=client.version),

@@ -124,6 +124,7 @@ class RequestStats(Value, frozen=True):
     resent_bytes: int | None = None
     """The rest: tools, system prompt and messages that stand unchanged at the beginning."""
     new_message_count: int | None = None
+    """Messages among them."""
 
 
 class RequestRecorded(_Event, frozen=True, tag="request_recorded"):
@@ -151,11 +152,14 @@ class RequestRecorded(_Event, frozen=True, tag="request_recorded"):
     parent_thread_id: str | None = None
     thread_kind: ThreadKind = "main"
     """`main`, `subagent`, or `side`: what a client asks beside its work, a title for instance."""
+    is_new_thread: bool = False
+    """The thread's first request in this session."""
     retry_of: str | None = None
     """The `request_id` that this one repeats because it failed, or resumes after a cut."""
     identity: Identity | None = None
     """Why this exchange is in this session and thread."""
     client: ClientInfo | None = None
+    """The program that sent it, by its headers."""
     agent: str | None = None
     """The client's agent that asks: a name (Codex) or an id (Claude Code), where it says so."""
     project: str | None = None
@@ -202,6 +206,7 @@ class ResponseStats(Value, frozen=True):
     stream_events: list[StreamEvent]
     unknown_events: dict[str, int]
     context: Context | None = None
+    """Null where the provider did not say how much input there was."""
     billing: Billing = Billing()
     """What the price depends on beside `tokens`; only what the provider said."""
 

@@ -199,7 +199,9 @@ class Pipeline:
             events.append(tool_call_event(pair, exchange, session, session.seq + len(events)))
         addition = addition_of(request, session, self._book)
         change = None if addition is None else addition.change
-        events.append(request_event(request, session, session.seq + len(events), change))
+        is_new = self._book.threads.get(session.session_id, thread_id_of(request, session)) is None
+        seq = session.seq + len(events)
+        events.append(request_event(request, session, seq, change, is_new_thread=is_new))
         return session, pairs, addition, list(events)
 
     def _pairs(self, request: ReadRequest, session: Session, arrived: Instant) -> list[PairedCall]:

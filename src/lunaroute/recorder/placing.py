@@ -20,6 +20,7 @@ class Addition(msgspec.Struct, frozen=True):
     """Against the newest one that the provider answered."""
     answered: Answered | None
     is_first: bool
+    """Nothing was asked in the thread before."""
 
 
 def identified(request: ReadRequest, book: SessionBook) -> ReadRequest:

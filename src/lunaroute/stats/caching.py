@@ -93,13 +93,18 @@ def find_miss(change: Change, before: Answered | None, tokens: TokenCounts, open
 
 def _reason(change: Change, tokens: TokenCounts, read: int, whole: int, is_expired: bool) -> Reason:
     difference = change.difference
-    if is_expired and (difference is None or 2 * read < _tokens_before(difference, change, whole)):
-        return "expired"  # it read less than even the unchanged part
+    if is_expired and (difference is None or _read_less(read, _tokens_before(difference, change, whole))):
+        return "expired"
     if difference is not None:
         return _REASONS[difference.part]
     if tokens.cache_creation_tokens is not None and change.new_block_count > _LOOKBACK_BLOCKS:
         return "too_many_new_blocks"
     return "unknown"
+
+
+def _read_less(read: int, unchanged_tokens: float) -> bool:
+    """Whether not even the unchanged part was read, where that is worth caching."""
+    return unchanged_tokens >= _SMALLEST_TOKENS and 2 * read < unchanged_tokens
 
 
 def _tokens_before(difference: Difference, change: Change, whole: int) -> float:

@@ -24,6 +24,8 @@ from lunaroute.events.types import (
 
 from . import statements as sql
 from .columns import SessionRow
+from .exchange_columns import REQUEST_COLUMNS, RESPONSE_COLUMNS
+from .exchange_rows import request_values, response_values, unanswered_values
 from .rollups import Rollups
 from .rows import (
     Values,
@@ -32,15 +34,11 @@ from .rows import (
     count_response,
     execution_values,
     new_calls,
-    request_values,
-    response_values,
     result_values,
     sql_time,
     start_session,
     tool_call_values,
-    unanswered_values,
 )
-from .schema import REQUEST_COLUMNS, RESPONSE_COLUMNS
 
 
 class _Begun(msgspec.Struct, frozen=True):

@@ -37,8 +37,6 @@ Values = tuple[Any, ...]
 Sums = HourRow | LatencyRow | ToolDayRow
 
 SESSION_COST_COLUMNS = (*COST_COLUMNS, "price_version", "unpriced_requests")
-EXCHANGE_COST_COLUMNS = (*COST_COLUMNS, "cost_per_1k_tokens", "price_version", "unpriced_requests")
-"""Of `session_stats`."""
 
 _EXCERPT_CHARS = 300
 _SUMS_KEY_COLUMNS = 4
@@ -62,6 +60,7 @@ def start_session(row: SessionRow, event: Started) -> None:
     meta = event.metadata
     row.conversation_id = event.conversation_id
     row.continues = event.continues
+    row.forked_from = event.forked_from
     row.provider = event.provider
     row.listener = event.listener
     row.dialect = event.dialect
@@ -84,6 +83,11 @@ def count_request(row: SessionRow, event: RequestRecorded) -> None:
     row.listener = row.listener or event.listener
     row.dialect = row.dialect or event.dialect
     row.model_requested = row.model_requested or event.model_requested
+    row.thread_count += event.is_new_thread
+    row.agent = row.agent or event.agent
+    row.project = row.project or event.project
+    row.new_bytes += event.stats.new_bytes or 0
+    row.resent_bytes += event.stats.resent_bytes or 0
     _note_text(row, event.request_text)
 
 
@@ -94,7 +98,7 @@ def count_response(row: SessionRow, event: ResponseRecorded, at: str) -> None:
     row.error_message = None if event.success or event.error is None else event.error.message
     row.finish_reason = event.finish_reason
     row.error_count += not event.success
-    row.tool_call_count += _new_call_count(stats)
+    row.tool_call_count += new_call_count(stats)
     row.total_duration_ms = max(
         row.total_duration_ms or 0.0,
         _ms_between(row.started_at, at),
@@ -111,6 +115,12 @@ def count_response(row: SessionRow, event: ResponseRecorded, at: str) -> None:
         _add_known(row, stats.estimated_cost, COST_COLUMNS)
         row.price_version = stats.estimated_cost.price_version or row.price_version
         row.unpriced_requests += stats.estimated_cost.unpriced_requests
+    miss = None if stats.context is None else stats.context.cache_miss
+    if miss is not None:
+        row.cache_miss_count += 1
+        row.cache_missed_tokens += miss.missed_tokens
+        if miss.cost_usd is not None:
+            row.cache_miss_cost_usd = (row.cache_miss_cost_usd or 0.0) + miss.cost_usd
     if event.response_text:
         row.last_text = _excerpt(event.response_text) or row.last_text
 
@@ -139,85 +149,13 @@ def complete_session(row: SessionRow, event: Completed, at: str) -> None:
     row.audio_input_tokens = tokens.audio_input
     row.audio_output_tokens = tokens.audio_output
     row.total_tokens = tokens.total
+    if final.context is not None:
+        context = final.context
+        row.new_bytes, row.resent_bytes = context.new_bytes, context.resent_bytes
+        row.cache_miss_count, row.cache_missed_tokens = context.cache_miss_count, context.cache_missed_tokens
+        row.cache_miss_cost_usd = context.cache_miss_cost_usd if context.cache_miss_count else None
     for name, value in zip(SESSION_COST_COLUMNS, session_cost_values(cost), strict=True):
         setattr(row, name, value)
-
-
-# ---- session_stats ---------------------------------------------------------------------------------------
-
-
-def request_values(event: RequestRecorded, at: str) -> Values:
-    """In the order of REQUEST_COLUMNS."""
-    stats = event.stats
-    return (
-        event.session_id,
-        event.request_id,
-        at,
-        event.provider,
-        event.listener,
-        event.dialect,
-        event.method,
-        event.target,
-        event.model_requested,
-        event.is_streaming,
-        stats.request_size_bytes,
-        stats.message_count,
-        stats.has_system_prompt,
-        stats.has_tools,
-        stats.tool_count,
-        event.estimated_tokens,
-        event.body_sha256,
-        event.is_body_complete,
-    )
-
-
-def response_values(event: ResponseRecorded, at: str, model_name: str | None) -> Values:
-    """In the order of RESPONSE_COLUMNS."""
-    stats = event.stats
-    error = event.error
-    return (
-        model_name,
-        at,
-        event.model_used,
-        event.status_code,
-        event.outcome,
-        event.success,
-        event.finish_reason,
-        error.type if error else None,
-        error.message if error else None,
-        event.provider_request_id,
-        event.response_id,
-        stats.provider_latency_ms,
-        stats.time_to_first_byte_ms,
-        stats.time_to_first_token_ms,
-        stats.pre_processing_ms,
-        stats.post_processing_ms,
-        stats.total_proxy_overhead_ms,
-        stats.total_duration_ms,
-        # The fields of Tokens are TOKEN_COLUMNS and the three columns after them, in this order.
-        *msgspec.structs.astuple(stats.tokens),
-        _new_call_count(stats),
-        len(stats.server_tool_calls),
-        stats.response_size_bytes,
-        len(stats.content_blocks),
-        stats.has_refusal,
-        # So are the fields of StreamingStats.
-        *(msgspec.structs.astuple(stats.streaming) if stats.streaming else (None,) * 8),
-        *exchange_cost_values(stats.estimated_cost),
-        event.body_sha256,
-    )
-
-
-def unanswered_values(model_name: str | None, column_count: int) -> Values:
-    """The response half of a row while there is no response."""
-    return (model_name, *(None,) * (column_count - 1))
-
-
-def exchange_cost_values(cost: Cost | None) -> Values:
-    """In the order of EXCHANGE_COST_COLUMNS."""
-    if cost is None:
-        return (None,) * len(EXCHANGE_COST_COLUMNS)
-    return tuple(getattr(cost, name) for name in EXCHANGE_COST_COLUMNS)
 
 
 def session_cost_values(cost: Cost) -> Values:
@@ -233,7 +171,7 @@ def new_calls(stats: ResponseStats) -> list[ToolCallSummary]:
     return [call for call in stats.tool_calls if not call.is_repeated]
 
 
-def _new_call_count(stats: ResponseStats) -> int:
+def new_call_count(stats: ResponseStats) -> int:
     return len(new_calls(stats))
 
 
@@ -295,7 +233,7 @@ def count_hour(row: HourRow, event: ResponseRecorded) -> None:
     row.requests += 1
     row.successes += event.success
     row.failures += not event.success
-    row.tool_call_count += _new_call_count(stats)
+    row.tool_call_count += new_call_count(stats)
     _add_known(row, stats.tokens, TOKEN_COLUMNS)
     if stats.estimated_cost is not None:
         row.total_cost_usd = add_usd(row.total_cost_usd, stats.estimated_cost.total_cost_usd)

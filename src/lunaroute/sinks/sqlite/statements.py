@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from .columns import HourRow, LatencyRow, SessionRow, ToolDayRow
-from .schema import REQUEST_COLUMNS, RESPONSE_COLUMNS
+from .exchange_columns import REQUEST_COLUMNS, RESPONSE_COLUMNS
 
 SESSION_COLUMNS: Final = SessionRow.__struct_fields__
 _SESSION_FIXED: Final = ("session_id", "request_id", "started_at")
