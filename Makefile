@@ -12,7 +12,7 @@ HOST_PYTHON ?= $(shell /usr/bin/python3 -c '$(USABLE)' 2>/dev/null && echo /usr/
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure check format compile bench seed-million bench-query lock clean
+.PHONY: help demo test test-pure test-sessions check format compile bench seed-million bench-query lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,6 +26,9 @@ test: $(COMPILED)  ## Run the tests
 test-pure: $(INSTALLED)  ## Run the tests of relay and spool on the uncompiled sources
 	rm -rf build/pure && mkdir -p build/pure && cp -r src/lunaroute build/pure && find build/pure -name '*.so' -delete
 	PYTHONPATH=build/pure $(PYTHON) -m pytest tests/unit/relay tests/unit/spool tests/integration/relay $(ARGS)
+
+test-sessions: $(COMPILED)  ## Run the tests on recorded agent sessions with all of their calls
+	LUNAROUTE_WHOLE_SESSIONS=1 $(PYTHON) -m pytest tests/golden/test_sessions_corpus.py $(ARGS)
 
 compile: $(COMPILED)  ## Compile the relay's hot path, where there is a C compiler
 

@@ -158,7 +158,7 @@ def _thread(headers: HeaderTexts) -> tuple[str | None, str | None, ThreadKind]:
     return headers.get("x-session-id"), parent_id, "main" if parent_id is None else "subagent"
 
 
-_CLAUDE_USER_ID = re.compile(r"user_[0-9a-f]{64}_account_[0-9a-f-]*_session_([0-9a-fA-F-]{36})")
+_CLAUDE_USER_ID = re.compile(r"user_[0-9A-Za-z]+_account_[0-9a-f-]*_session_([0-9a-fA-F-]{36})")
 """Claude Code < 2.1."""
 
 
