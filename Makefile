@@ -9,10 +9,13 @@ HOT := $(shell sed -n 's|^    "\(.*\.py\)",$$|src/lunaroute/\1|p' hatch_build.py
 # (here it halves the relay's CPU time; docs/performance.md).
 USABLE := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 HOST_PYTHON ?= $(shell /usr/bin/python3 -c '$(USABLE)' 2>/dev/null && echo /usr/bin/python3 || echo python3)
+# A network with nothing but loopback in it, for clients that would talk to others than us; where that is not allowed, they
+# are only told not to.
+OFFLINE := $(shell unshare --map-root-user --net true 2>/dev/null && echo unshare --map-root-user --net tests/clients/offline.sh)
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure test-sessions check format compile bench seed-million bench-query lock clean
+.PHONY: help demo test test-pure test-clients test-sessions check format compile bench seed-million bench-query lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,6 +32,10 @@ test-pure: $(INSTALLED)  ## Run the tests of relay and spool on the uncompiled s
 
 test-sessions: $(COMPILED)  ## Run the tests on recorded agent sessions with all of their calls
 	LUNAROUTE_WHOLE_SESSIONS=1 $(PYTHON) -m pytest tests/golden/test_sessions_corpus.py $(ARGS)
+
+test-clients: $(COMPILED)  ## Install real clients into build/clients and drive them against the relay
+	$(PYTHON) -m tests.clients.install
+	$(OFFLINE) $(PYTHON) -m pytest -m clients tests/clients $(ARGS)
 
 compile: $(COMPILED)  ## Compile the relay's hot path, where there is a C compiler
 

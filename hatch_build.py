@@ -31,6 +31,7 @@ HOT_MODULES = (
     "relay/context.py",
     "relay/exchange.py",
     "relay/client.py",
+    "relay/upgrade.py",
     "relay/upstream.py",
 )
 

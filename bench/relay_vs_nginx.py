@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 PROVIDER_PORT, NGINX_PORT = 9000, 9001  # fixed in the load tools' nginx.conf
-MOST_REQUESTS = 1_000_000
+MOST_BYTES = 1_000_000_000  # of request bodies in a round: a day's traffic of many users, but not a flood
 ROWS = (  # name, body, concurrency
     ("1 KB, 32 at a time", "body_a_1k.json", 32),
     ("50 KB, 32 at a time", "body_a_50k.json", 32),
@@ -54,7 +54,7 @@ def main() -> None:
         relay, recorder = pin(server)
         proxies = {"nginx": (NGINX_PORT, child_of(nginx)), "lunaroute": (port, relay)}
         results = measure(folder, proxies, recorder, arguments.rounds, arguments.seconds)
-    print(table(results))
+        print(table(results), flush=True)
 
 
 def build(lab: Path, folder: Path) -> None:
@@ -84,7 +84,7 @@ def running(command: list[str], folder: Path, port: int) -> Iterator[int]:
         yield process.pid
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(60)
+        process.wait(600)  # a session file for each exchange has to be ended
 
 
 def accepts(port: int) -> bool:
@@ -147,7 +147,8 @@ def measure(
 
 
 def load(folder: Path, port: int, body: str, concurrency: int, seconds: float) -> Result:
-    command = ["./load", str(port), "/v1/messages", body, str(concurrency), str(seconds), str(MOST_REQUESTS)]
+    most = MOST_BYTES // (folder / body).stat().st_size
+    command = ["./load", str(port), "/v1/messages", body, str(concurrency), str(seconds), str(most)]
     output = subprocess.run(["taskset", "-c", "1", *command], cwd=folder, check=True, capture_output=True).stdout
     result: Result = json.loads(output)
     if result["err"] or result["non200"]:
@@ -162,10 +163,10 @@ def wait_until_recorded(home: Path) -> None:
     seen = -1
     while time.monotonic() < deadline:
         time.sleep(1.2)
-        count = json.loads(status.read_bytes())["exchanges_recorded"]
-        if count == seen:
+        now = json.loads(status.read_bytes())
+        if now["lag_bytes"] == 0 and now["exchanges_recorded"] == seen:
             return
-        seen = count
+        seen = now["exchanges_recorded"]
 
 
 def table(results: dict[tuple[str, str], list[Result]]) -> str:

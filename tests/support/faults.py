@@ -165,7 +165,7 @@ def is_running(pid: int) -> bool:
 @contextmanager
 def accident_prone(home: Path, simulator: RunningSimulator, *flags: str) -> Iterator[Server]:
     """A server to which anything may happen in the block; whatever is left of it is ended afterwards."""
-    server = start_server(home, {"anthropic": simulator.base_url}, flags=flags)
+    server = start_server(home, dict.fromkeys(("anthropic", "openai"), simulator.base_url), flags=flags)
     known: set[int] = {server.process.pid}
     try:
         wait_until(lambda: _is_ready(server) or server.process.poll() is not None)

@@ -15,6 +15,7 @@ from lunaroute.capture.records import (
     RequestOpened,
     ResponseChunk,
     ResponseOpened,
+    UpgradeChunk,
 )
 from lunaroute.spool.frame import OUTCOMES
 
@@ -62,5 +63,6 @@ RECORDS: dict[str, st.SearchStrategy[Record]] = {
         _NS,
         _NS,
     ),
+    "UpgradeChunk": st.builds(UpgradeChunk, _U32, _NS, st.binary(max_size=300), st.booleans(), _NS, _NS),
 }
 ANY_RECORD = st.one_of(*RECORDS.values())

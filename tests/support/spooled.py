@@ -30,6 +30,7 @@ from lunaroute.recorder.worker import open_recorder
 from lunaroute.sinks.layout import session_files
 from lunaroute.spool.writer import SpoolWriter
 from tests.exchanges import EVENT_STREAM, JSON, MS, START_MONO_NS, START_WALL_NS
+from tests.sockets import SocketScript
 from tests.traffic import anthropic_request, anthropic_response, anthropic_stream, session_header
 
 SEGMENT_BYTES = 4 << 20
@@ -94,17 +95,58 @@ def request_id(lane: str, number: int, at_ms: int) -> str:
 
 
 def write_spool(spool_dir: Path, *, lanes: int = 1, rounds: int = 6) -> None:
-    """Agents that share their sessions across the lanes: overlapping streams, tool calls and their results, and in
-    the middle a relay that is killed with two exchanges open and starts again. All stop in order."""
+    """Agents that share their sessions across the lanes: overlapping streams, tool calls and their results, a WebSocket
+    that stays open, and in the middle a relay that is killed with two exchanges and a turn open and starts again. All
+    stop in order."""
     scripts = [LaneScript(f"w{index}") for index in range(lanes)]
     for index, script in enumerate(scripts):
         script.start(index)
+        talk = SocketTalk(script, 701, at_ms=index + 1)
         for turn in range(rounds):
+            talk.begin_turn(at_ms=10_000 * turn + 20)
             _turn(script, index, turn)
+            talk.end_turn(at_ms=10_000 * turn + 300)
             if index == 0 and turn == rounds // 2:
+                talk.begin_turn(at_ms=10_000 * (turn + 1) - 2100)
                 _killed(script, at_ms=10_000 * (turn + 1) - 2000)
+                talk = SocketTalk(script, 702, at_ms=10_000 * (turn + 1) - 1000)
+        if index == 1:
+            talk.leave(at_ms=10_000 * (rounds + 1) - 100)
         script.stop(10_000 * (rounds + 1) + index)
         script.write(spool_dir)
+
+
+class SocketTalk:
+    """An agent on a compressed WebSocket of a lane; each turn goes on from the one before it."""
+
+    def __init__(self, script: LaneScript, number: int, at_ms: int) -> None:
+        self._script = script
+        self._socket = SocketScript(number, lane=script.lane, opened_ms=at_ms, deflate=True)
+        self._turn = 0
+        self._told = 0
+        self._tell()
+
+    def begin_turn(self, at_ms: int) -> None:
+        fields = {"previous_response_id": self._response_id(self._turn - 1)} if self._turn else {"generate": False}
+        self._socket.create(f"{self._script.lane} on its socket, turn {self._turn}" * 20, at_ms=at_ms, **fields)
+        self._tell()
+
+    def end_turn(self, at_ms: int) -> None:
+        self._socket.answer(self._response_id(self._turn), f"answer {self._turn} " * 50, at_ms=at_ms)
+        self._socket.event({"type": "codex.rate_limits"}, at_ms=at_ms + 10)
+        self._turn += 1
+        self._tell()
+
+    def leave(self, at_ms: int) -> None:
+        self._socket.end(from_client=True, at_ms=at_ms)
+        self._tell()
+
+    def _response_id(self, turn: int) -> str:
+        return f"resp_{self._script.lane}_{self._socket.number}_{turn}"
+
+    def _tell(self) -> None:
+        self._script.records += self._socket.records[self._told :]
+        self._told = len(self._socket.records)
 
 
 def _turn(script: LaneScript, index: int, turn: int) -> None:

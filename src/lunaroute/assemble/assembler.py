@@ -1,7 +1,9 @@
 """The fold: interleaved records of all lanes in, exchanges out.
 
-Pure and deterministic: the same records give the same output. What is open can be saved as records
-(`open_records`) and is rebuilt by feeding those back into a fresh assembler, whose output is then ignored.
+Pure and deterministic: the same records give the same output. What is open can be saved as records (and sockets as
+their state) and is rebuilt by feeding those back into a fresh assembler, whose output is then ignored.
+
+A request to change the protocol is held back until its answer: after a 101 the exchanges are those of the socket.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from lunaroute.capture.records import (
     RequestOpened,
     ResponseChunk,
     ResponseOpened,
+    UpgradeChunk,
 )
 
 from .exchange import (
@@ -33,11 +36,15 @@ from .exchange import (
     RunEnded,
     RunStarted,
 )
+from .socket import Socket, SocketState
+
+_SWITCHING_PROTOCOLS = 101
 
 
 class _Lane(msgspec.Struct):
     started: RelayStarted
     open: dict[int, Exchange] = {}
+    sockets: dict[int, Socket] = {}
     is_running: bool = True
 
 
@@ -63,7 +70,7 @@ class Assembler:
             case RequestOpened():
                 self._open(lane, record)
                 return []
-            case RequestChunk() | ResponseOpened() | ResponseChunk() | ExchangeClosed():
+            case RequestChunk() | ResponseOpened() | ResponseChunk() | ExchangeClosed() | UpgradeChunk():
                 return self._grow(lane, record)
             case _:
                 assert_never(record)
@@ -83,13 +90,28 @@ class Assembler:
         for lane in self._lanes.values():
             yield from lane.open.values()
 
+    def socket(self, key: ExchangeKey) -> Socket | None:
+        """The WebSocket that an open exchange has become."""
+        lane = self._lanes.get(key.lane)
+        return None if lane is None else lane.sockets.get(key.exchange)
+
+    def restore_socket(self, lane: str, state: SocketState) -> None:
+        """After the records of its handshake: where it was."""
+        self._lanes[lane].sockets[state.exchange].restore(state)
+
     def lane_starts(self) -> Iterator[tuple[str, RelayStarted, bool]]:
         """(lane, its latest start, whether it is still running): with the open exchanges, all there is to save."""
         for name, lane in self._lanes.items():
             yield name, lane.started, lane.is_running
 
+    def adopt_lane(self, name: str, t_ns: int) -> None:
+        """A lane that is first seen in its middle: its start was before our first position."""
+        run_id = self._run_id or ""
+        self.restore_run(run_id)
+        self.restore_lane(name, RelayStarted(t_ns, 0, run_id, 0, ""), is_running=True)
+
     def restore_lane(self, name: str, started: RelayStarted, is_running: bool) -> None:
-        self._lanes[name] = _Lane(started, {}, is_running)
+        self._lanes[name] = _Lane(started, is_running=is_running)
 
     def restore_run(self, run_id: str | None) -> None:
         self._run_id = run_id
@@ -126,7 +148,7 @@ class Assembler:
         for number, exchange in list(state.open.items()):
             closed = ExchangeClosed(
                 exchange=number,
-                t_ns=_last_ns(exchange),
+                t_ns=_last_ns(exchange, state.sockets.get(number)),
                 outcome="interrupted",
                 detail=detail,
                 sent_ns=exchange.request_ended_ns,
@@ -145,7 +167,7 @@ class Assembler:
         state.open[record.exchange] = Exchange(key=key, opened=record)
 
     def _grow(
-        self, lane: str, record: RequestChunk | ResponseOpened | ResponseChunk | ExchangeClosed
+        self, lane: str, record: RequestChunk | ResponseOpened | ResponseChunk | ExchangeClosed | UpgradeChunk
     ) -> list[Assembled]:
         state = self._lanes.get(lane)
         exchange = state.open.get(record.exchange) if state is not None else None
@@ -159,10 +181,18 @@ class Assembler:
             return _add_request_chunk(exchange, record)
         if isinstance(record, ResponseOpened):
             exchange.response = record
+            if record.status_code == _SWITCHING_PROTOCOLS:
+                state.sockets[record.exchange] = Socket(exchange, record)
             return []
+        socket = state.sockets.get(record.exchange)
+        if isinstance(record, UpgradeChunk):
+            return [] if socket is None else socket.feed(record)
         del state.open[record.exchange]
         exchange.closed = record
-        if exchange.is_request_complete:
+        if socket is not None:
+            del state.sockets[record.exchange]
+            return socket.close(record)
+        if exchange.is_request_complete and not _wants_websocket(exchange):
             return [ExchangeEnded(exchange)]
         return [RequestReceived(exchange), ExchangeEnded(exchange)]
 
@@ -175,12 +205,21 @@ def _add_request_chunk(exchange: Exchange, record: RequestChunk) -> list[Assembl
     exchange.is_request_complete = True
     exchange.request_ended_ns = record.t_ns
     exchange.pre_processing_ns = record.pre_processing_ns
-    return [RequestReceived(exchange)]
+    return [] if _wants_websocket(exchange) else [RequestReceived(exchange)]
 
 
-def _last_ns(exchange: Exchange) -> int:
+def _wants_websocket(exchange: Exchange) -> bool:
+    opened = exchange.opened
+    return opened.method == "GET" and any(
+        name.lower() == b"upgrade" and b"websocket" in value.lower() for name, value in opened.headers
+    )
+
+
+def _last_ns(exchange: Exchange, socket: Socket | None) -> int:
     """Time of the last thing known of the exchange."""
     known_ns = [exchange.opened.t_ns, exchange.request_ended_ns or 0]
+    if socket is not None:
+        known_ns.append(socket.last_ns)
     if exchange.response is not None:
         known_ns.append(exchange.response.t_ns)
     if exchange.response_chunks:

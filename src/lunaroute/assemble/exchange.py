@@ -16,6 +16,23 @@ class ExchangeKey(msgspec.Struct, frozen=True, array_like=True):
     exchange: int
 
 
+class SocketPart(msgspec.Struct, frozen=True, kw_only=True):
+    """What an exchange is of the WebSocket it was part of."""
+
+    connection_id: str
+    """The request_id of the handshake."""
+    index: int
+    """0, 1, 2 … of the exchanges on this socket."""
+    is_turn: bool
+    """One `response.create` and its answer; else messages that belong to none."""
+    stream_id: str | None = None
+    """The lane of a turn, where the client named one."""
+    request_ns: list[int] = []
+    """Arrival of each message of the request."""
+    after_response_id: str | None = None
+    """Of messages that belong to no turn: the response on this socket before them."""
+
+
 class Exchange(msgspec.Struct, kw_only=True):
     """One request and its response, growing as records arrive. Complete when `closed` is set.
 
@@ -33,6 +50,8 @@ class Exchange(msgspec.Struct, kw_only=True):
     response_chunks: list[tuple[int, bytes]] = []
     """(t_ns, bytes) of each read."""
     closed: ExchangeClosed | None = None
+    socket: SocketPart | None = None
+    """None: not over a WebSocket. Else chunks are messages (see `socket`)."""
 
     @property
     def request_id(self) -> str:

@@ -30,6 +30,10 @@ class RecordSink(Protocol):
 
     def response_chunk(self, exchange: int, t_ns: int, data: bytes) -> None: ...
 
+    def upgrade_chunk(
+        self, exchange: int, t_ns: int, data: bytes, from_client: bool, pre_ns: int, post_ns: int
+    ) -> None: ...
+
     def exchange_closed(
         self,
         exchange: int,

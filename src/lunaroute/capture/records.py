@@ -6,7 +6,11 @@ process's stream of records) and one relay start. The records of an exchange com
     RequestOpened  RequestChunk*  ResponseOpened?  ResponseChunk*  ExchangeClosed
 
 with RequestChunk and ResponseOpened/ResponseChunk interleaved freely, because a provider may answer before the
-request has been sent in full. Records of different exchanges interleave freely too.
+request has been sent in full. After a ResponseOpened with status 101 the connection has changed its protocol, and
+
+    UpgradeChunk*  ExchangeClosed
+
+follow. Records of different exchanges interleave freely too.
 
 Two clocks, both named: `t_ns` is monotonic and is only ever subtracted from another `t_ns` of the same relay
 start; `wall_ns` is Unix time for people. Body bytes are what the peer sent, after the transfer coding (chunked)
@@ -173,6 +177,20 @@ class ExchangeClosed(msgspec.Struct, frozen=True, array_like=True, tag=8):
     """The same on the way back."""
 
 
+class UpgradeChunk(msgspec.Struct, frozen=True, array_like=True, tag=10):
+    """Bytes of an upgraded connection (WebSocket) as they arrived in one read, framing and all."""
+
+    exchange: int
+    t_ns: int
+    data: bytes
+    """Empty: this side has finished sending."""
+    from_client: bool
+    pre_processing_ns: int
+    """Time spent in our own code on this connection's way to the provider so far, this read not included."""
+    post_processing_ns: int
+    """The same on the way back."""
+
+
 Record = (
     RelayStarted
     | RelayStopped
@@ -182,4 +200,5 @@ Record = (
     | ResponseOpened
     | ResponseChunk
     | ExchangeClosed
+    | UpgradeChunk
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 from collections.abc import Mapping
+from pathlib import PurePath
 
 import click
 
@@ -43,9 +44,11 @@ def env_command(shell: str, home: str | None, config: str | None) -> None:
 def run_command(home: str | None, config: str | None, command: tuple[str, ...]) -> None:
     """Run one COMMAND with its LLM traffic recorded: lunaroute run -- claude
 
-    Starts a server in the background when none runs; it stays when COMMAND ends.
+    Starts a server in the background when none runs; it stays when COMMAND ends. Codex reads no variable, so it gets
+    its setting on its command line.
     """
     variables = client_variables(_server_url(home, config))
+    command = pointed(command, variables)
     try:
         # In our place: signals, terminal and exit code are the command's own.
         os.execvpe(command[0], command, {**os.environ, **variables})
@@ -63,6 +66,17 @@ def client_variables(url: str) -> dict[str, str]:
         "OPENAI_API_BASE": f"{url}/v1",
         "GOOGLE_GEMINI_BASE_URL": url,
     }
+
+
+def pointed(command: tuple[str, ...], variables: Mapping[str, str]) -> tuple[str, ...]:
+    """The command with what a client needs on its command line. The user's own options come after it, and win."""
+    if PurePath(command[0]).stem == "codex":
+        return (command[0], *_codex_option(variables["OPENAI_BASE_URL"]), *command[1:])
+    return command
+
+
+def _codex_option(openai_url: str) -> tuple[str, str]:
+    return "-c", f"openai_base_url={openai_url}"
 
 
 def _server_url(home: str | None, config_file: str | None) -> str:
@@ -86,7 +100,7 @@ def _assignments(variables: Mapping[str, str], shell: str) -> list[str]:
 def _codex_comment(openai_url: str) -> list[str]:
     """Codex reads no variable. Comments come last: an unquoted `eval $(…)` makes one line of everything."""
     return [
-        f"# Codex: codex -c openai_base_url={openai_url}",
+        f"# Codex: codex {' '.join(_codex_option(openai_url))}",
         f'# or, in ~/.codex/config.toml: openai_base_url = "{openai_url}"',
     ]
 

@@ -113,6 +113,7 @@ def _whole(summary: SessionSummary, transcript: Transcript) -> dict[str, Any]:
 @click.argument("request_id", metavar="ID")
 @click.option("--response", "part", flag_value="response", help="The response's body instead of the request's.")
 @click.option("--curl", "part", flag_value="curl", help="A curl command that sends the request again.")
+@click.option("--history", "part", flag_value="history", help="JSON: the whole input, with what it goes on from.")
 @home_option
 def raw_command(request_id: str, part: str | None, home: Path) -> None:
     """Write the exact bytes of one exchange's body to stdout.
@@ -120,6 +121,7 @@ def raw_command(request_id: str, part: str | None, home: Path) -> None:
     ID is a request id, or a session id for its first exchange; both may be shortened to a unique prefix. The bytes
     are those of the wire, content coding included, and their hash is checked.
     """
+    from lunaroute.query.history import ResponseFinder, whole_input
     from lunaroute.query.raw import as_curl, find_exchange, read_exchange, request_body, response_body
 
     with opened(home) as connection:
@@ -129,6 +131,9 @@ def raw_command(request_id: str, part: str | None, home: Path) -> None:
         exchange = read_exchange(sessions_dir(home), session_id, full_id)
         if part == "curl":
             click.echo(as_curl(exchange))
+            return
+        if part == "history":
+            print_json(whole_input(exchange, ResponseFinder(connection, sessions_dir(home), session_id)))
             return
         sys.stdout.buffer.write(response_body(exchange) if part == "response" else request_body(exchange))
 

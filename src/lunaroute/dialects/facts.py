@@ -132,6 +132,8 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
     tool_results: list[ToolResult] = []
     tool_call_ids: list[str] = []
     """Calls of the model that it repeats."""
+    tool_count: int = 0
+    """Tools that it offers to the model (OpenAI's `additional_tools`); most are offered beside the messages."""
     digest: bytes | None = None
     """Of its normalised form (`message_digest`): what stays the same when the client sends it again, and what an
     answer has in common with its repetition. None = says nothing about the conversation (system prompts, reminders,
@@ -177,6 +179,8 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     messages: list[MessageFacts] = []
     """The whole history as sent, in order; `request_turn` tells what of it is new."""
     hints: IdentityHints = IdentityHints()
+    is_prewarm: bool = False
+    """It only prepares the provider for a request to come and asks for no output."""
     is_valid: bool = True
     """False when the body is not what the dialect expects (not JSON, not an object); the rest is then empty."""
     is_portable: bool = False
@@ -237,6 +241,8 @@ class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
     has_refusal: bool = False
     error: ProviderError | None = None
     """An error the body reports, also inside a 200 or in the middle of a stream."""
+    error_status: int | None = None
+    """The HTTP status that an error inside a stream says it stands for."""
     is_finished: bool = True
     """For streams: the dialect's terminal event was seen."""
     milestones: list[Milestone] = []

@@ -126,6 +126,15 @@ def read_response_body(
     return ResponseFacts() if parser.is_broken else stream.finish()
 
 
+def read_messages(wire_format: WireFormat, messages: list[tuple[int, bytes]]) -> ResponseFacts:
+    """What the messages of a WebSocket amount to: (arrival t_ns, payload and a line feed); one without is cut."""
+    stream = reader_for(wire_format).open_stream()
+    for t_ns, data in messages:
+        is_cut = not data.endswith(b"\n")
+        stream.feed(ServerSentEvent(event="", data=data if is_cut else data[:-1], t_ns=t_ns, is_cut=is_cut))
+    return stream.finish()
+
+
 def _head(chunks: list[tuple[int, bytes]]) -> bytes:
     head = b""
     for _, data in chunks:

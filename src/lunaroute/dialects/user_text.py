@@ -1,15 +1,16 @@
 """Which text of a request the user wrote.
 
 Coding agents put context of their own into user messages, as whole blocks or in front of the user's words:
-`<system-reminder>` (Claude Code, Qwen Code), `<environment_context>` and `<user_instructions>` (Codex). It is not
-what the user said, so it is left out of `request_text`; `request_json` keeps all.
+`<system-reminder>` (Claude Code, Qwen Code), `<environment_context>` and `<user_instructions>` (Codex),
+`<session_context>` (gemini-cli). It is not what the user said, so it is left out of `request_text`; `request_json`
+keeps all.
 """
 
 from __future__ import annotations
 
 import re
 
-_TAGS = ("system-reminder", "environment_context", "user_instructions")
+_TAGS = ("system-reminder", "environment_context", "user_instructions", "session_context")
 _OPENINGS = tuple(f"<{tag}>" for tag in _TAGS)
 _CLOSINGS = tuple(f"</{tag}>" for tag in _TAGS)
 

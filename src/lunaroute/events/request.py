@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from lunaroute.assemble.exchange import Exchange
+from lunaroute.assemble.exchange import Exchange, SocketPart
 from lunaroute.capture.records import RequestOpened
 from lunaroute.dialects import dialect_of
 from lunaroute.dialects.facts import Dialect, RequestFacts, WireFormat
@@ -18,11 +18,20 @@ from lunaroute.sessions.hints import client_hints
 from lunaroute.sessions.identity import Identity as SessionIdentity
 from lunaroute.stats.tokens import estimate_tokens
 
-from .bodies import embed_body
+from .bodies import EmbeddedBody, chunk_offsets, embed_body, embed_stream
 from .headers import api_version, request_fields
 from .numbers import to_ms
 from .timestamps import timestamp
-from .types import ClientInfo, Identity, Metadata, RequestRecorded, RequestStats, Started, ToolCallRecorded
+from .types import (
+    ClientInfo,
+    Identity,
+    Metadata,
+    RequestRecorded,
+    RequestStats,
+    Started,
+    ToolCallRecorded,
+    WebSocketPart,
+)
 
 _EXCERPT_CHARS = 500
 
@@ -98,7 +107,7 @@ def request_event(
     """`change` is that of the context since the thread's request before."""
     exchange, facts, identity = request.exchange, request.facts, request.identity
     opened = exchange.opened
-    body = embed_body(request.body, request.content_encoding, request.decoded, is_known_portable=facts.is_portable)
+    body = _embed(request)
     hints, client = client_hints(request.headers, facts), identify_client(request.headers)
     return RequestRecorded(
         session_id=session.session_id,
@@ -129,6 +138,29 @@ def request_event(
         client=ClientInfo(name=client.name, version=client.version),
         agent=hints.agent,
         project=hints.project,
+        previous_response_id=facts.hints.previous_response_id,
+        is_prewarm=facts.is_prewarm,
+        websocket=None if exchange.socket is None else _websocket(exchange, exchange.socket),
+    )
+
+
+def _embed(request: ReadRequest) -> EmbeddedBody:
+    exchange = request.exchange
+    part = exchange.socket
+    if part is None or (part.is_turn and len(exchange.request_chunks) == 1):
+        is_portable = request.facts.is_portable
+        return embed_body(request.body, request.content_encoding, request.decoded, is_known_portable=is_portable)
+    messages = list(zip(part.request_ns, exchange.request_chunks, strict=True))
+    return embed_stream(request.body, None, None, chunk_offsets(messages, exchange.opened.t_ns))
+
+
+def _websocket(exchange: Exchange, part: SocketPart) -> WebSocketPart:
+    return WebSocketPart(
+        connection_id=part.connection_id,
+        index=part.index,
+        is_turn=part.is_turn,
+        stream_id=part.stream_id,
+        message_count=len(exchange.request_chunks),
     )
 
 

@@ -50,11 +50,11 @@ class ReadResponse(msgspec.Struct, frozen=True, kw_only=True):
     decoded: bytes | None
     """Without the content coding; None where there is none, or it could not be undone."""
     timing: Timing
-    tokens: TokenCounts
-    billing: Billing
-    cost_parts: dict[str, CostParts]
+    tokens: TokenCounts = msgspec.field(default_factory=TokenCounts)
+    billing: Billing = Billing()
+    cost_parts: dict[str, CostParts] = {}
     """By model; empty where nothing was to be paid, or nobody knows how much."""
-    cost: Cost | None
+    cost: Cost | None = None
     answer: list[MessageFacts] = []
     """The answer as a later request will repeat it."""
     context: Context | None = None
@@ -64,6 +64,10 @@ class ReadResponse(msgspec.Struct, frozen=True, kw_only=True):
 
 def refine_outcome(outcome: Outcome, status_code: int | None, facts: ResponseFacts, is_streaming: bool) -> Outcome:
     """How the exchange ended, by what the response says as well: the relay only saw bytes come and go."""
+    has_last_word = is_streaming and any(one.event_type in ("completion", "error") for one in facts.milestones)
+    if outcome == "client_cancelled" and has_last_word:
+        # Codex, for one, closes as soon as it has the last event, without waiting for the body to end.
+        outcome = "completed"
     if outcome != "completed":
         return outcome
     if status_code is not None and status_code >= 400:
@@ -84,7 +88,8 @@ def response_event(
         raise ValueError("the exchange has not ended")
     status_code = None if exchange.response is None else exchange.response.status_code
     outcome = refine_outcome(closed.outcome, status_code, facts, response.is_streaming)
-    error = _error(facts, outcome, status_code, closed.detail)
+    detail = closed.detail if closed.outcome in (outcome, "completed") else None
+    error = _error(facts, outcome, status_code, detail)
     body = _embed(response)
     return ResponseRecorded(
         session_id=session_id,
@@ -97,7 +102,7 @@ def response_event(
         response_body=body.copy,
         body_sha256=body.sha256,
         model_used=facts.model,
-        status_code=status_code,
+        status_code=facts.error_status if exchange.socket is not None and facts.error_status else status_code,
         outcome=outcome,
         success=outcome == "completed" and error is None,
         finish_reason=facts.finish_reason,
@@ -122,10 +127,13 @@ def _error(facts: ResponseFacts, outcome: Outcome, status_code: int | None, deta
     if facts.error is not None:
         return Error(type=facts.error.type, message=facts.error.message)
     if outcome == "http_error":
-        return Error(type=outcome, message=f"HTTP status {status_code}")
+        return Error(type=outcome, message=detail or f"HTTP status {status_code}")
     if outcome == "upstream_cut" and detail is None:
         detail = _EARLY_END
-    return None if outcome == "completed" else Error(type=outcome, message=detail)
+    if outcome == "completed":
+        # What passed in order, and still was not what the client had asked for: a refused upgrade.
+        return None if detail is None else Error(type="upgrade_refused", message=detail)
+    return Error(type=outcome, message=detail)
 
 
 def _stats(response: ReadResponse, repeated_calls: Collection[str]) -> ResponseStats:

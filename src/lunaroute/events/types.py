@@ -52,7 +52,8 @@ class BodyCopy(Value, frozen=True):
     content_encoding: str | None = None
     """Content coding still on the bytes: `gzip`, `br`, `zstd`; None = none."""
     chunks: list[tuple[float, int]] | None = None
-    """For streams: [ms since the request was sent, bytes] of each read, in order; the bytes add up to the body."""
+    """For streams: [ms since the request was sent, bytes] of each read, in order; the bytes add up to the body. Over a
+    WebSocket, of each message, its line feed counted."""
 
 
 class Error(Value, frozen=True):
@@ -127,6 +128,22 @@ class RequestStats(Value, frozen=True):
     """Messages among them."""
 
 
+class WebSocketPart(Value, frozen=True):
+    """What an exchange is of the WebSocket it was part of."""
+
+    connection_id: str
+    """The same for all exchanges of one socket: the id of its handshake."""
+    index: int
+    """0, 1, 2 … of the exchanges on this socket."""
+    is_turn: bool
+    """One `response.create` and its answer. False: messages that belong to no turn (all of them, where the socket
+    speaks another protocol), each followed by a line feed."""
+    stream_id: str | None
+    """The lane of a turn, where the client named one."""
+    message_count: int
+    """Messages of the client in this exchange."""
+
+
 class RequestRecorded(_Event, frozen=True, tag="request_recorded"):
     dialect: str
     provider: str
@@ -164,6 +181,12 @@ class RequestRecorded(_Event, frozen=True, tag="request_recorded"):
     """The client's agent that asks: a name (Codex) or an id (Claude Code), where it says so."""
     project: str | None = None
     """The folder that the client works in, where it says so in a field or form of its own."""
+    previous_response_id: str | None = None
+    """The response whose history this request goes on from, so that it holds only what is new."""
+    is_prewarm: bool = False
+    """It only prepares the provider (`generate: false`): no text, no output, and no part in latencies."""
+    websocket: WebSocketPart | None = None
+    """Null: plain HTTP."""
 
 
 # ---- response_recorded ----------------------------------------------------------------------------------------
@@ -221,7 +244,7 @@ class ResponseRecorded(_Event, frozen=True, tag="response_recorded"):
     body_sha256: str
     model_used: str | None
     status_code: int | None
-    """Null when no response head arrived."""
+    """Null when no response head arrived. Over a WebSocket 101, or what an error event says it stands for."""
     outcome: Outcome
     success: bool
     finish_reason: str | None

@@ -71,6 +71,30 @@ def read_exchange(sessions_dir: Path, session_id: str, request_id: str) -> Recor
     return RecordedExchange(request=request, response=response)
 
 
+def read_exchanges(sessions_dir: Path, session_id: str) -> list[RecordedExchange]:
+    """All of a session, in the order of their requests. Raises NoSuchSession, OSError."""
+    path = existing_file(sessions_dir, session_id)
+    if path is None:
+        raise NoSuchSession(f"the file of session {session_id} is not in {sessions_dir}")
+    requests: dict[str, RequestRecorded] = {}
+    responses: dict[str, ResponseRecorded] = {}
+    bad: list[BadLine] = []
+    for event in read_events(path, bad.append):
+        if isinstance(event, RequestRecorded):
+            requests[event.request_id] = event
+        elif isinstance(event, ResponseRecorded):
+            responses[event.request_id] = event
+    return [RecordedExchange(request=one, response=responses.get(key)) for key, one in requests.items()]
+
+
+def session_of_response(connection: sqlite3.Connection, response_id: str) -> str | None:
+    """The session of the exchange whose response has this id, by the index. Raises sqlite3.Error."""
+    row = connection.execute(
+        "SELECT session_id FROM session_stats WHERE response_id = ? ORDER BY started_at DESC LIMIT 1", (response_id,)
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
 def request_body(exchange: RecordedExchange) -> bytes:
     """Raises LunarouteError where the file was changed."""
     return _checked(request_bytes(exchange.request), exchange.request.body_sha256)
@@ -84,8 +108,11 @@ def response_body(exchange: RecordedExchange) -> bytes:
 
 
 def as_curl(exchange: RecordedExchange, base_url: str = "http://127.0.0.1:8081") -> str:
-    """A command for a POSIX shell. Keys were never recorded: the usual variable stands for them."""
+    """A command for a POSIX shell. Keys were never recorded: the usual variable stands for them.
+    Raises LunarouteError."""
     request = exchange.request
+    if request.websocket is not None:
+        raise LunarouteError("this exchange went over a WebSocket, which curl cannot repeat")
     words = ["curl", "-X", shlex.quote(request.method), shlex.quote(f"{base_url}{request.target}")]
     for name, value in request.request_headers:
         if name.lower() not in _MADE_BY_CURL:

@@ -192,6 +192,10 @@ def _turn_line(number: int, turn: Turn) -> Text:
         facts.append(f"{short_count(turn.tokens.cache_read_tokens)} cached")
     if turn.cache_lost_tokens:
         facts.append(f"cache lost: {short_count(turn.cache_lost_tokens)} tokens read anew")
+    if turn.goes_on_from is not None:
+        facts.append(f"goes on from #{turn.goes_on_from}, {turn.whole_item_count} items in all")
+    if turn.is_prewarm:
+        facts.append("prewarm")
     if turn.outcome is None:
         facts.append("no response yet")
     line = Text(f"#{number}  ", style="bold")

@@ -60,6 +60,11 @@ class Turn(msgspec.Struct, kw_only=True):
     total_proxy_overhead_ms: float | None = None
     tokens: Tokens = Tokens()
     total_cost_usd: float | None = None
+    is_prewarm: bool = False
+    goes_on_from: int | None = None
+    """Number of the turn (from 1) whose response this one names instead of sending its history again."""
+    whole_item_count: int | None = None
+    """Items of the whole input then, as far as this session has it."""
     cache_lost_tokens: int | None = None
     """Tokens that the provider had cached for the turn before and did not read from its cache now; None = it did, or
     nobody said."""
@@ -103,6 +108,10 @@ class _Teller:
         self._transcript = transcript
         self._turns: dict[str, Turn] = {}
         self._calls: dict[tuple[str, str | None], ToolUseView] = {}
+        self._served: dict[str, tuple[int, int]] = {}
+        """Response id → (number of its turn, items of the whole input and of the answer)."""
+        self._places: dict[str, tuple[int, int]] = {}
+        """Request id → (number of its turn, items of its whole input)."""
         self._cached: dict[str, tuple[int, int]] = {}
         """Model → (input tokens, tokens left in the provider's cache) of its latest turn."""
 
@@ -111,7 +120,9 @@ class _Teller:
             case Started():
                 self._transcript.started = event
             case RequestRecorded():
-                self._begin(event.request_id, event.timestamp, event.model_requested, event.request_text)
+                turn = self._begin(event.request_id, event.timestamp, event.model_requested, event.request_text)
+                turn.is_prewarm = event.is_prewarm
+                self._add_history(turn, event)
             case ResponseRecorded():
                 self._add_response(event)
             case ToolCallRecorded():
@@ -127,9 +138,20 @@ class _Teller:
         self._transcript.turns.append(turn)
         return turn
 
+    def _add_history(self, turn: Turn, event: RequestRecorded) -> None:
+        known = self._served.get(event.previous_response_id or "")
+        own_count = event.stats.message_count or 0
+        if known is not None:
+            turn.goes_on_from, before_count = known
+            turn.whole_item_count = before_count + own_count
+        self._places[event.request_id] = len(self._transcript.turns), turn.whole_item_count or own_count
+
     def _add_response(self, event: ResponseRecorded) -> None:
         turn = self._turns.get(event.request_id) or self._begin(event.request_id, event.timestamp, None, "")
         stats = event.stats
+        if event.response_id is not None:
+            number, count = self._places.get(event.request_id, (0, 0))
+            self._served[event.response_id] = number, count + len(stats.content_blocks)
         turn.model = event.model_used or turn.model
         turn.response_text = event.response_text
         turn.thinking_text = event.thinking_text

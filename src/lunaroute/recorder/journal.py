@@ -23,8 +23,12 @@ from pathlib import Path
 import msgspec
 
 from lunaroute.assemble.exchange import ExchangeKey
+from lunaroute.assemble.socket import SocketState
 from lunaroute.capture.records import Record, RelayStarted
 from lunaroute.spool.follow import Position
+
+Saved = Record | SocketState
+"""What an open exchange is made of: its records, and what of a socket's have come to."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -70,7 +74,7 @@ class Remembered(msgspec.Struct):
     run_id: str | None
     lanes: dict[str, LaneState]
     state: dict[str, bytes]
-    open_exchanges: list[tuple[ExchangeKey, int, list[Record]]]
+    open_exchanges: list[tuple[ExchangeKey, int, list[Saved]]]
     """(key, number of parts saved, its records so far) of each open exchange."""
     plans: list[Plan]
     passed_over: frozenset[str] = frozenset()
@@ -85,12 +89,13 @@ class Checkpoint(msgspec.Struct):
     lanes: dict[str, LaneState]
     put: dict[str, bytes]
     deleted: set[str]
-    new_records: list[tuple[ExchangeKey, int, list[Record]]]
+    new_records: list[tuple[ExchangeKey, int, list[Saved]]]
     """(key, part number, records) that open exchanges have got."""
     closed_exchanges: list[ExchangeKey]
+    """Those whose saved parts are to go, before the new ones are put."""
 
 
-_records = msgspec.msgpack.Decoder(list[Record])
+_records = msgspec.msgpack.Decoder(list[Saved])
 _plans = msgspec.msgpack.Decoder(Plan)
 _lanes = msgspec.msgpack.Decoder(LaneState)
 _encode = msgspec.msgpack.Encoder().encode
@@ -112,7 +117,7 @@ class Journal:
     def load(self) -> Remembered:
         db = self._db
         run = db.execute("SELECT value FROM meta WHERE name = 'run_id'").fetchone()
-        exchanges: dict[ExchangeKey, list[Record]] = {}
+        exchanges: dict[ExchangeKey, list[Saved]] = {}
         parts: dict[ExchangeKey, int] = {}
         for lane, start, exchange, part, body in db.execute("SELECT * FROM open_exchange ORDER BY 1, 2, 3, 4"):
             key = ExchangeKey(lane, start, exchange)

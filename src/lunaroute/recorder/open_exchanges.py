@@ -1,4 +1,8 @@
-"""[pure] Exchanges still open at a checkpoint, as records: what is new since the last one, and back again."""
+"""[pure] Exchanges still open at a checkpoint, as records: what is new since the last one, and back again.
+
+A socket may be open for hours. Its reads are saved as they come, like all records, until they are much more than the
+state they have led to; then the state takes their place.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,10 @@ import msgspec
 
 from lunaroute.assemble.assembler import Assembler
 from lunaroute.assemble.exchange import Exchange, ExchangeKey
+from lunaroute.assemble.socket import SocketState
 from lunaroute.capture.records import Record, RequestChunk, ResponseChunk
+
+_SOCKET_SLACK_BYTES = 256 * 1024
 
 
 class _Saved(msgspec.Struct):
@@ -18,6 +25,8 @@ class _Saved(msgspec.Struct):
     has_request_end: bool = False
     has_response: bool = False
     response_chunks: int = 0
+    socket_bytes: int = 0
+    """Of reads saved since the socket's state was."""
 
 
 class OpenExchangeLog:
@@ -31,22 +40,39 @@ class OpenExchangeLog:
         for exchange in assembler.open_exchanges():
             saved = self._saved[exchange.key] = _Saved(parts=parts[exchange.key])
             self._advance(exchange, saved)
+            socket = assembler.socket(exchange.key)
+            if socket is not None:
+                saved.socket_bytes = sum(len(chunk.data) for chunk in socket.take_news())
 
-    def changes(self, assembler: Assembler) -> tuple[list[tuple[ExchangeKey, int, list[Record]]], list[ExchangeKey]]:
-        """(key, part, new records) of the open ones, and which saved ones are no longer open."""
-        new: list[tuple[ExchangeKey, int, list[Record]]] = []
+    def changes(
+        self, assembler: Assembler
+    ) -> tuple[list[tuple[ExchangeKey, int, list[Record | SocketState]]], list[ExchangeKey]]:
+        """(key, part, new records) of the open ones, and of which all that was saved before is to go: those that are
+        no longer open, and those that are saved anew."""
+        new: list[tuple[ExchangeKey, int, list[Record | SocketState]]] = []
+        anew: list[ExchangeKey] = []
         seen: set[ExchangeKey] = set()
         for exchange in assembler.open_exchanges():
             seen.add(exchange.key)
             saved = self._saved.setdefault(exchange.key, _Saved())
-            records = self._advance(exchange, saved)
+            records: list[Record | SocketState] = [*self._advance(exchange, saved)]
+            socket = assembler.socket(exchange.key)
+            if socket is not None:
+                news = socket.take_news()
+                saved.socket_bytes += sum(len(chunk.data) for chunk in news)
+                if saved.socket_bytes > _SOCKET_SLACK_BYTES + 2 * socket.size_bytes:
+                    saved = self._saved[exchange.key] = _Saved()
+                    anew.append(exchange.key)
+                    records = [*self._advance(exchange, saved), socket.state]
+                else:
+                    records += news
             if records:
                 new.append((exchange.key, saved.parts, records))
                 saved.parts += 1
         closed = [key for key in self._saved if key not in seen]
         for key in closed:
             del self._saved[key]
-        return new, closed
+        return new, closed + anew
 
     def _advance(self, exchange: Exchange, saved: _Saved) -> list[Record]:
         number = exchange.opened.exchange

@@ -86,4 +86,5 @@ def open_exchange(request: ReadRequest, session: Session, addition: Addition | N
         None if addition is None else addition.answered_change,
         None if addition is None else addition.answered,
         addition is not None and addition.is_first,
+        request.facts.is_prewarm,
     )

@@ -6,13 +6,20 @@ them; the pipeline then records the exchange by `unread_request` / `unread_respo
 
 from __future__ import annotations
 
+import msgspec
+
 from lunaroute.assemble.content import ContentDecoder, decode_content
-from lunaroute.assemble.exchange import Exchange
-from lunaroute.dialects import detect_format, framing_of, read_answer, read_request_body, read_response_body
-from lunaroute.dialects.facts import Billing, RequestFacts, ResponseFacts
-from lunaroute.events.figures import (
-    Cost,
+from lunaroute.assemble.exchange import Exchange, SocketPart
+from lunaroute.dialects import (
+    detect_format,
+    framing_of,
+    read_answer,
+    read_messages,
+    read_request_body,
+    read_response_body,
 )
+from lunaroute.dialects.facts import Billing, IdentityHints, RequestFacts, ResponseFacts
+from lunaroute.events.figures import Cost
 from lunaroute.events.numbers import exchange_cost, unpriced_cost
 from lunaroute.events.request import ReadRequest
 from lunaroute.events.response import ReadResponse
@@ -20,13 +27,15 @@ from lunaroute.pricing import CostParts, Pricer, PriceRequest
 from lunaroute.sessions.headers import NO_HEADERS, HeaderTexts, header_texts
 from lunaroute.sessions.identity import UNKNOWN
 from lunaroute.sessions.state import OpenExchange
-from lunaroute.stats import TokenCounts, count_tokens, measure, plausible_billing
+from lunaroute.stats import TokenCounts, count_tokens, measure, plausible_billing, without_latency
 
 from .economics import economics_of
 
 
 def read_request(exchange: Exchange) -> ReadRequest:
     """The request as its dialect understands it; its identity is still open."""
+    if exchange.socket is not None:
+        return _read_socket_request(exchange, exchange.socket)
     opened = exchange.opened
     headers = header_texts(opened.headers)
     wire_format = detect_format(opened.method, opened.path)
@@ -43,6 +52,19 @@ def read_request(exchange: Exchange) -> ReadRequest:
         content_encoding=content_encoding,
         decoded=decoded,
         identity=UNKNOWN,
+    )
+
+
+def _read_socket_request(exchange: Exchange, part: SocketPart) -> ReadRequest:
+    """A turn, by its newest message; or messages that belong to none, which stay with the response before them."""
+    if part.is_turn:
+        body = exchange.request_chunks[-1] if exchange.request_chunks else b""
+        read = read_request_body("openai_responses", exchange.opened.path, body)
+        facts = msgspec.structs.replace(read, is_streaming=True)
+    else:
+        facts = RequestFacts(is_streaming=True, hints=IdentityHints(previous_response_id=part.after_response_id))
+    return msgspec.structs.replace(
+        unread_request(exchange), wire_format="openai_responses" if part.is_turn else "unknown", facts=facts
     )
 
 
@@ -63,6 +85,8 @@ def unread_request(exchange: Exchange) -> ReadRequest:
 
 def read_response(exchange: Exchange, request: OpenExchange, pricer: Pricer) -> ReadResponse:
     """The response as its dialect understands it, with its numbers. The exchange has ended."""
+    if exchange.socket is not None:
+        return _read_socket_response(exchange, request, pricer)
     headers = NO_HEADERS if exchange.response is None else header_texts(exchange.response.headers)
     content_type = headers.get("content-type")
     content_encoding = _content_encoding(headers)
@@ -72,11 +96,7 @@ def read_response(exchange: Exchange, request: OpenExchange, pricer: Pricer) -> 
     status_code = 0 if exchange.response is None else exchange.response.status_code
     if exchange.response is not None:
         facts = read_response_body(request.wire_format, chunks, content_type, status_code)
-    tokens, billing = count_tokens(facts.usage, facts.thinking_text), plausible_billing(facts.billing)
-    price_request = _price_request(exchange, request, facts, tokens, billing)
-    parts = pricer.price(price_request) or {}
-    economics = economics_of(request, price_request, parts, pricer)
-    return ReadResponse(
+    response = ReadResponse(
         exchange=exchange,
         headers=headers,
         facts=facts,
@@ -85,6 +105,29 @@ def read_response(exchange: Exchange, request: OpenExchange, pricer: Pricer) -> 
         content_encoding=content_encoding,
         decoded=None if plain is None else b"".join([data for _, data in plain]),
         timing=measure(exchange, facts.milestones),
+    )
+    return _priced(response, request, pricer)
+
+
+def _read_socket_response(exchange: Exchange, request: OpenExchange, pricer: Pricer) -> ReadResponse:
+    facts = ResponseFacts()
+    if exchange.socket is not None and exchange.socket.is_turn:
+        facts = read_messages(request.wire_format, exchange.response_chunks)
+    timing = measure(exchange, facts.milestones)
+    response = msgspec.structs.replace(
+        unread_response(exchange), facts=facts, timing=without_latency(timing) if request.is_prewarm else timing
+    )
+    return _priced(response, request, pricer)
+
+
+def _priced(response: ReadResponse, request: OpenExchange, pricer: Pricer) -> ReadResponse:
+    facts = response.facts
+    tokens, billing = count_tokens(facts.usage, facts.thinking_text), plausible_billing(facts.billing)
+    price_request = _price_request(response.exchange, request, facts, tokens, billing)
+    parts = pricer.price(price_request) or {}
+    economics = economics_of(request, price_request, parts, pricer)
+    return msgspec.structs.replace(
+        response,
         tokens=tokens,
         billing=billing,
         cost_parts=parts,
@@ -98,19 +141,16 @@ def read_response(exchange: Exchange, request: OpenExchange, pricer: Pricer) -> 
 def unread_response(exchange: Exchange) -> ReadResponse:
     """The response as bytes and times."""
     headers = NO_HEADERS if exchange.response is None else header_texts(exchange.response.headers)
+    is_streaming = exchange.socket is not None or framing_of("unknown", [], headers.get("content-type")) != "whole"
     return ReadResponse(
         exchange=exchange,
         headers=headers,
         facts=ResponseFacts(),
-        is_streaming=framing_of("unknown", [], headers.get("content-type")) != "whole",
+        is_streaming=is_streaming,
         body=exchange.response_body,
         content_encoding=_content_encoding(headers),
         decoded=None,
         timing=measure(exchange, ()),
-        tokens=TokenCounts(),
-        billing=Billing(),
-        cost_parts={},
-        cost=None,
     )
 
 

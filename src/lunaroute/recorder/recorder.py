@@ -18,6 +18,7 @@ import msgspec
 
 from lunaroute.assemble.assembler import Assembler
 from lunaroute.assemble.exchange import Assembled, ExchangeEnded, ExchangeKey, RecordingGap, RequestReceived
+from lunaroute.assemble.socket import SocketState
 from lunaroute.capture.records import Record, RelayStarted
 from lunaroute.errors import LunarouteError
 from lunaroute.events import Event
@@ -158,9 +159,7 @@ class Recorder:
         worth recording."""
         self._known_lanes.add(lane)
         if not isinstance(record, RelayStarted):
-            run_id = self._assembler.run_id or ""
-            self._assembler.restore_run(run_id)
-            self._assembler.restore_lane(lane, RelayStarted(record.t_ns, 0, run_id, 0, ""), is_running=True)
+            self._assembler.adopt_lane(lane, record.t_ns)
 
     def _feed(self, assembled: Iterable[Assembled]) -> list[Event]:
         events: list[Event] = []
@@ -217,7 +216,10 @@ def _restored_assembler(remembered: Remembered, saved: OpenExchangeLog) -> Assem
     for key, count, records in remembered.open_exchanges:
         parts[key] = count
         for record in records:
-            assembler.feed(key.lane, record)  # what this gives out was recorded before
+            if isinstance(record, SocketState):
+                assembler.restore_socket(key.lane, record)
+            else:
+                assembler.feed(key.lane, record)  # what this gives out was recorded before
     saved.restored(assembler, parts)
     return assembler
 

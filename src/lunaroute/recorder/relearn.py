@@ -13,7 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from lunaroute.capture.records import RequestOpened
+from lunaroute.assemble.assembler import Assembler
+from lunaroute.assemble.exchange import RequestReceived
+from lunaroute.capture.records import RelayStarted, RequestOpened
 from lunaroute.errors import SpoolCorrupt, StartError
 from lunaroute.sinks.sqlite.sink import SqliteSink
 from lunaroute.sinks.sqlite.store import is_corrupt
@@ -69,10 +71,20 @@ def _request_ids(spool_dir: Path) -> dict[str, None]:
     """Of all requests in the spool, in the order of their arrival."""
     found: dict[str, None] = {}
     follower = Follower(spool_dir, {})
+    assembler = Assembler()  # a record alone does not tell of the turns of a socket
+    lanes: set[str] = set()
     try:
         while reads := follower.poll():
             for read in reads:
-                found.update((one.request_id, None) for one in read.records if isinstance(one, RequestOpened))
+                for record in read.records:
+                    if read.lane not in lanes and not isinstance(record, RelayStarted):
+                        assembler.adopt_lane(read.lane, record.t_ns)
+                    lanes.add(read.lane)
+                    if isinstance(record, RequestOpened):
+                        found[record.request_id] = None
+                    for item in assembler.feed(read.lane, record):
+                        if isinstance(item, RequestReceived):
+                            found[item.exchange.request_id] = None
     finally:
         follower.close()
     return found

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 import time
 from typing import TYPE_CHECKING, cast
 
 from .answers import answer, error_answer
 from .chunked import BadChunking
+from .endings import is_peer_gone, reset_when_closed
 from .exchange import RelayedExchange
-from .half_close import is_peer_gone
 from .heads import BadHead, RequestHead
 from .plans import RequestPlan
+from .upgrade import RelayedUpgrade
 
 if TYPE_CHECKING:
     from .context import RelayContext
@@ -105,11 +104,12 @@ class ClientConnection:
         context = self._context
         plan, digits = context.planner.plan(data[at:head_end])
         route = plan.route
-        if route is None or plan.head.wants_websocket or context.tap.refuses or plan.is_health:
+        if route is None or context.tap.refuses or plan.is_health:
             self._answer_itself(plan)
             return head_end
         length = int(digits) if digits else plan.head.body
-        exchange = self._exchange = RelayedExchange(context, self, plan, route, length)
+        kind = RelayedUpgrade if plan.head.wants_websocket else RelayedExchange
+        exchange = self._exchange = kind(context, self, plan, route, length)
         return exchange.start(digits, data, head_end, t_ns)
 
     def _answer_itself(self, plan: RequestPlan) -> None:
@@ -117,11 +117,8 @@ class ClientConnection:
             self._answer_health(plan.head)
         elif plan.route is None:
             raise BadHead(404, "no provider is configured for this path")
-        elif plan.head.wants_websocket:
-            extra = b"upgrade: HTTP/1.1\r\n"
-            self._refuse(426, "WebSocket is not available here; use HTTP", extra, plan.route.listener)
         else:
-            self._refuse(503, "recording is not possible and the server is set to block", b"", plan.route.listener)
+            self._refuse(503, "recording is not possible and the server is set to block", plan.route.listener)
 
     def _answer_health(self, head: RequestHead) -> None:
         if head.body != 0:
@@ -142,7 +139,7 @@ class ClientConnection:
         self._has_ended = True
         self._context.turn.pass_on()
         exchange = self._exchange
-        if exchange is None or not exchange.request_is_done or self._is_closing:
+        if exchange is None or self._is_closing or not exchange.client_ended():
             return False
         return not is_peer_gone(self.transport.get_extra_info("socket"))
 
@@ -153,6 +150,13 @@ class ClientConnection:
         exchange, self._exchange = self._exchange, None
         if exchange is not None:
             exchange.client_lost()
+
+    def upgraded(self) -> None:
+        """The exchange takes every byte from now on: first those that the client sent too early."""
+        self.data_received(b"")
+        self.resume_reading("pipeline")
+        if self._has_ended and self._exchange is not None:
+            self._exchange.client_ended()
 
     # ---- flow control ---------------------------------------------------------------------------------------
 
@@ -188,9 +192,8 @@ class ClientConnection:
 
     def reset_after_writes(self) -> None:
         """Make the coming close a reset; what was written before still arrives."""
-        sock = self.transport.get_extra_info("socket")
-        if sock is not None and not self.transport.is_closing():
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        if not self.transport.is_closing():
+            reset_when_closed(self.transport)
 
     def exchange_ended(self, was_answered: bool, keep_alive: bool) -> None:
         """The exchange has let go of this connection: on to the next request, or close."""
@@ -224,9 +227,9 @@ class ClientConnection:
         elif len(self._buffer) <= _PIPELINE_HIGH_BYTES:
             self.resume_reading("pipeline")
 
-    def _refuse(self, status: int, message: str, extra: bytes = b"", listener: str | None = None) -> None:
+    def _refuse(self, status: int, message: str, listener: str | None = None) -> None:
         """A request that is not passed on: the answer, then the connection's end."""
-        self.transport.write(error_answer(status, message, listener, close=True, extra=extra))
+        self.transport.write(error_answer(status, message, listener, close=True))
         self._close_after_rest()
 
     def _refuse_body(self, message: str) -> None:

@@ -130,7 +130,7 @@ class RelayedExchange:
             return
         upstream = self._upstream
         if upstream is None and self._connecting is None:
-            upstream = self._context.pool.take(self._route.upstream)
+            upstream = self._pooled_upstream()
             if upstream is None:
                 self._connecting = self._context.loop.create_task(self._connect())
             else:
@@ -144,6 +144,9 @@ class RelayedExchange:
         self._active_ns = now_ns
         self._pre_ns += now_ns - t_ns
         self._finish_if_done()
+
+    def _pooled_upstream(self) -> UpstreamConnection | None:
+        return self._context.pool.take(self._route.upstream)
 
     async def _connect(self) -> None:
         try:
@@ -275,6 +278,18 @@ class RelayedExchange:
             self._client.transport.write(raw)
         self._finish("upstream_cut", reason)
 
+    def switch_protocols(self, head: ResponseHead, raw: bytes, t_ns: int) -> bool:
+        """The provider answered 101; False: nobody asked for it."""
+        return False
+
+    def upstream_ended(self) -> bool:
+        """The provider has finished sending; whether its connection stays open for what the client sends."""
+        return False
+
+    def client_ended(self) -> bool:
+        """The client has finished sending; whether its connection stays open for the answer."""
+        return self.request_is_done
+
     def client_lost(self) -> None:
         """The client is gone: stop the provider."""
         self._finish("client_cancelled", "the client closed the connection")
@@ -332,12 +347,15 @@ class RelayedExchange:
             self._connecting.cancel()
         upstream, self._upstream = self._upstream, None
         if upstream is not None:
-            if outcome == "completed" and self.request_is_done:
-                if self._holds_upstream:
-                    upstream.transport.resume_reading()  # the next exchange must find it reading
-                upstream.release()
-            else:
-                upstream.abort()
+            self._let_go(upstream, outcome == "completed" and self.request_is_done)
         if outcome != "completed" and self._ends_by_close:
             self._client.reset_after_writes()  # a plain close would look like the response's proper end
         self._client.exchange_ended(was_answered=self._was_answered, keep_alive=self._client_keeps_alive)
+
+    def _let_go(self, upstream: UpstreamConnection, is_in_order: bool) -> None:
+        if not is_in_order:
+            upstream.abort()
+            return
+        if self._holds_upstream:
+            upstream.transport.resume_reading()  # the next exchange must find it reading
+        upstream.release()

@@ -46,6 +46,10 @@ _CREDENTIAL = re.compile(
     rb"|^set-cookie|apikey|api-key|access-token|auth-token"
 )
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_SUBPROTOCOLS = b"sec-websocket-protocol"
+_SECRET_SUBPROTOCOL = re.compile(rb"(.*(?:key|token|auth|authorization|bearer|secret|jwt)\b[^.]*\.)(.+)", re.IGNORECASE)
+_SECRET_FOLLOWS = {b"token", b"bearer", b"authorization", b"auth", b"api-key", b"apikey", b"key", b"jwt"}
+_LONGEST_SUBPROTOCOL_NAME = 40
 _NOT_CREDENTIAL = {b"idempotency-key", b"x-idempotency-key", b"sec-websocket-key"}
 
 
@@ -114,9 +118,28 @@ class LineReader:
         lower = name.lower()
         kind = kind_of(lower)
         recorded = raw
-        if kind in (Kind.CREDENTIAL, Kind.PROXY_CREDENTIAL):
+        if lower == _SUBPROTOCOLS and (hidden := hidden_subprotocols(value, self._fingerprint)) != value:
+            kind, recorded = Kind.CREDENTIAL, name + b": " + hidden
+        elif kind in (Kind.CREDENTIAL, Kind.PROXY_CREDENTIAL):
             recorded = name + b": " + self._fingerprint(value).encode()
         return Line(kind, lower, value, raw, recorded)
+
+
+def hidden_subprotocols(value: bytes, fingerprint: Callable[[bytes], str]) -> bytes:
+    """WebSocket subprotocols with the secrets among them replaced: a browser cannot set headers, so keys travel there
+    (OpenAI's `openai-insecure-api-key.<key>`, Deepgram's `token, <key>`, Kubernetes' `base64url.bearer.…`). The value
+    itself where there is none."""
+    offered = [token.strip() for token in value.split(b",")]
+    shown: list[bytes] = []
+    for number, token in enumerate(offered):
+        match = _SECRET_SUBPROTOCOL.fullmatch(token)
+        if match is not None:
+            shown.append(match[1] + fingerprint(match[2]).encode())
+        elif len(token) > _LONGEST_SUBPROTOCOL_NAME or (number and offered[number - 1].lower() in _SECRET_FOLLOWS):
+            shown.append(fingerprint(token).encode())
+        else:
+            shown.append(token)
+    return value if shown == offered else b", ".join(shown)
 
 
 def connection_tokens(lines: list[Line]) -> frozenset[bytes]:
@@ -133,8 +156,11 @@ _NEVER_DROPPED = frozenset(
 """A Connection field must not talk the relay out of framing or authentication (RFC 9110 §7.6.1, last paragraphs)."""
 
 
-def forwarded_lines(lines: list[Line], tokens: frozenset[bytes], host: bytes | None = None) -> list[bytes]:
-    """Raw lines for the other side: all but the hop-by-hop ones; `host` takes the place of Host's value."""
+def forwarded_lines(
+    lines: list[Line], tokens: frozenset[bytes], host: bytes | None = None, is_upgrade: bool = False
+) -> list[bytes]:
+    """Raw lines for the other side: all but the hop-by-hop ones; `host` takes the place of Host's value.
+    `is_upgrade`: Connection and Upgrade are passed on too."""
     named = tokens - _NEVER_DROPPED
     out = []
     for line in lines:
@@ -146,4 +172,6 @@ def forwarded_lines(lines: list[Line], tokens: frozenset[bytes], host: bytes | N
             out.append(line.raw)
         elif kind is Kind.HOST:
             out.append(line.raw if host is None else line.raw[:5] + b" " + host)
+        elif is_upgrade and (kind is Kind.CONNECTION or kind is Kind.UPGRADE):
+            out.append(line.raw)
     return out

@@ -36,7 +36,8 @@ class RequestHead(msgspec.Struct, frozen=True):
     keep_alive: bool
     """Whether the client wants to use its connection again."""
     wants_websocket: bool
-    """Other upgrades (h2c, which some HTTP clients offer each time) are an offer the relay need not take."""
+    """As RFC 6455 §4.1 asks for it: GET, HTTP/1.1, no body. Other upgrades (h2c, which some HTTP clients offer each
+    time) are an offer the relay need not take."""
 
 
 class ResponseHead(msgspec.Struct, frozen=True):
@@ -79,8 +80,10 @@ def read_request_head(head: bytes, reader: LineReader) -> RequestHead:
     tokens = _check_request(method, target, version, lines)
     body = _request_body(lines, version)
     keep_alive = b"close" not in tokens and (version == b"1.1" or b"keep-alive" in tokens)
-    wants_websocket = b"upgrade" in tokens and any(
-        line.kind is Kind.UPGRADE and b"websocket" in line.value.lower() for line in lines
+    wants_websocket = (
+        b"upgrade" in tokens
+        and (method, version, body) == ("GET", b"1.1", 0)
+        and any(line.kind is Kind.UPGRADE and b"websocket" in line.value.lower() for line in lines)
     )
     return RequestHead(method, target, version, lines, tokens, body, keep_alive, wants_websocket)
 

@@ -70,6 +70,8 @@ class Planner:
         plan = self._plans.get(key)
         if plan is None:
             plan = self._make(head, digits)
+            if plan.head.wants_websocket:  # its key is new each time
+                return plan, digits
             if len(self._plans) >= _MOST:
                 self._plans.clear()
             self._plans[key] = plan
@@ -83,7 +85,7 @@ class Planner:
             return RequestPlan(head, None, b"", b"", b"", is_health)
         start = f"{head.method} {route.target} HTTP/".encode() + head.version
         host = route.upstream.host_header
-        forwarded = forwarded_lines(head.lines, head.tokens, host)
+        forwarded = forwarded_lines(head.lines, head.tokens, host, head.wants_websocket)
         if not any(line.kind is Kind.HOST for line in head.lines):  # HTTP/1.0 may come without
             forwarded.insert(0, b"Host: " + host)
         before, after = _cut_length(b"\r\n".join([start, *forwarded, b"", b""]), digits)

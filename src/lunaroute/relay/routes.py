@@ -53,6 +53,9 @@ class Route(msgspec.Struct, frozen=True):
 
 
 _ANTHROPIC_PATHS = re.compile(r"/v1/(?:messages|complete)(?:/|$)")
+_SHORT_ANTHROPIC_PATHS = re.compile(r"/messages(?:[/?]|$)")
+"""The AI SDK (and opencode with it) reads ANTHROPIC_BASE_URL too, but takes it to end in `/v1`; Claude Code and
+Anthropic's own SDKs take it not to. With the one value that the variable has, both shall arrive."""
 _GOOGLE_PATHS = re.compile(
     r"/(?:v1beta1?|v1alpha)(?:/|$)|/v1/(?:models|tunedModels)/[^/]+:\w+$|/v1/(?:projects|publishers)/|/v1internal:|"
     r"/upload/v1beta(?:/|$)"
@@ -84,7 +87,11 @@ class Router:
             return _route(prefixed, first, "/" + rest, tags)
         surface = self._surface(target.partition("?")[0], lines)
         upstream = self.upstreams.get(surface)
-        return None if upstream is None else _route(upstream, surface, target, tags)
+        if upstream is None:
+            return None
+        if surface == "anthropic" and _SHORT_ANTHROPIC_PATHS.match(target) and not upstream.base_path.endswith("/v1"):
+            target = f"/v1{target}"
+        return _route(upstream, surface, target, tags)
 
     def _surface(self, path: str, lines: list[Line]) -> str:
         if _ANTHROPIC_PATHS.match(path):

@@ -33,6 +33,9 @@ class LostRecords:
     def response_chunk(self, *_: object) -> None:
         pass
 
+    def upgrade_chunk(self, *_: object) -> None:
+        pass
+
     def exchange_closed(self, *_: object) -> None:
         pass
 

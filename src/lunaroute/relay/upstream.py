@@ -92,6 +92,8 @@ class UpstreamConnection:
         self.is_open = False  # already now: an exchange may look for a connection before connection_lost comes
         self._context.turn.pass_on()
         exchange = self.exchange
+        if exchange is not None and exchange.upstream_ended():
+            return self.transport.can_write_eof()  # without, as in TLS, there is no half of a connection to keep
         is_sending = exchange is not None and not exchange.request_is_done
         if is_sending or self.transport.get_write_buffer_size():
             self.transport.abort()  # a plain close would first wait for the provider to read the rest
@@ -136,7 +138,12 @@ class UpstreamConnection:
             if head.status_code >= 200:
                 break
             if head.status_code == 101:
-                raise BadHead(502, "the provider switched protocols unasked")
+                if not exchange.switch_protocols(head, data[:end], t_ns):
+                    raise BadHead(502, "the provider switched to a protocol that nobody asked for")
+                self._head, self._left = head, UNTIL_CLOSE
+                if end < len(data):
+                    self._take_body(exchange, None, data[end:], t_ns)
+                return
             exchange.send_interim(data[:end])
             data = data[end:]
         self._head = head

@@ -109,3 +109,4 @@ class OpenExchange(msgspec.Struct, frozen=True, array_like=True):
     """What the provider said of that one."""
     is_first: bool = False
     """Nothing was asked in its thread before."""
+    is_prewarm: bool = False

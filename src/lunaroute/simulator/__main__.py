@@ -21,7 +21,7 @@ from lunaroute.simulator.server import Simulator
 @click.option("--delay-factor", default=1.0, show_default=True, help="Scales all natural pauses; 0 = none.")
 @click.option("--seed", default=None, help="Same seed, same ids; without one they differ from run to run.")
 def main(port: int, delay_factor: float, seed: str | None) -> None:
-    """Run a simulated LLM provider (Anthropic Messages, OpenAI Chat and Responses) on 127.0.0.1."""
+    """Run a simulated LLM provider (Anthropic Messages, OpenAI Chat and Responses, Gemini) on 127.0.0.1."""
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(_serve(port, delay_factor, seed or secrets.token_hex(8)))

@@ -89,8 +89,12 @@ def mint_id(ids: IdMint) -> str:
     return ids.text("msg_01", 22)
 
 
-def mint_call_id(ids: IdMint) -> str:
+def mint_call_id(ids: IdMint, model: str) -> str:
     return ids.text("toolu_01", 22)
+
+
+def mint_request_id(ids: IdMint) -> str:
+    return ids.text("req_011C", 20)
 
 
 def usage(reply: Reply) -> dict[str, Any]:
@@ -206,6 +210,10 @@ def error(status: int, message: str | None, code: str | None, request_id: str) -
     )
     said = {"type": kind, "message": message or default}
     return {"type": "error", "error": said, "request_id": request_id}
+
+
+def stream_type(body: dict[str, Any]) -> str:
+    return "text/event-stream; charset=utf-8"
 
 
 def error_event() -> bytes:

@@ -1,4 +1,5 @@
-"""What a wire format must offer; the modules `anthropic`, `openai_chat` and `openai_responses` each are one.
+"""What a wire format must offer; the modules `anthropic`, `openai_chat`, `openai_responses` and `gemini` each are
+one.
 
 Every function is a plain mapping between JSON and the values of `turn`; state (ids, the cache, stored
 conversations) is handed in.
@@ -38,7 +39,11 @@ class Dialect(Protocol):
 
     def mint_id(self, ids: IdMint) -> str: ...
 
-    def mint_call_id(self, ids: IdMint) -> str: ...
+    def mint_call_id(self, ids: IdMint, model: str) -> str:
+        """Empty for models that give their calls no id."""
+
+    def mint_request_id(self, ids: IdMint) -> str:
+        """Empty where the provider tells none."""
 
     def usage(self, reply: Reply) -> dict[str, Any]:
         """The provider's own usage object, in full, as a non-streamed body has it."""
@@ -48,6 +53,9 @@ class Dialect(Protocol):
 
     def stream(self, reply: Reply, ids: IdMint, kept: Conversations) -> list[Step]:
         """The writes of a streamed response."""
+
+    def stream_type(self, body: dict[str, Any]) -> str:
+        """The content type of a streamed response."""
 
     def error(self, status: int, message: str | None, code: str | None, request_id: str) -> dict[str, Any]: ...
 

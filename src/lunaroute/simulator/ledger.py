@@ -16,6 +16,7 @@ LedgerOutcome = Literal["open", "completed", "cut", "client_gone"]
 
 class LedgerCall(msgspec.Struct, kw_only=True):
     id: str
+    """Empty where none was told."""
     name: str
     arguments: str
 
@@ -30,7 +31,7 @@ class LedgerEntry(msgspec.Struct, kw_only=True):
     request_headers: list[tuple[str, str]]
     """Exactly as received, in order."""
     request_id: str = ""
-    """The id told to the client in the provider's request id header."""
+    """The id told to the client in the provider's request id header; empty where the provider tells none."""
     dialect: str | None = None
     model: str | None = None
     """As requested."""

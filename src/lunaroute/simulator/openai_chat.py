@@ -19,6 +19,8 @@ NAME: DialectName = "openai_chat"
 
 error = openai_common.error
 headers = openai_common.headers
+mint_request_id = openai_common.mint_request_id
+stream_type = openai_common.stream_type
 
 
 def read_prompt(body: dict[str, Any], kept: Conversations) -> Prompt:
@@ -62,7 +64,7 @@ def mint_id(ids: IdMint) -> str:
     return ids.text("chatcmpl-", 29)
 
 
-def mint_call_id(ids: IdMint) -> str:
+def mint_call_id(ids: IdMint, model: str) -> str:
     return ids.text("call_", 24)
 
 

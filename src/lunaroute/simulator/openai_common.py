@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from lunaroute.simulator.ids import IdMint
 from lunaroute.simulator.turn import Prompt
 
 _DATED = {
@@ -43,6 +44,14 @@ def obfuscation(prompt: Prompt, options: dict[str, Any], piece: str, number: int
         return {}
     digest = hashlib.blake2b(f"{prompt.model}{number}".encode()).hexdigest()
     return {"obfuscation": digest[: max(2, 16 - len(piece))]}
+
+
+def mint_request_id(ids: IdMint) -> str:
+    return ids.hex("req_", 32)
+
+
+def stream_type(body: dict[str, Any]) -> str:
+    return "text/event-stream; charset=utf-8"
 
 
 def error(status: int, message: str | None, code: str | None, request_id: str) -> dict[str, Any]:

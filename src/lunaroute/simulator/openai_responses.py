@@ -7,6 +7,7 @@ completed (or incomplete) with the whole response; `sequence_number` counts them
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 from lunaroute.simulator import openai_common
@@ -14,12 +15,14 @@ from lunaroute.simulator.dialect import Conversations, part_of, sse, text_of
 from lunaroute.simulator.ids import IdMint
 from lunaroute.simulator.openai_common import dated, is_reasoning, obfuscation
 from lunaroute.simulator.pace import first_gap_ms, gap_ms, pieces
-from lunaroute.simulator.turn import DialectName, Prompt, Reply, RequestRefusedError, Step, Tool
+from lunaroute.simulator.turn import DialectName, Prompt, Reply, RequestRefusedError, Step, Tool, ToolCall
 
 NAME: DialectName = "openai_responses"
 
 error = openai_common.error
 headers = openai_common.headers
+mint_request_id = openai_common.mint_request_id
+stream_type = openai_common.stream_type
 
 
 def read_prompt(body: dict[str, Any], kept: Conversations) -> Prompt:
@@ -27,7 +30,6 @@ def read_prompt(body: dict[str, Any], kept: Conversations) -> Prompt:
     if not items:
         raise RequestRefusedError(400, "Missing required parameter: 'input'.", "missing_required_parameter")
     choice = body.get("tool_choice")
-    tools = [] if choice == "none" else [t for t in body.get("tools") or [] if t.get("type") == "function"]
     user_text, rounds, last_result = _position(items)
     model = str(body.get("model"))
     return Prompt(
@@ -36,7 +38,7 @@ def read_prompt(body: dict[str, Any], kept: Conversations) -> Prompt:
         user_text=user_text,
         round_count=rounds,
         last_result=last_result,
-        tools=tuple(Tool(name=t["name"], schema=t.get("parameters") or {}) for t in tools),
+        tools=() if choice == "none" else tuple(_tools(_offered(body, items))),
         forced_tool=choice.get("name") if isinstance(choice, dict) else None,
         is_thinking=is_reasoning(model) or bool(body.get("reasoning")),
         max_output_tokens=body.get("max_output_tokens"),
@@ -59,26 +61,57 @@ def _all_input(body: dict[str, Any], kept: Conversations) -> list[dict[str, Any]
     return [*earlier["items"], *items]
 
 
+def _offered(body: dict[str, Any], items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tools as written: Codex puts them into an input item for models that take them from there."""
+    added = [tool for item in items if item.get("type") == "additional_tools" for tool in item.get("tools") or []]
+    return [*(body.get("tools") or []), *added]
+
+
+def _tools(offered: list[dict[str, Any]], namespace: str | None = None) -> Iterator[Tool]:
+    """Those the client runs itself, out of their namespaces."""
+    for tool in offered:
+        match tool.get("type"):
+            case "function":
+                yield Tool(name=tool["name"], schema=tool.get("parameters") or {}, namespace=namespace)
+            case "custom":
+                yield Tool(name=tool["name"], schema={}, namespace=namespace, is_freeform=True)
+            case "namespace":
+                yield from _tools(tool.get("tools") or [], tool["name"])
+
+
 def _position(items: list[dict[str, Any]]) -> tuple[str, int, str]:
     """(newest user text, rounds of tool calls since, newest tool results)."""
     rounds, results, was_result = 0, [], False
     for item in reversed(items):
-        is_result = item.get("type") == "function_call_output"
+        is_result = item.get("type") in ("function_call_output", "custom_tool_call_output")
         if is_result:
             rounds += not was_result
             if rounds == 1:
                 results.append(text_of(item.get("output")))
-        elif item.get("role") == "user":
-            return text_of(item.get("content")), rounds, "\n".join(reversed(results))
+        elif item.get("role") == "user" or _is_task(item):
+            return _said(item), rounds, "\n".join(reversed(results))
         was_result = is_result
     return "", rounds, "\n".join(reversed(results))
+
+
+def _is_task(item: dict[str, Any]) -> bool:
+    """What Codex tells a sub-agent to do; other messages between agents are no new turn."""
+    return item.get("type") == "agent_message" and _said(item).startswith("Message Type: NEW_TASK")
+
+
+def _said(item: dict[str, Any]) -> str:
+    """The text of a message. Here, unlike at the provider, what is called encrypted is plain."""
+    content = item.get("content")
+    parts = content if isinstance(content, list) else []
+    hidden = [part["encrypted_content"] for part in parts if part.get("type") == "encrypted_content"]
+    return "\n".join([text_of(content), *hidden])
 
 
 def mint_id(ids: IdMint) -> str:
     return ids.hex("resp_", 50)
 
 
-def mint_call_id(ids: IdMint) -> str:
+def mint_call_id(ids: IdMint, model: str) -> str:
     return ids.text("call_", 24)
 
 
@@ -107,9 +140,7 @@ def stream(reply: Reply, ids: IdMint, kept: Conversations) -> list[Step]:
     events.add("response.created", first_gap_ms(reply.id), response=begun)
     events.add("response.in_progress", response=begun)
     for index, item in enumerate(items):
-        {"reasoning": events.reasoning, "message": events.message, "function_call": events.call}[item["type"]](
-            index, item
-        )
+        events.item(index, item)
     done = _finished(reply, items)
     events.add(f"response.{done['status']}", 4.0, response=done)
     return events.steps
@@ -131,6 +162,17 @@ class _Events:
         for piece in pieces(text):
             pad = obfuscation(self._reply.prompt, self._options, piece, len(self.steps))
             self.add(f"{kind}.delta", gap_ms(piece), **place, delta=piece, **pad)
+
+    def item(self, index: int, item: dict[str, Any]) -> None:
+        match item["type"]:
+            case "reasoning":
+                self.reasoning(index, item)
+            case "message":
+                self.message(index, item)
+            case "custom_tool_call":
+                self.call(index, item, "input", "response.custom_tool_call_input")
+            case _:
+                self.call(index, item, "arguments", "response.function_call_arguments")
 
     def reasoning(self, index: int, item: dict[str, Any]) -> None:
         self.add("response.output_item.added", output_index=index, item={**item, "summary": []})
@@ -155,12 +197,12 @@ class _Events:
         self.add("response.content_part.done", **place, part=part)
         self.add("response.output_item.done", output_index=index, item=item)
 
-    def call(self, index: int, item: dict[str, Any]) -> None:
-        opened = {**item, "status": "in_progress", "arguments": ""}
+    def call(self, index: int, item: dict[str, Any], field: str, kind: str) -> None:
+        opened = {**item, "status": "in_progress", field: ""}
         place = {"item_id": item["id"], "output_index": index}
         self.add("response.output_item.added", output_index=index, item=opened)
-        self._deltas("response.function_call_arguments", item["arguments"], place)
-        self.add("response.function_call_arguments.done", **place, arguments=item["arguments"])
+        self._deltas(kind, item[field], place)
+        self.add(f"{kind}.done", **place, **{field: item[field]})
         self.add("response.output_item.done", output_index=index, item=item)
 
 
@@ -178,10 +220,16 @@ def _output(reply: Reply, ids: IdMint) -> list[dict[str, Any]]:
         part = {"type": "output_text", "annotations": [], "logprobs": [], "text": turn.text}
         message = {"id": ids.hex("msg_", 50), "type": "message", "status": status, "content": [part]}
         items.append(message | {"role": "assistant"})
-    for call in turn.calls:
-        item = {"id": ids.hex("fc_", 50), "type": "function_call", "status": "completed"}
-        items.append(item | {"arguments": call.arguments, "call_id": call.id, "name": call.name})
-    return items
+    return [*items, *(_call_item(call, ids) for call in turn.calls)]
+
+
+def _call_item(call: ToolCall, ids: IdMint) -> dict[str, Any]:
+    if call.is_freeform:
+        item = {"id": ids.hex("ctc_", 50), "type": "custom_tool_call", "status": "completed", "input": call.arguments}
+    else:
+        item = {"id": ids.hex("fc_", 50), "type": "function_call", "status": "completed", "arguments": call.arguments}
+    item |= {"call_id": call.id, "name": call.name}
+    return item if call.namespace is None else item | {"namespace": call.namespace}
 
 
 def _keep(reply: Reply, items: list[dict[str, Any]], kept: Conversations) -> None:

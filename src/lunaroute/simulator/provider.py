@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from lunaroute.simulator import anthropic, openai_chat, openai_responses
+from lunaroute.simulator import anthropic, gemini, listing, openai_chat, openai_responses
 from lunaroute.simulator.dialect import Conversations, Dialect
 from lunaroute.simulator.directives import HEADER, Directives, parse_directives
 from lunaroute.simulator.failures import with_failures
@@ -23,7 +23,7 @@ from lunaroute.simulator.ledger import LedgerCall, LedgerEntry
 from lunaroute.simulator.pace import speaking_ms
 from lunaroute.simulator.script import play
 from lunaroute.simulator.tokens import PromptCache, token_count
-from lunaroute.simulator.turn import Prompt, Reply, RequestRefusedError, Step, Tokens
+from lunaroute.simulator.turn import Prompt, Reply, RequestRefusedError, Step, Tokens, Turn
 
 _GENERATING: dict[str, Dialect] = {
     "/v1/messages": anthropic,
@@ -31,10 +31,7 @@ _GENERATING: dict[str, Dialect] = {
     "/v1/responses": openai_responses,
     "/responses": openai_responses,
 }
-_MODELS = {
-    "anthropic": ("claude-opus-4-8", "claude-sonnet-4-6", "claude-haiku-4-5"),
-    "openai": ("gpt-5", "gpt-5-mini", "gpt-4.1", "gpt-4o-mini"),
-}
+_JSON = "application/json"
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,34 +79,38 @@ class Provider:
 
     def _greet(self, head: RequestHead, entry: LedgerEntry) -> Dialect:
         """The dialect of a request; gives it its request id."""
-        dialect = _GENERATING.get(head.path) or (anthropic if _is_anthropic(head) else openai_chat)
+        dialect = _generating(head.path)
+        entry.dialect = None if dialect is None else dialect.NAME
+        dialect = dialect or _named_by(head)
         if not entry.request_id:
             self._request_count += 1
-            made = self._ids.text("req_011C", 20) if dialect is anthropic else self._ids.hex("req_", 32)
-            entry.request_id = made
-        entry.dialect = _GENERATING[head.path].NAME if head.path in _GENERATING else None
+            entry.request_id = dialect.mint_request_id(self._ids)
         return dialect
 
     def _answer(self, head: RequestHead, raw: bytes, entry: LedgerEntry, dialect: Dialect) -> Answer:
         header = head.get(HEADER)
-        if head.path == "/v1/models" or head.path.startswith("/v1/models/") or head.method == "HEAD":
+        if head.method == "HEAD" or listing.is_listing(head.path):
             directives = self._due(parse_directives(header, ""), head, raw, entry)
             if directives.status is not None:
                 return self._refusal(dialect, entry, directives.status, directives=directives)
-            return self._json(dialect, entry, _models(head), directives)
-        if head.path not in (*_GENERATING, "/v1/messages/count_tokens"):
+            return self._json(dialect, entry, listing.models(head.path, dialect.NAME), directives)
+        if _generating(head.path) is None and not _is_counting(head.path):
             raise RequestRefusedError(404, f"Unknown request URL: {head.method} {head.path}", "unknown_url")
         if head.method != "POST":
             upgrade = (head.get("upgrade") or "").lower() == "websocket"
-            raise RequestRefusedError(426 if upgrade else 405, f"Not allowed: {head.method} {head.path}")
+            status = (parse_directives(header, "").status or 426) if upgrade else 405
+            raise RequestRefusedError(status, f"Not allowed: {head.method} {head.path}")
         body = _parsed(raw, head)
+        if dialect is gemini:
+            body = gemini.asked(head.target, body)
         prompt = dialect.read_prompt(body, self._kept)
         directives = self._due(parse_directives(header, prompt.user_text), head, raw, entry)
         if directives.status is not None:
             return self._refusal(dialect, entry, directives.status, directives=directives)
-        if head.path == "/v1/messages/count_tokens":
+        if _is_counting(head.path):
             total = sum(token_count(part.canonical) for part in prompt.parts)
-            return self._json(dialect, entry, {"input_tokens": total}, directives)
+            counted = gemini.counted(total) if dialect is gemini else {"input_tokens": total}
+            return self._json(dialect, entry, counted, directives)
         return self._generate(dialect, body, prompt, directives, entry)
 
     def _due(self, directives: Directives, head: RequestHead, raw: bytes, entry: LedgerEntry) -> Directives:
@@ -125,7 +126,9 @@ class Provider:
     def _generate(
         self, dialect: Dialect, body: dict[str, Any], prompt: Prompt, directives: Directives, entry: LedgerEntry
     ) -> Answer:
-        turn = play(prompt, lambda: dialect.mint_call_id(self._ids), directives.answer_bytes)
+        turn = play(prompt, lambda: dialect.mint_call_id(self._ids, prompt.model), directives.answer_bytes)
+        if body.get("generate") is False:  # Responses over a WebSocket: only to be prepared for
+            turn = Turn(thinking="", text="", calls=())
         reply = Reply(
             body=body,
             prompt=prompt,
@@ -144,7 +147,7 @@ class Provider:
             steps = [Step(data=whole, delay_ms=speaking_ms(reply.id, turn))]
         return Answer(
             status=200,
-            headers=self._headers(dialect, entry, prompt.is_stream),
+            headers=self._headers(dialect, entry, dialect.stream_type(body) if prompt.is_stream else _JSON),
             steps=with_failures(steps, directives, dialect, prompt.is_stream),
             is_stream=prompt.is_stream,
             directives=directives,
@@ -153,7 +156,7 @@ class Provider:
     def _json(self, dialect: Dialect, entry: LedgerEntry, body: Any, directives: Directives) -> Answer:
         return Answer(
             status=200,
-            headers=self._headers(dialect, entry, is_stream=False),
+            headers=self._headers(dialect, entry, _JSON),
             steps=with_failures([Step(data=msgspec.json.encode(body), delay_ms=20.0)], directives, dialect, False),
             is_stream=False,
             directives=directives,
@@ -169,15 +172,14 @@ class Provider:
         code: str | None = None,
         directives: Directives = Directives(),  # noqa: B008 - frozen
     ) -> Answer:
-        headers = self._headers(dialect, entry, is_stream=False)
+        headers = self._headers(dialect, entry, _JSON)
         if directives.retry_after is not None:
             headers.append(("retry-after", directives.retry_after))
         data = msgspec.json.encode(dialect.error(status, message, code, entry.request_id))
         steps = with_failures([Step(data=data, delay_ms=30.0)], directives, dialect, False)
         return Answer(status=status, headers=headers, steps=steps, is_stream=False, directives=directives)
 
-    def _headers(self, dialect: Dialect, entry: LedgerEntry, is_stream: bool) -> list[tuple[str, str]]:
-        kind = "text/event-stream; charset=utf-8" if is_stream else "application/json"
+    def _headers(self, dialect: Dialect, entry: LedgerEntry, kind: str) -> list[tuple[str, str]]:
         date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime())
         own = dialect.headers(entry.request_id, 120, self._request_count)
         return [("Date", date), ("Content-Type", kind), *own, ("server", "simulator")]
@@ -209,10 +211,25 @@ def _given(directives: Directives) -> dict[str, Any]:
     return {name: getattr(directives, name) for name in fields if getattr(directives, name) != getattr(default, name)}
 
 
-def _is_anthropic(head: RequestHead) -> bool:
-    return head.path.startswith("/v1/messages") or any(
+def _generating(path: str) -> Dialect | None:
+    """The dialect of a path that generates something; None for every other path."""
+    if gemini.method_of(path) in ("generateContent", "streamGenerateContent"):
+        return gemini
+    return _GENERATING.get(path)
+
+
+def _is_counting(path: str) -> bool:
+    return path == "/v1/messages/count_tokens" or gemini.method_of(path) == "countTokens"
+
+
+def _named_by(head: RequestHead) -> Dialect:
+    """Whose request this is, where the path does not say what it is."""
+    if head.path.startswith(("/v1beta/", "/v1alpha/")) or head.get("x-goog-api-key") is not None:
+        return gemini
+    is_anthropic = head.path.startswith("/v1/messages") or any(
         head.get(name) is not None for name in ("anthropic-version", "x-api-key")
     )
+    return anthropic if is_anthropic else openai_chat
 
 
 def _parsed(raw: bytes, head: RequestHead) -> dict[str, Any]:
@@ -223,26 +240,3 @@ def _parsed(raw: bytes, head: RequestHead) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise RequestRefusedError(400, "The request body is not a JSON object.")
     return body
-
-
-def _models(head: RequestHead) -> dict[str, Any]:
-    if _is_anthropic(head):
-        made = "2026-01-01T00:00:00Z"
-        listed = [
-            {"type": "model", "id": name, "display_name": name, "created_at": made} for name in _MODELS["anthropic"]
-        ]
-        ends = {"first_id": listed[0]["id"], "last_id": listed[-1]["id"]}
-        whole: dict[str, Any] = {"data": listed, "has_more": False, **ends}
-    else:
-        listed_openai = [
-            {"id": name, "object": "model", "created": 1_767_225_600, "owned_by": "system"}
-            for name in _MODELS["openai"]
-        ]
-        whole = {"object": "list", "data": listed_openai}
-    name = head.path.removeprefix("/v1/models").strip("/")
-    if not name:
-        return whole
-    found: list[dict[str, Any]] = [model for model in whole["data"] if model["id"] == name]
-    if not found:
-        raise RequestRefusedError(404, f"model: {name}", "model_not_found")
-    return found[0]

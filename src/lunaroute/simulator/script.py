@@ -3,7 +3,7 @@
 In: a `Prompt`. Out: a `Turn`: look around → read two files at once → edit → run the tests → (edit and test
 again while they fail) → report. Invariant: the same prompt gives the same turn, ids aside. A client that
 offers none of the known tools gets one round with its own (two at once when it has two), with arguments
-that fit their schemas.
+that fit their schemas. Where the user's message has cues (`cues`), they are followed instead.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import Any
 
 import msgspec
 
+from lunaroute.simulator.cues import Cues, fitted, parse_cues
 from lunaroute.simulator.tokens import BYTES_PER_TOKEN, output_token_count, token_count
-from lunaroute.simulator.turn import Prompt, Tool, ToolCall, Turn
+from lunaroute.simulator.turn import Prompt, RequestRefusedError, Tool, ToolCall, Turn
 
 _FILLER = "The change keeps the public behaviour and touches one place only. "
 
@@ -84,16 +85,37 @@ _PLOT = (
 
 def play(prompt: Prompt, mint_call_id: Callable[[], str], answer_bytes: int | None) -> Turn:
     """The model's next turn. `answer_bytes` sets the size of its text."""
-    scene = _next_scene(prompt) or _final_scene(prompt)
+    cues = parse_cues(prompt.user_text)
+    scene = _cued_scene(prompt, cues) if cues else _next_scene(prompt) or _final_scene(prompt)
+    tools = {tool.name: tool for tool in prompt.tools}
     turn = Turn(
         thinking=scene.thinking if prompt.is_thinking else "",
         text=scene.text if answer_bytes is None else _sized(scene.text, answer_bytes),
-        calls=tuple(
-            ToolCall(id=mint_call_id(), name=name, arguments=msgspec.json.encode(arguments).decode())
-            for name, arguments in scene.calls
-        ),
+        calls=tuple(_call(mint_call_id(), tools[name], arguments) for name, arguments in scene.calls),
     )
     return _limited(turn, prompt.max_output_tokens)
+
+
+def _call(call_id: str, tool: Tool, arguments: dict[str, Any]) -> ToolCall:
+    text = str(arguments.get("input", "")) if tool.is_freeform else msgspec.json.encode(arguments).decode()
+    return ToolCall(id=call_id, name=tool.name, arguments=text, namespace=tool.namespace, is_freeform=tool.is_freeform)
+
+
+def _cued_scene(prompt: Prompt, cues: Cues) -> _Scene:
+    """What the cues ask for now. Without any tools (the client asks for a title, say) only the answer is left."""
+    tools = {tool.name: tool for tool in prompt.tools}
+    if prompt.round_count >= len(cues.rounds) or not tools:
+        final = _final_scene(prompt)
+        return final if cues.answer is None else msgspec.structs.replace(final, text=cues.answer)
+    calls = cues.rounds[prompt.round_count]
+    missing = [call.tool for call in calls if call.tool not in tools]
+    if missing:
+        raise RequestRefusedError(400, f"call cue: {missing[0]} is none of the tools offered: {', '.join(tools)}")
+    return _Scene(
+        thinking="I was told what to do, so there is nothing to weigh.",
+        text="I'll do as I was told.",
+        calls=tuple((call.tool, fitted(call, tools[call.tool])) for call in calls),
+    )
 
 
 def _next_scene(prompt: Prompt) -> _Scene | None:

@@ -7,15 +7,21 @@ closed exactly once, whatever the client or a directive does to the connection.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import socket
 import struct
 
+from lunaroute.simulator.directives import HEADER
 from lunaroute.simulator.failures import gap_index
 from lunaroute.simulator.http import MAX_HEAD_BYTES, RequestHead, read_body, read_head
 from lunaroute.simulator.ledger import Ledger, LedgerEntry
 from lunaroute.simulator.provider import Answer, Provider
+from lunaroute.simulator.responses_socket import ResponsesSocket
 from lunaroute.simulator.sender import ClientGoneError, CutError, EndError, Framing, Sender
+from lunaroute.simulator.websocket import is_handshake
+
+RESPONSES_PATHS = ("/v1/responses", "/responses")
 
 
 class _Protocol(asyncio.StreamReaderProtocol):
@@ -35,7 +41,7 @@ class _Protocol(asyncio.StreamReaderProtocol):
 
 
 class Simulator:
-    """Serves the three dialects; `delay_factor` 1 is natural speed, 0 as fast as possible."""
+    """Serves the four dialects; `delay_factor` 1 is natural speed, 0 as fast as possible."""
 
     def __init__(self, seed: str, delay_factor: float) -> None:
         self._provider = Provider(seed)
@@ -70,6 +76,9 @@ class Simulator:
         if head.path.startswith("/simulator/"):
             return await self._control(head, writer)
         entry = self._ledger.open(head.method, head.target, head.headers, head.raw)
+        if is_handshake(head) and head.path in RESPONSES_PATHS and head.get(HEADER) is None:
+            await ResponsesSocket(head, reader, writer, self._provider, self._ledger, self._delay_factor).serve(entry)
+            return False
         try:
             early = self._provider.early_answer(head, entry)
             if early is not None:
@@ -135,7 +144,8 @@ class Simulator:
         except EndError:
             await sender.end_framing()
             return
-        await sender.finish()
+        with contextlib.suppress(ClientGoneError):  # it has every byte of the body, and some wait no longer
+            await sender.finish()
 
     async def _control(self, head: RequestHead, writer: asyncio.StreamWriter) -> bool:
         """The simulator's own paths, for tests; they leave no trace in the ledger."""

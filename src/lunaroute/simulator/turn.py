@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import msgspec
 
-DialectName = Literal["anthropic_messages", "openai_chat", "openai_responses"]
+DialectName = Literal["anthropic_messages", "openai_chat", "openai_responses", "gemini"]
 
 
 class Tool(msgspec.Struct, frozen=True, kw_only=True):
@@ -20,6 +20,10 @@ class Tool(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     schema: dict[str, Any]
     """JSON schema of its arguments; empty when the client gave none."""
+    namespace: str | None = None
+    """The group of tools it is in (OpenAI Responses)."""
+    is_freeform: bool = False
+    """It takes one text instead of arguments (OpenAI's custom tools); the argument `input` stands for it here."""
 
 
 class Part(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,9 +59,12 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
 
 class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     id: str
+    """Empty where the model tells none."""
     name: str
     arguments: str
-    """JSON text."""
+    """JSON text; of a free-form tool the text itself."""
+    namespace: str | None = None
+    is_freeform: bool = False
 
 
 class Turn(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,8 +21,10 @@ packed by hand, so that body bytes are not copied and what repeats from request 
                        · ResponseChunk's body bytes, if any
     7 ResponseChunk    body bytes
     8 ExchangeClosed   u8 outcome · u64 sent_ns (0: never) · u64 pre_processing_ns · u64 post_processing_ns · detail
+   10 UpgradeChunk     u64 pre_processing_ns · u64 post_processing_ns · bytes of the upgraded connection
 
-Flag 1 says that the request's body ends here, and that pre_processing_ns is given. `opening` is MessagePack:
+Flag 1 says that the request's body ends here, and that pre_processing_ns is given; of an UpgradeChunk, that it came
+from the client. `opening` is MessagePack:
 [listener, provider, method, target, path, http_version, header_lines, tags, credential, where in header_lines the
 digits of the content length belong (-1: nowhere)]. All others are the record in MessagePack.
 """
@@ -48,6 +50,7 @@ from lunaroute.capture.records import (
     RequestOpened,
     ResponseChunk,
     ResponseOpened,
+    UpgradeChunk,
 )
 from lunaroute.errors import SpoolCorrupt
 
@@ -68,7 +71,9 @@ RESPONSE_OPENED = 6
 RESPONSE_CHUNK = 7
 EXCHANGE_CLOSED = 8
 END_OF_SEGMENT = 9
+UPGRADE_CHUNK = 10
 LAST = 1
+FROM_CLIENT = 1
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """An outcome's code is its index here: only ever append."""
@@ -84,6 +89,9 @@ _pack_frame = _FRAME.pack
 _OPENED = Struct("<Q16sqQBI")
 _RESPONSE = Struct("<HI")
 _CLOSED = Struct("<BQQQ")
+_UPGRADE = Struct("<QQ")
+_LAST_KIND = UPGRADE_CHUNK
+_MOST_BYTES = MAX_PAYLOAD_BYTES + _UPGRADE.size
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
@@ -145,6 +153,10 @@ def closed_payload(outcome: Outcome, detail: str | None, sent_ns: int | None, pr
     return fixed + detail.encode() if detail else fixed
 
 
+def upgrade_payload(pre_ns: int, post_ns: int, data: bytes) -> bytes:
+    return _UPGRADE.pack(pre_ns, post_ns) + data
+
+
 def encode_record(segment: int, record: Record) -> bytes:
     """A whole frame of any record."""
     flags = 0
@@ -162,6 +174,9 @@ def encode_record(segment: int, record: Record) -> bytes:
         case ExchangeClosed():
             r = record
             payload = closed_payload(r.outcome, r.detail, r.sent_ns, r.pre_processing_ns, r.post_processing_ns)
+        case UpgradeChunk():
+            payload = upgrade_payload(record.pre_processing_ns, record.post_processing_ns, record.data)
+            flags = FROM_CLIENT if record.from_client else 0
         case _:
             payload = _encode(record)
     kind = int(record.__struct_config__.tag or 0)
@@ -213,7 +228,7 @@ def decode_frames(
         if end - offset < FRAME_HEADER_BYTES:
             return records, offset, Stop.NEED_MORE
         crc, length, kind, flags, spare, exchange, t_ns = _FRAME.unpack_from(data, offset)
-        if not 1 <= kind <= END_OF_SEGMENT or length > MAX_PAYLOAD_BYTES + 8 or spare:
+        if not 1 <= kind <= _LAST_KIND or length > _MOST_BYTES or spare:
             return records, offset, Stop.NO_FRAME
         after = offset + FRAME_HEADER_BYTES + length
         if after > end:
@@ -247,6 +262,9 @@ def _records(kind: int, flags: int, exchange: int, t_ns: int, payload: bytes) ->
             code, sent_ns, pre_ns, post_ns = _CLOSED.unpack_from(payload)
             detail = payload[_CLOSED.size :].decode() or None
             return (ExchangeClosed(exchange, t_ns, OUTCOMES[code], detail, sent_ns or None, pre_ns, post_ns),)
+        if kind == UPGRADE_CHUNK:
+            pre_ns, post_ns = _UPGRADE.unpack_from(payload)
+            return (UpgradeChunk(exchange, t_ns, payload[_UPGRADE.size :], bool(flags & FROM_CLIENT), pre_ns, post_ns),)
         return (_decoder.decode(payload),)
     except (msgspec.DecodeError, struct_error, IndexError, UnicodeDecodeError, RecursionError):
         return None

@@ -21,6 +21,7 @@ from . import segments
 from .frame import (
     EXCHANGE_CLOSED,
     FRAME_HEADER_BYTES,
+    FROM_CLIENT,
     LAST,
     MAX_PAYLOAD_BYTES,
     REQUEST_CHUNK,
@@ -28,6 +29,7 @@ from .frame import (
     RESPONSE_CHUNK,
     RESPONSE_OPENED,
     SEGMENT_HEADER_BYTES,
+    UPGRADE_CHUNK,
     closed_payload,
     encode_end,
     encode_opening,
@@ -37,6 +39,7 @@ from .frame import (
     last_chunk_payload,
     opened_payload,
     response_payload,
+    upgrade_payload,
 )
 from .segments import LaneTakenError
 
@@ -45,6 +48,7 @@ _CACHED_SEGMENTS = 8
 """So many may wait for the reader before they are dropped from the page cache."""
 _COPY_BELOW_BYTES = 32768
 _LOW_BYTES = 2 * MAX_PAYLOAD_BYTES
+_UPGRADE_BYTES = MAX_PAYLOAD_BYTES - 16
 _MAX_PIECES = 512  # Linux takes 1024 (IOV_MAX)
 
 
@@ -142,6 +146,14 @@ class SpoolWriter:
     def response_chunk(self, exchange: int, t_ns: int, data: bytes) -> None:
         """Queue body bytes, which are not copied and must not change."""
         self._put_frame(RESPONSE_CHUNK, exchange, t_ns, data)
+
+    def upgrade_chunk(
+        self, exchange: int, t_ns: int, data: bytes, from_client: bool, pre_ns: int, post_ns: int
+    ) -> None:
+        """Queue an UpgradeChunk, or several where one frame would be too long."""
+        for at in range(0, len(data) or 1, _UPGRADE_BYTES):
+            payload = upgrade_payload(pre_ns, post_ns, data[at : at + _UPGRADE_BYTES])
+            self._put_frame(UPGRADE_CHUNK, exchange, t_ns, payload, FROM_CLIENT if from_client else 0)
 
     def exchange_closed(
         self,

@@ -2,7 +2,7 @@
 
 from .percentile import percentile
 from .sums import ExchangeNumbers, SessionSums, samples
-from .timing import ChunkGaps, StreamPoint, Timing, chunk_gaps, measure, stream_points
+from .timing import ChunkGaps, StreamPoint, Timing, chunk_gaps, measure, stream_points, without_latency
 from .tokens import TokenCounts, count_tokens, estimate_tokens, plausible_billing
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "plausible_billing",
     "samples",
     "stream_points",
+    "without_latency",
 ]

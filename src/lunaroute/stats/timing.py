@@ -88,6 +88,11 @@ def measure(exchange: Exchange, milestones: Sequence[Milestone]) -> Timing:
     )
 
 
+def without_latency(timing: Timing) -> Timing:
+    """The times of an exchange that answered nothing, so that no statistics of latencies count it."""
+    return msgspec.structs.replace(timing, latency_ns=None, ttfb_ns=None, ttft_ns=None, generation_ns=None)
+
+
 def _last_byte_ns(exchange: Exchange, closed_ns: int) -> int:
     if exchange.response_chunks:
         return exchange.response_chunks[-1][0]

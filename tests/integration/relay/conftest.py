@@ -8,7 +8,7 @@ import pytest
 
 from tests.support.relay import RelayProcess, ScriptedUpstream, started
 
-_PROVIDERS = 160
+_PROVIDERS = 240
 
 
 class SharedRelay:

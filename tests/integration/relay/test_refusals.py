@@ -118,19 +118,6 @@ def test_chunking_that_breaks_later_cuts_the_provider_off(relay: RelayProcess, u
     assert relay.spool.exchange(upstream.name).request_body == b"ok"
 
 
-def test_websocket_is_refused_so_that_clients_fall_back_to_http(
-    relay: RelayProcess, upstream: ScriptedUpstream
-) -> None:
-    client = relay.connect()
-    client.send(
-        b"GET /%s/v1/responses HTTP/1.1\r\nHost: r\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n" % upstream.name.encode()
-    )
-    assert client.read_head().startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
-    client.read_to_end()
-    assert upstream.was_never_called()
-
-
 def test_path_of_no_configured_provider_is_a_404(relay: RelayProcess) -> None:
     client = relay.connect()
     client.send(b"POST /v1/messages HTTP/1.1\r\nHost: r\r\n\r\n")

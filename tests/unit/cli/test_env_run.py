@@ -73,6 +73,15 @@ def test_run_gives_the_command_its_variables_and_passes_its_exit_code(server: Se
     assert result.stdout == f"http://127.0.0.1:{server.info.port}/v1\n"
 
 
+def test_codex_gets_its_setting_before_the_users_own(server: ServerProcess, tmp_path: Path) -> None:
+    program = tmp_path / "codex"
+    program.write_text('#!/bin/sh\necho "$@"\n')
+    program.chmod(0o755)
+    result = _lunaroute(server, "run", "--", str(program), "exec", "-c", "model=m", "a task")
+    url = f"http://127.0.0.1:{server.info.port}/v1"
+    assert result.stdout == f"-c openai_base_url={url} exec -c model=m a task\n"
+
+
 def test_options_after_the_command_are_the_commands(server: ServerProcess) -> None:
     result = _lunaroute(server, "run", "echo", "--home", "x", "--help")
     assert result.stdout == "--home x --help\n"

@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 
 from lunaroute.dialects import framing_of, read_response_body, reader_for
-from lunaroute.dialects.facts import ResponseFacts, ToolResult, Usage
+from lunaroute.dialects.facts import MessageFacts, ResponseFacts, ToolResult, Usage
+from lunaroute.dialects.gemini.message import read_message
 from tests.unit.dialects.streams import message_of, read_stream, times
 
 PATH_OF_ARGUMENTS = "$.recipe.steps[0].text"
@@ -74,6 +76,27 @@ def test_a_request_in_the_other_spelling_and_in_code_assists_wrapping() -> None:
 
 
 # ---- responses
+
+
+def test_a_result_that_a_resumed_session_repeats_counts_once() -> None:
+    """gemini-cli's `--resume` sends each result of the earlier run twice, in one content."""
+    result = {"functionResponse": {"id": "read_1", "name": "read", "response": {"output": "note"}}}
+    without_id = {"functionResponse": {"name": "read", "response": {"output": "note"}}}
+
+    def content(*parts: Any) -> MessageFacts:
+        return read_message(msgspec.Raw(json.dumps({"role": "user", "parts": parts}).encode()))
+
+    once, twice = content(result), content(result, result)
+    assert (twice.tool_results, twice.digest) == (once.tool_results, once.digest)
+    both = content(without_id, without_id)  # two calls with equal results, for all anybody can tell
+    assert len(both.blocks) == 2
+    assert both.digest != content(without_id).digest
+
+
+def test_what_gemini_cli_says_of_the_place_is_not_what_the_user_said() -> None:
+    parts = [{"text": "<session_context>\nThis is the Gemini CLI.\n</session_context>"}, {"text": "Count the lines."}]
+    facts = reader_for("gemini").read_request(json.dumps({"contents": [{"role": "user", "parts": parts}]}).encode())
+    assert facts.request_text == "Count the lines."
 
 
 def test_an_answer_with_thoughts_calls_and_tools_of_googles_own() -> None:

@@ -196,6 +196,43 @@ def test_responses_items_of_an_agent() -> None:
     )
 
 
+def test_responses_tools_are_counted_wherever_they_are_offered() -> None:
+    offered = [
+        {"type": "namespace", "name": "functions", "tools": [{"type": "custom"}, {"type": "function"}]},
+        {"type": "namespace", "name": "empty"},
+        {"type": "web_search"},
+    ]
+    item = {"type": "additional_tools", "role": "developer", "tools": offered}
+    in_the_body = read("openai_responses", input="x", tools=offered)
+    in_an_item = read("openai_responses", input=[item, user("x")])
+    in_both = read("openai_responses", input=[item, user("x")], tools=[{"type": "function"}])
+
+    assert [facts.tool_count for facts in (in_the_body, in_an_item, in_both)] == [3, 3, 4]
+    assert in_an_item.has_tools
+    assert not read("openai_responses", input=[{**item, "tools": "none"}]).has_tools
+
+
+def test_responses_task_of_a_sub_agent_is_what_its_user_said_and_a_report_is_not() -> None:
+    def agent_message(author: str, recipient: str, text: str) -> dict[str, Any]:
+        return {
+            "type": "agent_message",
+            "author": author,
+            "recipient": recipient,
+            "content": [
+                {"type": "input_text", "text": text},
+                {"type": "encrypted_content", "encrypted_content": "gAAA"},
+            ],
+        }
+
+    task = agent_message("/root", "/root/counter", "Task name: /root/counter")
+    report = agent_message("/root/counter", "/root", "Done.")
+
+    assert read(
+        "openai_responses", input=[user("<environment_context>x</environment_context>"), task]
+    ).request_text == ("Task name: /root/counter")
+    assert read("openai_responses", input=[user("old"), {"type": "reasoning"}, report]).request_text == ""
+
+
 @pytest.mark.parametrize("dialect", DIALECTS)
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b"null", b"3", b'"x"', b"\xff\xfe", b"[" * 5000, b'{"a":' * 5000])
 def test_a_body_that_is_no_json_object_is_not_valid(dialect: Dialect, body: bytes) -> None:

@@ -22,7 +22,7 @@ from lunaroute.events.types import (
 )
 from lunaroute.recorder import reading
 from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
-from tests.exchanges import JSON, MS, START_WALL_NS, ExchangeScript
+from tests.exchanges import EVENT_STREAM, JSON, MS, START_WALL_NS, ExchangeScript
 from tests.traffic import MODEL, anthropic_request, anthropic_response, anthropic_stream, both, exchange_of
 
 SETTINGS = PipelineSettings()
@@ -195,6 +195,19 @@ def test_a_stream_that_ends_early_as_if_it_were_whole_is_no_success() -> None:
     assert (second.outcome, second.success, second.response_text) == ("upstream_cut", False, "hello")
     assert second.error is not None
     assert "without its last event" in (second.error.message or "")
+
+
+@pytest.mark.parametrize(("missing", "expected"), [(0, "completed"), (1, "client_cancelled")])
+def test_a_client_that_leaves_after_the_last_event_has_cancelled_nothing(missing: int, expected: str) -> None:
+    chunks = anthropic_stream("hello")
+    script = ExchangeScript(1, body=anthropic_request("hi", stream=True))
+    script.answer(200, at_ms=100, headers=EVENT_STREAM)
+    for n, chunk in enumerate(chunks[: len(chunks) - missing]):
+        script.chunk(chunk, at_ms=110 + n)
+    script.close(at_ms=200, outcome="client_cancelled", detail="the client closed the connection")
+    response = only(run([*both(script), RunEnded(wall_ns(300))]), ResponseRecorded)
+    is_whole = missing == 0
+    assert (response.outcome, response.success, response.error is None) == (expected, is_whole, is_whole)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import pytest
 
 from lunaroute.events import decode_event
 from lunaroute.events.types import Completed, ResponseRecorded
+from lunaroute.recorder import open_exchanges
 from lunaroute.recorder import recorder as recorder_module
 from lunaroute.recorder.journal import Journal
 from lunaroute.recorder.recorder import Recorder
@@ -103,6 +104,9 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(follow, "READ_BYTES", 8192)
     monkeypatch.setattr(recorder_module, "_CHECKPOINT_S", 3600)
     monkeypatch.setattr(recorder_module, "_CHECKPOINT_BYTES", 16_000)
+    monkeypatch.setattr(
+        open_exchanges, "_SOCKET_SLACK_BYTES", -50_000
+    )  # a socket is saved by its state again and again
 
 
 def _abandon(recorder: Recorder) -> None:

@@ -18,6 +18,7 @@ from lunaroute.recorder.recorder import Recorder
 from lunaroute.sinks.reindex import reindex
 from lunaroute.spool import segments
 from lunaroute.spool.writer import SpoolWriter
+from tests.sockets import SocketScript
 from tests.support.faults import dump
 from tests.support.spooled import SEGMENT_BYTES, LaneScript, copied, files, open_home, record, write_spool
 from tests.traffic import anthropic_request, anthropic_response
@@ -132,10 +133,44 @@ class Running:
         script.response(number, [answer], at_ms, is_stream=False, is_closed=True)
 
 
+class RunningSocket(Running):
+    """The same with WebSockets of one session: one in the first segment, and one that is open in the second."""
+
+    def __init__(self, home: Path) -> None:
+        self._sockets: dict[int, tuple[SocketScript, int]] = {}
+        super().__init__(home)
+
+    def _socket(self, script: LaneScript, number: int, at_ms: int) -> SocketScript:
+        """Number 1 is the one of the first segment."""
+        name = min(number, 2)
+        if name not in self._sockets:
+            headers = [(b"session_id", b"agent")]
+            self._sockets[name] = SocketScript(name, lane="w0", headers=headers, opened_ms=at_ms - 1, deflate=True), 0
+        return self._sockets[name][0]
+
+    def _told(self, script: LaneScript, socket: SocketScript) -> None:
+        _, told = self._sockets[socket.number]
+        script.records += socket.records[told:]
+        self._sockets[socket.number] = socket, len(socket.records)
+
+    def _ask(self, script: LaneScript, number: int, text: str, at_ms: int) -> None:
+        socket = self._socket(script, number, at_ms)
+        socket.create(text, at_ms=at_ms)
+        self._told(script, socket)
+
+    def _answer(self, script: LaneScript, number: int, at_ms: int) -> None:
+        socket = self._socket(script, number, at_ms)
+        socket.answer(f"resp_{number}", f"to {number}", at_ms=at_ms)
+        if number in (1, 4):
+            socket.end(from_client=True, at_ms=at_ms + 50)
+        self._told(script, socket)
+
+
+@pytest.mark.parametrize("kind", [Running, RunningSocket])
 def test_what_is_answered_in_a_session_that_cannot_be_gone_on_with_is_passed_over(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    kind: type[Running], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    running = Running(tmp_path / "home")
+    running = kind(tmp_path / "home")
     lose_journal(running.home)
     running.go_on()
     record(running.home)

@@ -143,6 +143,34 @@ def test_credential_is_recorded_as_its_fingerprint_and_forwarded_as_it_is() -> N
     assert (line.kind, line.recorded, line.raw) == (Kind.CREDENTIAL, b"X-API-Key: fp_7", b"X-API-Key:  sk-1234 ")
 
 
+@pytest.mark.parametrize(
+    ("offered", "recorded"),
+    [
+        (b"realtime", None),
+        (b"graphql-ws, openai-beta.realtime-v1", None),
+        (b"realtime, openai-insecure-api-key.sk-1.2", b"realtime, openai-insecure-api-key.fp_6"),
+        (b"token, 0123456789abcdef", b"token, fp_16"),
+        (b"base64url.bearer.authorization.k8s.io.AAAA", b"base64url.bearer.authorization.fp_11"),
+        (b"eyJ" + b"a" * 60, b"fp_63"),
+    ],
+)
+def test_keys_among_subprotocols_are_recorded_as_fingerprints(offered: bytes, recorded: bytes | None) -> None:
+    line = LineReader(lambda value: f"fp_{len(value)}").read(b"Sec-WebSocket-Protocol: " + offered)
+    assert line.raw == b"Sec-WebSocket-Protocol: " + offered
+    assert line.recorded == b"Sec-WebSocket-Protocol: " + (recorded or offered)
+    assert line.kind is (Kind.END_TO_END if recorded is None else Kind.CREDENTIAL)
+
+
+def test_an_upgrade_keeps_the_lines_that_ask_for_it() -> None:
+    lines = LineReader(lambda value: "fp")
+    raws = [b"Host: a", b"Connection: Upgrade, X-Hop", b"Upgrade: websocket", b"X-Hop: 1", b"Keep-Alive: 5", b"A: b"]
+    read = [lines.read(raw) for raw in raws]
+    tokens = connection_tokens(read)
+    kept = [b"Host: h", b"Connection: Upgrade, X-Hop", b"Upgrade: websocket", b"A: b"]
+    assert forwarded_lines(read, tokens, b"h", is_upgrade=True) == kept
+    assert forwarded_lines(read, tokens, b"h") == [b"Host: h", b"A: b"]
+
+
 def test_readers_stay_right_however_many_lines_they_have_seen() -> None:
     lines, names = LineReader(lambda value: "fp"), NameKinds()
     for _ in range(2):

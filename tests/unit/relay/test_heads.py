@@ -144,6 +144,20 @@ def test_only_a_websocket_is_taken_for_one(lines: bytes, expected: bool) -> None
     assert request(b"GET / HTTP/1.1", HOST + lines).wants_websocket is expected
 
 
+@pytest.mark.parametrize(
+    ("start", "lines"),
+    [
+        (b"POST / HTTP/1.1", b""),
+        (b"GET / HTTP/1.0", b""),
+        (b"GET / HTTP/1.1", b"Content-Length: 5\r\n"),
+        (b"GET / HTTP/1.1", b"Transfer-Encoding: chunked\r\n"),
+    ],
+)
+def test_a_handshake_is_a_get_of_http_1_1_without_a_body(start: bytes, lines: bytes) -> None:
+    asked = b"Connection: Upgrade\r\nUpgrade: websocket\r\n"
+    assert request(start, HOST + lines + asked).wants_websocket is False
+
+
 def test_host_may_be_missing_in_http_1_0_only() -> None:
     assert request(b"GET / HTTP/1.0", b"A: b\r\n").version == b"1.0"
 

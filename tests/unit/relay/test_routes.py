@@ -73,6 +73,23 @@ def test_shared_path_goes_to_whom_the_headers_name(path: str, line: bytes, surfa
     assert route(path, b"Accept: */*", line) == (surface, surface, path, [])
 
 
+@pytest.mark.parametrize("path", ["/messages", "/messages?beta=true", "/messages/count_tokens"])
+def test_anthropics_path_may_be_short_of_its_version(path: str) -> None:
+    version = b"anthropic-version: 2023-06-01"
+    assert route(path, version) == ("anthropic", "anthropic", f"/v1{path}", [])
+    assert route(f"/s/nightly{path}", version) == ("anthropic", "anthropic", f"/v1{path}", ["nightly"])
+    assert route(path) == ("openai", "openai", path, [])
+
+
+def test_a_configured_version_is_not_doubled() -> None:
+    router = Router({"anthropic": "https://gateway.example/v1"})
+    lines = [LineReader(lambda value: "fp").read(b"anthropic-version: 2023-06-01")]
+    for path, target in [("/messages", "/v1/messages"), ("/messages_of_mine", "/v1/messages_of_mine")]:
+        found = router.route(path, lines)
+        assert found is not None
+        assert found.target == target
+
+
 @pytest.mark.parametrize("line", [b"x-api-key: k", b"Authorization: Bearer sk-ant-x"])
 def test_path_of_one_provider_wins_over_headers_of_another(line: bytes) -> None:
     assert route("/v1/chat/completions", line) == ("openai", "openai", "/v1/chat/completions", [])

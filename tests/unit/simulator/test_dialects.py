@@ -122,6 +122,48 @@ def test_a_responses_stream_amounts_to_the_body(turn: Turn) -> None:
     assert "".join(said) == turn.text
 
 
+NAMESPACED = {"type": "namespace", "name": "functions", "tools": [{"type": "custom", "name": "exec"}]}
+
+
+def test_responses_tools_of_every_kind_are_offered_to_the_model() -> None:
+    function = {"type": "function", "name": "f", "parameters": {"type": "object"}}
+    added = {"type": "additional_tools", "role": "developer", "tools": [NAMESPACED]}
+    user = {"role": "user", "content": "hi"}
+    body = {"model": "m", "input": [added, user], "tools": [function, {"type": "web_search"}]}
+    tools = openai_responses.read_prompt(body, Conversations()).tools
+    assert [(tool.name, tool.namespace, tool.is_freeform) for tool in tools] == [
+        ("f", None, False),
+        ("exec", "functions", True),
+    ]
+
+
+def test_a_custom_call_has_its_text_as_it_is() -> None:
+    call = ToolCall(id="call_1", name="exec", arguments='text("x")\n', namespace="functions", is_freeform=True)
+    reply = make_reply(*BODIES[2], Turn(thinking="", text="", calls=(call,)))
+    (item,) = openai_responses.whole(reply, IdMint("a"), Conversations())["output"]
+    assert (item["type"], item["input"], item["namespace"]) == ("custom_tool_call", 'text("x")\n', "functions")
+    stream = events(openai_responses.stream(reply, IdMint("a"), Conversations()))
+    deltas = [e["delta"] for e in stream if e["type"] == "response.custom_tool_call_input.delta"]
+    assert "".join(deltas) == call.arguments
+
+
+def test_a_sub_agent_is_told_its_task_by_another_agent() -> None:
+    task = {
+        "type": "agent_message",
+        "author": "/root",
+        "recipient": "/root/a",
+        "content": [
+            {"type": "input_text", "text": "Message Type: NEW_TASK\nPayload:"},
+            {"type": "encrypted_content", "encrypted_content": "count"},
+        ],
+    }
+    report = {"type": "agent_message", "content": [{"type": "input_text", "text": "Message Type: FINAL_ANSWER"}]}
+    output = {"type": "custom_tool_call_output", "call_id": "c", "output": "ok"}
+    body = {"model": "m", "input": [{"role": "user", "content": "env"}, task, output, report]}
+    prompt = openai_responses.read_prompt(body, Conversations())
+    assert (prompt.user_text, prompt.round_count) == ("Message Type: NEW_TASK\nPayload:\ncount", 1)
+
+
 @ALL
 def test_hidden_usage_is_told_nowhere(dialect: Dialect, body: dict[str, Any]) -> None:
     reply = make_reply(dialect, body, TURNS[1], is_usage_hidden=True)

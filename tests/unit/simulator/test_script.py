@@ -1,4 +1,4 @@
-"""The scripted model, seen through the three dialects at once where it does not depend on one."""
+"""The scripted model, seen through one dialect where it does not depend on one."""
 
 import itertools
 import json

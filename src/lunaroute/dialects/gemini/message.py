@@ -58,6 +58,7 @@ def read_message(raw: msgspec.Raw) -> MessageFacts:
     role: Role = _ROLES.get(found.role, "other") if isinstance(found.role, str | None) else "other"
     raws = read_as(found.parts, _raws_decoder) if opening_of(found.parts) == b"[" else None
     parts = [(one, read_as(one, _part_decoder) or _Part()) for one in raws or [] if opening_of(one) == b"{"]
+    parts = _without_repetitions(parts)
     return MessageFacts(
         role=role,
         size_bytes=len(memoryview(raw)),
@@ -67,6 +68,19 @@ def read_message(raw: msgspec.Raw) -> MessageFacts:
         digest=message_digest(role, [_piece(one, part) for one, part in parts]),
         blocks=[_block(one, part) for one, part in parts],
     )
+
+
+def _without_repetitions(parts: list[tuple[msgspec.Raw, _Part]]) -> list[tuple[msgspec.Raw, _Part]]:
+    """Each result once: in a resumed session gemini-cli sends every one of the earlier run twice."""
+    seen: set[bytes] = set()
+    kept = []
+    for raw, part in parts:
+        data = bytes(raw) if as_text(_result(part).get("id")) else None
+        if data is None or data not in seen:
+            kept.append((raw, part))
+        if data is not None:
+            seen.add(data)
+    return kept
 
 
 def read_answer(message: msgspec.Raw | dict[str, Any] | None) -> list[MessageFacts]:

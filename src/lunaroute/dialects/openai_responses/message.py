@@ -19,6 +19,7 @@ from lunaroute.dialects.message_digest import (
     result_piece,
     text_piece,
 )
+from lunaroute.dialects.openai_responses.tools import count_tools
 from lunaroute.dialects.turn import read_each
 
 _NOTHING = msgspec.Raw()
@@ -34,6 +35,9 @@ class _Item(msgspec.Struct):
     output: msgspec.Raw = _NOTHING
     status: Any = None
     execution: Any = None
+    tools: msgspec.Raw = _NOTHING
+    author: Any = None
+    recipient: Any = None
 
 
 class _Part(msgspec.Struct):
@@ -67,6 +71,7 @@ def read_message(raw: msgspec.Raw) -> MessageFacts:
         texts=_texts(parts),
         tool_results=[_tool_result(item)] if _is_tool_result(item, kind) else [],
         tool_call_ids=[item.call_id] if kind.endswith("_call") and isinstance(item.call_id, str) else [],
+        tool_count=count_tools(item.tools) if kind == "additional_tools" else 0,
         digest=message_digest(role, _pieces(raw, item, kind, parts)),
         blocks=_blocks(raw, kind, parts),
     )
@@ -94,7 +99,15 @@ def _role(item: _Item, kind: str) -> Role:
         return "assistant"
     if kind.endswith("_output"):
         return "tool"
+    if kind == "agent_message":
+        return "user" if _is_from_above(item) else "other"
     return _ROLES.get(item.role, "other") if isinstance(item.role, str) else "other"
+
+
+def _is_from_above(item: _Item) -> bool:
+    """Codex's agents are named like paths: what `/root` tells `/root/counter` is a task, the other way a report."""
+    author, recipient = as_text(item.author), as_text(item.recipient)
+    return author is not None and recipient is not None and recipient.startswith(f"{author}/")
 
 
 def _parts(content: msgspec.Raw) -> _Parts:

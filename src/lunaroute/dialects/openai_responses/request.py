@@ -14,6 +14,7 @@ from lunaroute.dialects.facts import IdentityHints, RequestFacts
 from lunaroute.dialects.loose import as_dict, as_text, read_text
 from lunaroute.dialects.message_digest import content_block, settings_digest, tool_blocks
 from lunaroute.dialects.openai_responses.message import read_message, text_message
+from lunaroute.dialects.openai_responses.tools import count_tools
 from lunaroute.dialects.resent import ResentReader
 from lunaroute.dialects.turn import request_text
 
@@ -30,6 +31,7 @@ class _Body(msgspec.Struct):
     client_metadata: Any = None
     previous_response_id: Any = None
     text: Any = None
+    generate: Any = None
 
 
 _bodies = ResentReader(msgspec.json.Decoder(_Body), "input", read_message)
@@ -45,14 +47,16 @@ def read_request(body: bytes) -> RequestFacts:
     if only_text is not None:
         messages = [text_message(found.input, only_text)]
     tools, instructions = tool_blocks(found.tools), read_text(found.instructions)
+    tool_count = count_tools(found.tools) + sum(message.tool_count for message in messages)
+    is_prewarm = found.generate is False
     return RequestFacts(
         model=as_text(found.model),
         is_streaming=found.stream is True,
-        request_text=request_text(messages),
+        request_text="" if is_prewarm else request_text(messages),
         message_count=len(messages),
         has_system_prompt=bytes(found.instructions) not in _EMPTY or any(m.role == "system" for m in messages),
-        has_tools=bool(tools),
-        tool_count=len(tools),
+        has_tools=tool_count > 0,
+        tool_count=tool_count,
         has_output_schema=as_dict(as_dict(found.text).get("format")).get("type") == "json_schema",
         tool_blocks=tools,
         system_blocks=[content_block("text", found.instructions, instructions)] if instructions else [],
@@ -60,6 +64,7 @@ def read_request(body: bytes) -> RequestFacts:
         messages=messages,
         is_portable=read.is_portable,
         hints=_hints(found),
+        is_prewarm=is_prewarm,
     )
 
 

@@ -63,6 +63,8 @@ _REDUNDANT = (
     "response.tool_search_call.",
     "response.compaction",
     "response.rate_limits",
+    "response.metadata",
+    "response.steer.",
     "codex.",
     "keepalive",
     "ping",
@@ -98,6 +100,7 @@ class ResponsesStreamReader:
         self._snapshot: ServerSentEvent | None = None
         self._terminal: msgspec.Raw | None = None
         self._error: ProviderError | None = None
+        self._error_status: int | None = None
         self._milestones = Milestones()
         self._ended_ns: dict[str, int] = {}
         self._terminal_ns = 0
@@ -140,6 +143,7 @@ class ResponsesStreamReader:
             # A stream that was cut ended in no status: `in_progress` is how it began.
             finish_reason=facts.finish_reason if is_finished else None,
             error=self._error or facts.error,
+            error_status=self._error_status,
             is_finished=is_finished,
             milestones=self._milestones.found,
             unknown_events=self._unknown.merged(facts.unknown_events),
@@ -201,6 +205,7 @@ class ResponsesStreamReader:
     def _on_error(self, fields: dict[str, Any], t_ns: int) -> None:
         plain = {key: value for key, value in fields.items() if key != "type"}
         self._error = error_in(fields) or error_of(plain)
+        self._error_status = as_int(fields.get("status"))
         self._milestones.error(self._error.message, t_ns)
 
     def _with_time(self, call: ToolCall) -> ToolCall:

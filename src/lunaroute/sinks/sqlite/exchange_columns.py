@@ -25,6 +25,8 @@ REQUEST_COLUMNS: Final = (
     "estimated_tokens",
     "request_body_sha256",
     "is_request_complete",
+    "is_prewarm",
+    "connection_id",
     "thread_id",
     "parent_thread_id",
     "thread_kind",

@@ -35,6 +35,8 @@ def request_values(event: RequestRecorded, at: str) -> Values:
         event.estimated_tokens,
         event.body_sha256,
         event.is_body_complete,
+        event.is_prewarm,
+        event.websocket.connection_id if event.websocket else None,
         event.thread_id,
         event.parent_thread_id,
         event.thread_kind,

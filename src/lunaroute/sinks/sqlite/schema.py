@@ -152,6 +152,8 @@ CREATE TABLE session_stats (
   unpriced_requests INTEGER,
   request_body_sha256 TEXT,
   is_request_complete INTEGER,
+  is_prewarm INTEGER,
+  connection_id TEXT,
   response_body_sha256 TEXT,
   thread_id TEXT,
   parent_thread_id TEXT,

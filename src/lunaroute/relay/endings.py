@@ -1,12 +1,14 @@
-"""[io] Has the peer closed its socket, or only its sending side?
+"""[io] How a connection ends: what the peer's end means, and how to make ours a reset.
 
-Both look the same on the wire (a FIN). A client that is gone must stop the provider at once; one that has only
-finished sending still waits for its answer. For a peer on this machine, where nearly all clients are, Linux can
-tell: a closed socket has lost its process, and its row in /proc/net/tcp has inode 0.
+Has the peer closed its socket, or only its sending side? Both look the same on the wire (a FIN). A client that is gone
+must stop the provider at once; one that has only finished sending still waits for its answer. For a peer on this
+machine, where nearly all clients are, Linux can tell: a closed socket has lost its process, and its row in
+/proc/net/tcp has inode 0.
 """
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import struct
 
@@ -27,6 +29,13 @@ def is_peer_gone(sock: socket.socket) -> bool:
     except OSError:
         return False
     return False
+
+
+def reset_when_closed(transport: asyncio.Transport) -> None:
+    """Make the coming close a reset; what was written before still arrives."""
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
 def _hex(family: int, address: tuple[str, int]) -> str:
