@@ -18,27 +18,29 @@ import msgspec
 
 from lunaroute.capture.ids import derived_uuid7
 from lunaroute.capture.records import Outcome
+from lunaroute.events.figures import (
+    Cost,
+    FinalStats,
+    Performance,
+    SnapshotStats,
+    Tokens,
+    ToolSummary,
+    ToolUse,
+)
 from lunaroute.events.types import (
     ClientInfo,
     Completed,
     CompletionReason,
-    Cost,
     Error,
     Event,
-    FinalStats,
     Identity,
     Metadata,
-    Performance,
     RequestRecorded,
     RequestStats,
     ResponseRecorded,
-    SnapshotStats,
     Started,
     StatsSnapshot,
-    Tokens,
     ToolCallRecorded,
-    ToolSummary,
-    ToolUse,
 )
 from tests.event_values import MODEL, Call, cost, response_stats, sum_known, tokens, total_tokens_of
 

@@ -6,14 +6,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from lunaroute.events.types import (
+from lunaroute.events.figures import (
     Cost,
-    ResponseStats,
     StreamEvent,
     StreamingStats,
     Tokens,
-    ToolCallSummary,
     TotalTokens,
+)
+from lunaroute.events.types import (
+    ResponseStats,
+    ToolCallSummary,
 )
 
 MODEL = "claude-sonnet-4-5"

@@ -22,8 +22,10 @@ from types import ModuleType
 from typing import Any, NamedTuple, get_args
 
 from lunaroute.dialects import facts
-from lunaroute.events import types
+from lunaroute.events import figures, types
+from lunaroute.sessions import Confidence, ThreadKind
 from lunaroute.sinks.sqlite import schema
+from lunaroute.stats.caching import Reason
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "contract.md"
@@ -99,7 +101,7 @@ class Meanings:
 def render() -> str:
     """The whole page. Raises MeaningsError."""
     # Some values of the dialects stand in events as they are.
-    structs = _structs(_parsed(facts)) | _structs(_parsed(types))
+    structs = _structs(_parsed(facts)) | _structs(_parsed(figures)) | _structs(_parsed(types))
     meanings = Meanings(tomllib.loads((HERE / "contract_meanings.toml").read_text(encoding="utf-8")))
     events = "".join(_events(structs, meanings))
     tables = "".join(_tables(structs, meanings))
@@ -198,6 +200,14 @@ _WORDS = {
 }
 
 
+_CHOICES = {
+    "CompletionReason": types.CompletionReason,
+    "Confidence": Confidence,
+    "Reason": Reason,
+    "ThreadKind": ThreadKind,
+}
+
+
 def _type(annotation: ast.expr) -> str:
     """A type in words for people who read JSON, not Python."""
     match annotation:
@@ -212,8 +222,8 @@ def _type(annotation: ast.expr) -> str:
         case ast.Subscript(value=ast.Name(id="Literal"), slice=ast.Tuple(elts=values)):
             return " · ".join(f"`{value.value!s}`" for value in values if isinstance(value, ast.Constant))
     text = ast.unparse(annotation)
-    if text == "CompletionReason":
-        return " · ".join(f"`{value}`" for value in get_args(types.CompletionReason))
+    if text in _CHOICES:
+        return " · ".join(f"`{value}`" for value in get_args(_CHOICES[text]))
     return _WORDS.get(text, "object")
 
 
@@ -238,10 +248,10 @@ def _tables(structs: dict[str, Struct], meanings: Meanings) -> Iterator[str]:
 
 _SOURCES = {
     "schema_version": (),
-    "sessions": (COMMON, "Started", "Metadata", "Tokens", "Cost", "FinalStats"),
+    "sessions": (COMMON, "ContextSums", "Started", "Metadata", "Tokens", "Cost", "FinalStats"),
     "session_stats": (
         *(COMMON, "Tokens", "Cost", "StreamingStats", "ResponseRecorded", "RequestRecorded", "RequestStats"),
-        "ResponseStats",
+        *("Context", "ResponseStats"),
     ),
     "tool_calls": (COMMON, "ToolCallRecorded", "ToolUse"),
     "tool_call_executions": (COMMON, "ToolCallRecorded"),

@@ -24,6 +24,11 @@ def uuid7(unix_ms: int, random_bytes: bytes) -> str:
     return uuid_text(uuid7_bytes(unix_ms, (tail >> 64 & 0xFFF) << 62 | tail & 0x3FFFFFFFFFFFFFFF))
 
 
+def own_call_id(request_id: str, number: int) -> str:
+    """Names a tool call to which the provider gave no id: the how manieth it is in the response to this request."""
+    return f"{request_id}#{number}"
+
+
 def derived_uuid7(unix_ms: int, *parts: str) -> str:
     """A UUIDv7 whose random bits are a hash of `parts`: the same input gives the same id on every replay."""
     return uuid7(unix_ms, hashlib.blake2b("\0".join(parts).encode(), digest_size=10).digest())

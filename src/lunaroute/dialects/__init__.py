@@ -2,7 +2,14 @@
 
 from lunaroute.dialects.detect import detect_format, dialect_of
 from lunaroute.dialects.dialect import DialectReader, StreamReader
-from lunaroute.dialects.reading import framing_of, read_messages, read_request_body, read_response_body, reader_for
+from lunaroute.dialects.reading import (
+    framing_of,
+    read_answer,
+    read_messages,
+    read_request_body,
+    read_response_body,
+    reader_for,
+)
 
 __all__ = [
     "DialectReader",
@@ -10,6 +17,7 @@ __all__ = [
     "detect_format",
     "dialect_of",
     "framing_of",
+    "read_answer",
     "read_messages",
     "read_request_body",
     "read_response_body",

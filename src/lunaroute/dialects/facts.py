@@ -89,13 +89,18 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
 class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of a client-executed tool, as a later request carries it back to the model."""
 
-    tool_call_id: str
+    tool_call_id: str | None
+    """None where the dialect, or this client, names no call."""
     output_text: str
     """The result as text; blocks joined by newlines, images and other binary parts left out."""
     output_size_bytes: int
     """Of `output_text` in UTF-8; of the blocks' JSON where not all of them are text."""
     is_error: bool | None = None
     """What the client said; None where the dialect has no such field."""
+    exit_code: int | None = None
+    """Of a command, where the dialect has a field for it."""
+    tool_name: str | None = None
+    """Where the result names its tool."""
 
 
 class ContentBlock(msgspec.Struct, frozen=True, array_like=True):
@@ -145,7 +150,9 @@ class IdentityHints(msgspec.Struct, frozen=True, kw_only=True):
     client_metadata: dict[str, str] | None = None
     """Codex `client_metadata`, string values only."""
     previous_response_id: str | None = None
-    """OpenAI `previous_response_id`, Anthropic `thread.previous_message_id`."""
+    """OpenAI `previous_response_id`, Anthropic `thread.previous_message_id`: the provider holds the history."""
+    diagnostic_message_id: str | None = None
+    """Anthropic `diagnostics.previous_message_id`: the same, of a request that sends its history."""
 
 
 class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +166,16 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     has_system_prompt: bool = False
     has_tools: bool = False
     tool_count: int = 0
+    has_output_schema: bool = False
+    """The answer is to be JSON of a given form."""
+    tool_blocks: list[ContentBlock] = []
+    """The tools that it declares, as a prompt cache sees them."""
+    system_blocks: list[ContentBlock] = []
+    """What stands before the messages."""
+    cache_settings: bytes = b""
+    """Digest of the other fields that a prompt cache depends on."""
+    project: str | None = None
+    """The folder that the client works in, where it says so in a form of its own."""
     messages: list[MessageFacts] = []
     """The whole history as sent, in order; `request_turn` tells what of it is new."""
     hints: IdentityHints = IdentityHints()

@@ -21,7 +21,7 @@ from typing import Any
 import msgspec
 
 from lunaroute.dialects.facts import ContentBlock, Role
-from lunaroute.dialects.loose import encode, read_any
+from lunaroute.dialects.loose import encode, opening_of, read_any, read_as
 
 _EXCERPT_CHARS = 120
 
@@ -32,7 +32,10 @@ _CACHE_MARKER = re.compile(
     rb',\s*"cache_control"\s*:\s*(?:\{[^{}]*\}|null)|"cache_control"\s*:\s*(?:\{[^{}]*\}|null)\s*,?\s*'
 )
 
-_REMINDER = "<system-reminder>"
+_raws_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_INSERTED = ("<system-reminder>", "Your response above was cut off mid-stream.")
+"""What clients put beside the user's words, and leave out again: reminders; Claude Code's line that has an answer
+resumed after a cut."""
 
 
 def message_digest(role: Role, pieces: Sequence[str]) -> bytes | None:
@@ -46,9 +49,9 @@ def message_digest(role: Role, pieces: Sequence[str]) -> bytes | None:
 
 
 def text_piece(text: str) -> str:
-    """A block of text; nothing where it is a reminder that the client put there."""
+    """A block of text; nothing where the client put it there."""
     text = text.rstrip()
-    return "" if not text or text.startswith(_REMINDER) else "text\0" + text
+    return "" if not text or text.startswith(_INSERTED) else "text\0" + text
 
 
 def call_piece(call_id: object, name: object, arguments: object) -> str:
@@ -73,6 +76,17 @@ def content_block(kind: str, raw: bytes | msgspec.Raw, text: str | None = None) 
         data = _CACHE_MARKER.sub(b"", data)
     excerpt = text if text is not None else data[: 4 * _EXCERPT_CHARS].decode("utf-8", "replace")
     return ContentBlock(kind, block_digest(data), len(data), excerpt[:_EXCERPT_CHARS])
+
+
+def tool_blocks(tools: msgspec.Raw) -> list[ContentBlock]:
+    """The declared tools, one block each; none where it is no list."""
+    raws = read_as(tools, _raws_decoder) if opening_of(tools) == b"[" else None
+    return [content_block("tool", raw) for raw in raws or []]
+
+
+def settings_digest(*values: Any) -> bytes:
+    """Of fields that are JSON values; fields that are not there count as null."""
+    return block_digest(encode_sorted(values))
 
 
 def block_digest(data: bytes) -> bytes:

@@ -18,7 +18,7 @@ from lunaroute.dialects.anthropic_messages import AnthropicMessagesReader
 from lunaroute.dialects.bedrock_converse import BedrockConverseReader
 from lunaroute.dialects.detect import is_streaming_path, model_in_path
 from lunaroute.dialects.dialect import DialectReader
-from lunaroute.dialects.facts import RequestFacts, ResponseFacts, WireFormat
+from lunaroute.dialects.facts import MessageFacts, RequestFacts, ResponseFacts, WireFormat
 from lunaroute.dialects.gemini import GeminiReader
 from lunaroute.dialects.metered import MeteredReader
 from lunaroute.dialects.ollama import OllamaReader
@@ -78,6 +78,11 @@ def read_request_body(wire_format: WireFormat, path: str, body: bytes) -> Reques
         model=facts.model or model_in_path(path),
         is_streaming=facts.is_streaming or is_streaming_path(path),
     )
+
+
+def read_answer(wire_format: WireFormat, facts: ResponseFacts) -> list[MessageFacts]:
+    """A response as the messages that a later request will repeat it by."""
+    return [] if facts.message is None else reader_for(wire_format).read_answer(facts.message)
 
 
 def framing_of(

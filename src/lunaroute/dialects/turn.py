@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from lunaroute.dialects.facts import MessageFacts
+from lunaroute.dialects.facts import MessageFacts, ToolResult
 from lunaroute.dialects.loose import opening_of, read_as
 from lunaroute.dialects.user_text import user_text
 
@@ -42,3 +42,18 @@ def request_text(messages: Sequence[MessageFacts]) -> str:
         if message.role == "user":
             texts += message.texts
     return user_text(texts)
+
+
+def new_results(messages: Sequence[MessageFacts]) -> list[ToolResult]:
+    """The tool results of the newest turn."""
+    return [result for message in messages[new_turn(messages)] for result in message.tool_results]
+
+
+def opening_texts(messages: Sequence[MessageFacts]) -> list[str]:
+    """What the user said first: all of that message, and each of its blocks by itself."""
+    for message in messages:
+        own = [user_text([text]) for text in message.texts] if message.role == "user" else []
+        own = [text for text in own if text]
+        if own:
+            return list(dict.fromkeys(["\n".join(own), *own]))
+    return []

@@ -8,7 +8,17 @@ from lunaroute.stats.sums import SessionSums, samples
 from lunaroute.stats.timing import Timing
 from lunaroute.stats.tokens import TokenCounts
 
-from .types import Cost, FinalStats, Performance, SnapshotStats, Tokens, ToolSummary, ToolUse, TotalTokens
+from .figures import (
+    ContextSums,
+    Cost,
+    FinalStats,
+    Performance,
+    SnapshotStats,
+    Tokens,
+    ToolSummary,
+    ToolUse,
+    TotalTokens,
+)
 
 
 def to_ms(ns: int) -> float:
@@ -124,6 +134,18 @@ def final_stats(sums: SessionSums, cost: CostSums) -> FinalStats:
         tool_summary=_tool_summary(sums),
         performance=_performance(sums),
         estimated_cost=session_cost(cost),
+        context=_context(sums),
+    )
+
+
+def _context(sums: SessionSums) -> ContextSums:
+    is_unknown = sums.cache_miss_count > 0 and sums.priced_miss_count == 0
+    return ContextSums(
+        new_bytes=sums.new_bytes,
+        resent_bytes=sums.resent_bytes,
+        cache_miss_count=sums.cache_miss_count,
+        cache_missed_tokens=sums.cache_missed_tokens,
+        cache_miss_cost_usd=None if is_unknown else _usd(sums.cache_miss_picodollars),
     )
 
 
@@ -158,6 +180,7 @@ def _tool_summary(sums: SessionSums) -> ToolSummary:
             )
             for name, tool in sums.by_tool.items()
         },
+        tool_wait_ms=to_ms(sums.tool_wait_ns),
     )
 
 

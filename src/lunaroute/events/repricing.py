@@ -13,8 +13,18 @@ import msgspec
 from lunaroute.pricing import CostSums, Pricer, PriceRequest
 from lunaroute.stats.tokens import COUNTED, TokenCounts
 
+from .figures import (
+    Cost,
+    Tokens,
+)
 from .numbers import exchange_cost, session_cost, unpriced_cost
-from .types import Completed, Cost, Event, RequestRecorded, ResponseRecorded, Started, Tokens
+from .types import (
+    Completed,
+    Event,
+    RequestRecorded,
+    ResponseRecorded,
+    Started,
+)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -12,7 +12,9 @@ from lunaroute.assemble.exchange import Exchange, SocketPart
 from lunaroute.capture.records import RequestOpened
 from lunaroute.dialects import dialect_of
 from lunaroute.dialects.facts import Dialect, RequestFacts, WireFormat
-from lunaroute.sessions import HeaderTexts, PairedCall, Session, identify_client, succeeded
+from lunaroute.sessions import HeaderTexts, PairedCall, Session, identify_client, verdict_of
+from lunaroute.sessions.context import Change
+from lunaroute.sessions.hints import client_hints
 from lunaroute.sessions.identity import Identity as SessionIdentity
 from lunaroute.stats.tokens import estimate_tokens
 
@@ -46,7 +48,14 @@ class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
     content_encoding: str | None
     decoded: bytes | None
     """Without the content coding; None where there is none, or it could not be undone."""
-    identity: SessionIdentity | None
+    identity: SessionIdentity
+    chain: bytes = b""
+    """Its history, see `sessions.history`."""
+
+    @property
+    def plain(self) -> bytes:
+        """The body without its content coding, where that could be undone."""
+        return self.body if self.decoded is None else self.decoded
 
     @property
     def dialect(self) -> Dialect:
@@ -68,6 +77,7 @@ def started_event(request: ReadRequest, session: Session, seq: int) -> Started:
         seq=seq,
         conversation_id=session.conversation_id,
         continues=session.continues,
+        forked_from=session.forked_from,
         model_requested=request.facts.model,
         provider=opened.provider,
         listener=opened.listener,
@@ -91,11 +101,14 @@ def _metadata(opened: RequestOpened, headers: HeaderTexts) -> Metadata:
     )
 
 
-def request_event(request: ReadRequest, session: Session, seq: int) -> RequestRecorded:
+def request_event(
+    request: ReadRequest, session: Session, seq: int, change: Change | None, *, is_new_thread: bool
+) -> RequestRecorded:
+    """`change` is that of the context since the thread's request before."""
     exchange, facts, identity = request.exchange, request.facts, request.identity
     opened = exchange.opened
     body = _embed(request)
-    plain = request.body if request.decoded is None else request.decoded
+    hints, client = client_hints(request.headers, facts), identify_client(request.headers)
     return RequestRecorded(
         session_id=session.session_id,
         request_id=opened.request_id,
@@ -113,11 +126,18 @@ def request_event(request: ReadRequest, session: Session, seq: int) -> RequestRe
         request_body=body.copy,
         body_sha256=body.sha256,
         is_body_complete=exchange.is_request_complete,
-        estimated_tokens=estimate_tokens(len(plain)) if plain else None,
+        estimated_tokens=estimate_tokens(len(request.plain)) if request.plain else None,
         request_headers=request_fields(request.headers),
-        stats=_request_stats(request),
-        thread_id=None if identity is None else identity.thread_id,
-        parent_thread_id=None if identity is None else identity.parent_thread_id,
+        stats=_request_stats(request, change),
+        thread_id=identity.thread_id or session.conversation_id,
+        parent_thread_id=identity.parent_thread_id,
+        thread_kind=identity.thread_kind,
+        is_new_thread=is_new_thread,
+        retry_of=identity.retry_of,
+        identity=Identity(rule=identity.rule, evidence=identity.evidence),
+        client=ClientInfo(name=client.name, version=client.version),
+        agent=hints.agent,
+        project=hints.project,
         previous_response_id=facts.hints.previous_response_id,
         is_prewarm=facts.is_prewarm,
         websocket=None if exchange.socket is None else _websocket(exchange, exchange.socket),
@@ -144,7 +164,7 @@ def _websocket(exchange: Exchange, part: SocketPart) -> WebSocketPart:
     )
 
 
-def _request_stats(request: ReadRequest) -> RequestStats:
+def _request_stats(request: ReadRequest, change: Change | None) -> RequestStats:
     facts = request.facts
     return RequestStats(
         pre_processing_ms=to_ms(max(0, request.exchange.pre_processing_ns or 0)),
@@ -153,28 +173,35 @@ def _request_stats(request: ReadRequest) -> RequestStats:
         has_system_prompt=facts.has_system_prompt,
         has_tools=facts.has_tools,
         tool_count=facts.tool_count,
+        new_bytes=None if change is None else change.new_bytes,
+        resent_bytes=None if change is None else change.resent_bytes,
+        new_message_count=None if change is None else change.new_message_count,
     )
 
 
 def tool_call_event(pair: PairedCall, exchange: Exchange, session: Session, seq: int) -> ToolCallRecorded:
     """A call and its result, at the moment the result arrived."""
     call, result = pair.call, pair.result
-    success = succeeded(result)
+    verdict = verdict_of(result)
     return ToolCallRecorded(
         session_id=session.session_id,
         request_id=exchange.request_id,
         timestamp=timestamp(exchange.opened.wall_ns),
         seq=seq,
         tool_name=call.tool_name,
-        tool_call_id=result.tool_call_id,
+        tool_call_id=pair.tool_call_id,
         call_request_id=call.call_request_id,
         model_name=call.model_name,
         arguments=call.arguments,
         execution_time_ms=to_ms(pair.execution_ns),
-        is_shared_bound=call.is_shared_bound,
+        is_shared_bound=call.parallel_count > 1,
         input_size_bytes=call.input_size_bytes,
         output_size_bytes=result.output_size_bytes,
         output_text=result.output_text,
-        success=success,
-        error=result.output_text[:_EXCERPT_CHARS] if success is False else None,
+        success=verdict.success,
+        error=result.output_text[:_EXCERPT_CHARS] if verdict.success is False else None,
+        exit_code=verdict.exit_code,
+        success_evidence=verdict.evidence,
+        success_confidence=verdict.confidence,
+        parallel_count=call.parallel_count,
     )

@@ -5,21 +5,34 @@ Everything is given; nothing here knows the clock.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 
 from lunaroute.assemble.exchange import Exchange
 from lunaroute.capture.records import Outcome
-from lunaroute.dialects.facts import Billing, ResponseFacts, ToolCall
+from lunaroute.dialects.facts import Billing, MessageFacts, ResponseFacts, ToolCall
 from lunaroute.dialects.portable import is_portable
 from lunaroute.pricing.cost import CostParts
 from lunaroute.sessions import HeaderTexts
 from lunaroute.stats import StreamPoint, Timing, TokenCounts, chunk_gaps, stream_points
 
 from .bodies import EmbeddedBody, chunk_offsets, embed_body, embed_stream
+from .figures import (
+    Context,
+    Cost,
+    StreamEvent,
+    StreamingStats,
+)
 from .headers import provider_request_id, rate_limits, response_fields
 from .numbers import exchange_tokens, maybe_ms, to_ms
 from .timestamps import timestamp
-from .types import Cost, Error, ResponseRecorded, ResponseStats, StreamEvent, StreamingStats, ToolCallSummary
+from .types import (
+    Error,
+    ResponseRecorded,
+    ResponseStats,
+    ToolCallSummary,
+)
 
 _EARLY_END = "the stream ended without its last event"
 
@@ -42,6 +55,11 @@ class ReadResponse(msgspec.Struct, frozen=True, kw_only=True):
     cost_parts: dict[str, CostParts] = {}
     """By model; empty where nothing was to be paid, or nobody knows how much."""
     cost: Cost | None = None
+    answer: list[MessageFacts] = []
+    """The answer as a later request will repeat it."""
+    context: Context | None = None
+    miss_picodollars: int | None = None
+    """What a missed cache hit cost; None = none was missed, or no price is known."""
 
 
 def refine_outcome(outcome: Outcome, status_code: int | None, facts: ResponseFacts, is_streaming: bool) -> Outcome:
@@ -60,7 +78,10 @@ def refine_outcome(outcome: Outcome, status_code: int | None, facts: ResponseFac
     return "completed" if facts.is_finished or not is_streaming else "upstream_cut"
 
 
-def response_event(response: ReadResponse, session_id: str, seq: int) -> ResponseRecorded:
+def response_event(
+    response: ReadResponse, session_id: str, seq: int, repeated_calls: Collection[str] = ()
+) -> ResponseRecorded:
+    """`repeated_calls` are ids of tool calls that the session has had already."""
     exchange, facts, headers = response.exchange, response.facts, response.headers
     closed = exchange.closed
     if closed is None:
@@ -90,7 +111,7 @@ def response_event(response: ReadResponse, session_id: str, seq: int) -> Respons
         response_id=facts.response_id,
         rate_limits=rate_limits(headers),
         response_headers=response_fields(headers),
-        stats=_stats(response),
+        stats=_stats(response, repeated_calls),
     )
 
 
@@ -115,7 +136,7 @@ def _error(facts: ResponseFacts, outcome: Outcome, status_code: int | None, deta
     return Error(type=outcome, message=detail)
 
 
-def _stats(response: ReadResponse) -> ResponseStats:
+def _stats(response: ReadResponse, repeated_calls: Collection[str]) -> ResponseStats:
     facts, timing, usage = response.facts, response.timing, response.facts.usage
     return ResponseStats(
         provider_latency_ms=maybe_ms(timing.latency_ns),
@@ -126,9 +147,10 @@ def _stats(response: ReadResponse) -> ResponseStats:
         total_proxy_overhead_ms=to_ms(timing.overhead_ns),
         total_duration_ms=to_ms(timing.total_ns),
         tokens=exchange_tokens(response.tokens, timing),
+        context=response.context,
         billing=response.billing,
         usage_raw=usage.raw if usage is not None and is_portable(usage.raw) else None,
-        tool_calls=[_summary(call) for call in facts.tool_calls],
+        tool_calls=_summaries(response, repeated_calls),
         server_tool_calls=[_summary(call) for call in facts.server_tool_calls],
         response_size_bytes=len(response.body),
         content_blocks=facts.content_blocks,
@@ -141,7 +163,11 @@ def _stats(response: ReadResponse) -> ResponseStats:
     )
 
 
-def _summary(call: ToolCall) -> ToolCallSummary:
+def _summaries(response: ReadResponse, repeated_calls: Collection[str]) -> list[ToolCallSummary]:
+    return [_summary(call, is_repeated=call.tool_call_id in repeated_calls) for call in response.facts.tool_calls]
+
+
+def _summary(call: ToolCall, *, is_repeated: bool = False) -> ToolCallSummary:
     return ToolCallSummary(
         tool_name=call.tool_name,
         tool_call_id=call.tool_call_id,
@@ -150,6 +176,7 @@ def _summary(call: ToolCall) -> ToolCallSummary:
         input_size_bytes=call.input_size_bytes,
         output_size_bytes=None,
         success=None,
+        is_repeated=is_repeated,
     )
 
 

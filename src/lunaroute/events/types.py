@@ -14,14 +14,14 @@ import msgspec
 
 from lunaroute.capture.records import Outcome
 from lunaroute.dialects.facts import Billing
+from lunaroute.sessions.identity import ThreadKind
+from lunaroute.sessions.verdict import Confidence
+
+from .figures import Context, Cost, FinalStats, SnapshotStats, StreamEvent, StreamingStats, Tokens, Value
 
 SCHEMA_VERSION = 1
 
 CompletionReason = Literal["idle", "ended", "shutdown", "recovered"]
-
-
-class _Value(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all nested values."""
 
 
 class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
@@ -44,7 +44,7 @@ as "null only". A body that is itself the text `null` is always kept as a BodyCo
 # ---- bodies ---------------------------------------------------------------------------------------------------
 
 
-class BodyCopy(_Value, frozen=True):
+class BodyCopy(Value, frozen=True):
     """Exact bytes of a body that cannot stand in the line as JSON (`*_json` then is rebuilt, or null)."""
 
     encoding: Literal["utf-8", "base64"]
@@ -56,7 +56,7 @@ class BodyCopy(_Value, frozen=True):
     WebSocket, of each message, its line feed counted."""
 
 
-class Error(_Value, frozen=True):
+class Error(Value, frozen=True):
     type: str | None
     message: str | None
 
@@ -64,12 +64,12 @@ class Error(_Value, frozen=True):
 # ---- started --------------------------------------------------------------------------------------------------
 
 
-class ClientInfo(_Value, frozen=True):
+class ClientInfo(Value, frozen=True):
     name: str | None
     version: str | None
 
 
-class Metadata(_Value, frozen=True):
+class Metadata(Value, frozen=True):
     client_ip: str | None
     user_agent: str | None
     client: ClientInfo
@@ -82,11 +82,12 @@ class Metadata(_Value, frozen=True):
     """Salted fingerprint of the credential."""
 
 
-class Identity(_Value, frozen=True):
+class Identity(Value, frozen=True):
     """Why these exchanges are one session."""
 
     rule: str
-    """`session_tag`, `client_header`, `body_field`, … or `new`."""
+    """`session_tag`, `client_header`, `body_field`, `response_id`, `tool_call_id`, `prefix`, `repetition`,
+    `tool_argument` or `new`: what told of the session's first exchange whose it is."""
     evidence: str | None
     """The header or field that decided, as `name=value`."""
 
@@ -102,12 +103,14 @@ class Started(_Event, frozen=True, tag="started"):
     is_streaming: bool
     metadata: Metadata
     identity: Identity
+    forked_from: str | None = None
+    """The `session_id` whose history this conversation, a new one by its own id, began with."""
 
 
 # ---- request_recorded -----------------------------------------------------------------------------------------
 
 
-class RequestStats(_Value, frozen=True):
+class RequestStats(Value, frozen=True):
     pre_processing_ms: float
     """Our own time on the way to the provider up to the moment the request's end was written to the spool;
     `response_recorded` has the full figure, that last write included."""
@@ -116,9 +119,16 @@ class RequestStats(_Value, frozen=True):
     has_system_prompt: bool
     has_tools: bool
     tool_count: int
+    new_bytes: int | None = None
+    """Of the body without its content coding: what the thread's request before did not have at the same place. Null
+    where the body has no messages that are read."""
+    resent_bytes: int | None = None
+    """The rest: tools, system prompt and messages that stand unchanged at the beginning."""
+    new_message_count: int | None = None
+    """Messages among them."""
 
 
-class WebSocketPart(_Value, frozen=True):
+class WebSocketPart(Value, frozen=True):
     """What an exchange is of the WebSocket it was part of."""
 
     connection_id: str
@@ -155,8 +165,22 @@ class RequestRecorded(_Event, frozen=True, tag="request_recorded"):
     request_headers: list[tuple[str, str]]
     stats: RequestStats
     thread_id: str | None = None
-    """One linear history inside the conversation, where the client says so: its main thread or a sub-agent's."""
+    """One linear history inside the conversation: its main thread, a sub-agent's, or a call on the side."""
     parent_thread_id: str | None = None
+    thread_kind: ThreadKind = "main"
+    """`main`, `subagent`, or `side`: what a client asks beside its work, a title for instance."""
+    is_new_thread: bool = False
+    """The thread's first request in this session."""
+    retry_of: str | None = None
+    """The `request_id` that this one repeats because it failed, or resumes after a cut."""
+    identity: Identity | None = None
+    """Why this exchange is in this session and thread."""
+    client: ClientInfo | None = None
+    """The program that sent it, by its headers."""
+    agent: str | None = None
+    """The client's agent that asks: a name (Codex) or an id (Claude Code), where it says so."""
+    project: str | None = None
+    """The folder that the client works in, where it says so in a field or form of its own."""
     previous_response_id: str | None = None
     """The response whose history this request goes on from, so that it holds only what is new."""
     is_prewarm: bool = False
@@ -168,74 +192,21 @@ class RequestRecorded(_Event, frozen=True, tag="request_recorded"):
 # ---- response_recorded ----------------------------------------------------------------------------------------
 
 
-class Tokens(_Value, frozen=True):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    thinking_tokens: int | None = None
-    cache_read_tokens: int | None = None
-    cache_creation_tokens: int | None = None
-    cache_creation_5m_tokens: int | None = None
-    cache_creation_1h_tokens: int | None = None
-    audio_input_tokens: int | None = None
-    audio_output_tokens: int | None = None
-    total_tokens: int | None = None
-    thinking_percentage: float | None = None
-    """100 * thinking / output."""
-    tokens_per_second: float | None = None
-    """Output tokens per second of generation (first token → last byte; whole latency when not streamed)."""
-    thinking_is_estimated: bool = False
-
-
-class ToolCallSummary(_Value, frozen=True):
+class ToolCallSummary(Value, frozen=True):
     tool_name: str
     tool_call_id: str | None
+    """Null where the provider gave none; `tool_call_recorded` then has `<request_id>#<n>`."""
     arguments: str
     execution_time_ms: float | None
     """Null here: a call's result arrives in a later request, see `tool_call_recorded`."""
     input_size_bytes: int
     output_size_bytes: int | None
     success: bool | None
+    is_repeated: bool = False
+    """An earlier response of the session had this id already; counted there."""
 
 
-class StreamingStats(_Value, frozen=True):
-    chunk_count: int
-    streaming_duration_ms: float
-    """First to last byte of the response body."""
-    chunk_gap_avg_ms: float | None
-    chunk_gap_p50_ms: float | None
-    chunk_gap_p95_ms: float | None
-    chunk_gap_p99_ms: float | None
-    chunk_gap_max_ms: float | None
-    chunk_gap_min_ms: float | None
-
-
-class Cost(_Value, frozen=True):
-    """US dollars. Null = the price or the usage is not known. The parts add up to the total:
-    `input` is uncached input, `output` excludes what `thinking` holds."""
-
-    total_cost_usd: float | None
-    input_cost_usd: float | None
-    output_cost_usd: float | None
-    thinking_cost_usd: float | None
-    cache_read_cost_usd: float | None
-    cache_creation_cost_usd: float | None
-    cost_per_1k_tokens: float | None
-    by_model: dict[str, float]
-    price_version: str | None
-    unpriced_requests: int
-
-
-class StreamEvent(_Value, frozen=True):
-    """A milestone of a stream, one row of the `stream_events` table."""
-
-    event_type: Literal["first_byte", "first_token", "block_start", "block_stop", "stall", "error", "completion"]
-    event_index: int
-    offset_ms: float
-    """Since the request was sent."""
-    content: str | None
-
-
-class ResponseStats(_Value, frozen=True):
+class ResponseStats(Value, frozen=True):
     provider_latency_ms: float | None
     """First request byte handed to the provider → last response byte; null = never sent."""
     time_to_first_byte_ms: float | None
@@ -257,6 +228,8 @@ class ResponseStats(_Value, frozen=True):
     estimated_cost: Cost | None
     stream_events: list[StreamEvent]
     unknown_events: dict[str, int]
+    context: Context | None = None
+    """Null where the provider did not say how much input there was."""
     billing: Billing = Billing()
     """What the price depends on beside `tokens`; only what the provider said."""
 
@@ -305,84 +278,22 @@ class ToolCallRecorded(_Event, frozen=True, tag="tool_call_recorded"):
     """Null = the client did not say."""
     error: str | None
     """Excerpt of the output of a failed call."""
+    exit_code: int | None = None
+    """Of a command, where the client says it."""
+    success_evidence: str | None = None
+    """What tells: `is_error` or `exit_code`, a field of the client's; `metadata.exit_code` or `exit_code_line`, a form
+    of text that a client puts around a command's output."""
+    success_confidence: Confidence | None = None
+    """`certain` for a field, `likely` for a form of text."""
+    parallel_count: int = 1
+    """Calls of the same response; they ran side by side."""
 
 
 # ---- stats_snapshot and completed -----------------------------------------------------------------------------
 
 
-class SnapshotStats(_Value, frozen=True):
-    request_count: int
-    total_input_tokens: int
-    total_output_tokens: int
-    total_thinking_tokens: int
-    total_tool_calls: int
-    unique_tools: int
-    cumulative_latency_ms: float
-    cumulative_proxy_overhead_ms: float
-
-
 class StatsSnapshot(_Event, frozen=True, tag="stats_snapshot"):
     stats: SnapshotStats
-
-
-class TotalTokens(_Value, frozen=True):
-    """Sums over the session's exchanges; null only if no exchange said."""
-
-    input: int | None
-    output: int | None
-    thinking: int | None
-    cache_read: int | None
-    cache_creation: int | None
-    cached: int | None
-    """cache_read + cache_creation."""
-    audio_input: int | None
-    audio_output: int | None
-    total: int | None
-    by_model: dict[str, Tokens]
-
-
-class ToolUse(_Value, frozen=True):
-    call_count: int
-    total_execution_time_ms: float
-    avg_execution_time_ms: float | None
-    error_count: int
-
-
-class ToolSummary(_Value, frozen=True):
-    total_calls: int
-    unique_tools: int
-    total_tool_time_ms: float
-    tool_error_count: int
-    by_tool: dict[str, ToolUse]
-
-
-class Performance(_Value, frozen=True):
-    avg_provider_latency_ms: float | None
-    p50_latency_ms: float | None
-    p95_latency_ms: float | None
-    p99_latency_ms: float | None
-    max_latency_ms: float | None
-    min_latency_ms: float | None
-    avg_pre_processing_ms: float | None
-    avg_post_processing_ms: float | None
-    proxy_overhead_percentage: float | None
-    p50_ttft_ms: float | None
-    p95_ttft_ms: float | None
-
-
-class FinalStats(_Value, frozen=True):
-    total_duration_ms: float
-    """First exchange's start → last exchange's end."""
-    provider_time_ms: float
-    proxy_overhead_ms: float
-    overhead_percentage: float | None
-    """100 * proxy_overhead_ms / total_duration_ms."""
-    request_count: int
-    error_count: int
-    total_tokens: TotalTokens
-    tool_summary: ToolSummary
-    performance: Performance
-    estimated_cost: Cost
 
 
 class Completed(_Event, frozen=True, tag="completed"):

@@ -11,12 +11,14 @@ import msgspec
 
 from lunaroute.errors import NoSuchSession
 from lunaroute.events import Event
+from lunaroute.events.figures import (
+    Tokens,
+)
 from lunaroute.events.types import (
     Completed,
     RequestRecorded,
     ResponseRecorded,
     Started,
-    Tokens,
     ToolCallRecorded,
 )
 from lunaroute.sinks.layout import existing_file

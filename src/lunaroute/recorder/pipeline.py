@@ -21,33 +21,36 @@ from lunaroute.assemble.exchange import (
     RunEnded,
     RunStarted,
 )
-from lunaroute.capture.records import RequestOpened
+from lunaroute.dialects.turn import new_results
 from lunaroute.events.request import ReadRequest, request_event, request_wall_ns, started_event, tool_call_event
 from lunaroute.events.response import ReadResponse, response_event
 from lunaroute.events.session import completed_event, snapshot_event
 from lunaroute.events.types import Event, RequestRecorded, ResponseRecorded, Started, ToolCallRecorded
 from lunaroute.pricing import CostSums, Pricer
 from lunaroute.sessions import (
-    Clues,
+    EndedExchange,
     Ending,
+    Instant,
     OpenExchange,
     PairedCall,
     Session,
     SessionBook,
+    call_ids,
     elapsed_ns,
-    identify,
     instant,
     pair_results,
     remember_calls,
+    remember_request,
+    remember_response,
+    repeated_calls,
     settle,
-    succeeded,
+    verdict_of,
 )
 from lunaroute.stats import ExchangeNumbers, SessionSums
+from lunaroute.stats.caching import answered
 
+from .placing import Addition, addition_of, identified, open_exchange, scope_of, thread_id_of
 from .reading import read_request, read_response, unread_request, unread_response
-
-_LINKING_FORMATS = ("openai_responses", "anthropic_messages")
-"""Where a request can name an earlier response instead of sending the history."""
 
 
 class PipelineSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,54 +160,59 @@ class Pipeline:
     def _request(self, exchange: Exchange) -> list[Event]:
         request = self._read(exchange)
         try:
-            session, pairs, events = self._request_events(request)
+            session, pairs, addition, events = self._request_events(request)
         except Exception as error:
             self._poison(exchange, "request event", error)
             request = msgspec.structs.replace(unread_request(exchange), identity=request.identity)
-            session, pairs, events = self._request_events(request)
-        settle(session, pairs)
+            session, pairs, addition, events = self._request_events(request)
         numbers = self._session_numbers(session)
+        numbers.sums.tool_wait_ns += settle(session, pairs)
         for pair in pairs:
-            numbers.sums.add_tool_result(pair.call.tool_name, pair.execution_ns, succeeded(pair.result))
+            numbers.sums.add_tool_result(pair.call.tool_name, pair.execution_ns, verdict_of(pair.result).success)
         session.seq += len(events)
-        opened = OpenExchange(session.session_id, request.wire_format, request.facts.model, request.facts.is_prewarm)
+        if addition is not None:
+            numbers.sums.add_context(addition.change.new_bytes, addition.change.resent_bytes)
+        opened = open_exchange(request, session, addition)
         self._book.exchange_opened(exchange.request_id, opened)
         self._book.touch(session, request_wall_ns(exchange))
+        remember_request(self._book, session, exchange.request_id, opened)
         self._changed.add(session.session_id)
         return events
 
     def _read(self, exchange: Exchange) -> ReadRequest:
         try:
-            return self._identified(read_request(exchange))
+            return identified(read_request(exchange), self._book)
         except Exception as error:
             self._poison(exchange, "request", error)
-            return self._identified(unread_request(exchange))
+            return identified(unread_request(exchange), self._book)
 
-    def _identified(self, request: ReadRequest) -> ReadRequest:
-        opened = request.exchange.opened
-        scope = _scope(opened)
-        clues = Clues(
-            session_tags=opened.session_tags,
-            headers=request.headers,
-            hints=request.facts.hints,
-            tool_result_ids=(result.tool_call_id for result in reversed(request.facts.tool_results)),
-            linked=lambda kind, link_id: self._book.linked(scope, kind, link_id),
-        )
-        return msgspec.structs.replace(request, identity=identify(clues))
-
-    def _request_events(self, request: ReadRequest) -> tuple[Session, list[PairedCall], list[Event]]:
+    def _request_events(self, request: ReadRequest) -> tuple[Session, list[PairedCall], Addition | None, list[Event]]:
         """The events of a request. Only `place` leaves a trace, and doing it again finds the same session."""
         exchange = request.exchange
         arrived = instant(exchange, exchange.opened.t_ns)
-        session = self._book.place(_scope(exchange.opened), request.identity, exchange.request_id, arrived)
-        pairs = pair_results(session, request.facts.tool_results, arrived)
+        session = self._book.place(scope_of(exchange.opened), request.identity, exchange.request_id, arrived)
+        pairs = self._pairs(request, session, arrived)
         events: list[Started | ToolCallRecorded | RequestRecorded] = []
         if session.seq == 0:
             events.append(started_event(request, session, 0))
         for pair in pairs:
             events.append(tool_call_event(pair, exchange, session, session.seq + len(events)))
-        events.append(request_event(request, session, session.seq + len(events)))
-        return session, pairs, list(events)
+        addition = addition_of(request, session, self._book)
+        change = None if addition is None else addition.change
+        is_new = self._book.threads.get(session.session_id, thread_id_of(request, session)) is None
+        seq = session.seq + len(events)
+        events.append(request_event(request, session, seq, change, is_new_thread=is_new))
+        return session, pairs, addition, list(events)
+
+    def _pairs(self, request: ReadRequest, session: Session, arrived: Instant) -> list[PairedCall]:
+        messages = request.facts.messages
+        thread_id = thread_id_of(request, session)
+        thread = self._book.threads.get(session.session_id, thread_id)
+        is_again = thread is not None and thread.request_id is not None and thread.chain == request.chain
+        # What comes again was paired, and has no id to tell so by.
+        nameless = [] if is_again or not session.pending_calls else new_results(messages)
+        results = request.facts.tool_results
+        return pair_results(session, results, arrived, thread_id=thread_id, nameless=nameless)
 
     # ---- responses
 
@@ -219,7 +227,8 @@ class Pipeline:
             raise AssertionError("an open exchange keeps its session open")
         try:
             response = read_response(exchange, opened, self._pricer)
-            event = response_event(response, session.session_id, session.seq)
+            calls = call_ids(exchange.request_id, response.facts.tool_calls)
+            event = response_event(response, session.session_id, session.seq, repeated_calls(session, calls))
         except Exception as error:
             self._poison(exchange, "response", error)
             response = unread_response(exchange)
@@ -236,7 +245,6 @@ class Pipeline:
     ) -> None:
         """What later requests and the session's end need to know of a response."""
         facts, exchange = response.facts, response.exchange
-        wall_ns = _end_wall_ns(exchange)
         model_name = facts.model or opened.model_requested
         ended_ns = exchange.response_chunks[-1][0] if exchange.response_chunks else exchange.opened.t_ns
         remember_calls(
@@ -245,17 +253,27 @@ class Pipeline:
             request_id=exchange.request_id,
             model_name=model_name,
             response_ended=instant(exchange, ended_ns),
+            thread_id=opened.thread_id,
         )
-        for call in facts.tool_calls:
-            if call.tool_call_id:
-                self._book.link(session, "tool", call.tool_call_id, wall_ns)
-        if facts.response_id and opened.wire_format in _LINKING_FORMATS:
-            self._book.link(session, "response", facts.response_id, wall_ns)
+        ended = EndedExchange(
+            request_id=exchange.request_id,
+            facts=facts,
+            answer=response.answer,
+            outcome=event.outcome,
+            is_answered=event.success,
+            is_broken_off=_is_broken_off(exchange),
+            is_final=response.headers.get("x-should-retry") == "false",
+            ended_wall_ns=_end_wall_ns(exchange),
+            answered=answered(response.tokens, opened.answered, _end_wall_ns(exchange)),
+        )
+        remember_response(self._book, session, opened, ended)
         session.success, session.finish_reason = event.success, event.finish_reason
         session.error = None if event.error is None else event.error.message or event.error.type
-        self._add_numbers(session, response, model_name, event.success)
+        self._add_numbers(session, response, event, model_name)
 
-    def _add_numbers(self, session: Session, response: ReadResponse, model_name: str | None, success: bool) -> None:
+    def _add_numbers(
+        self, session: Session, response: ReadResponse, event: ResponseRecorded, model_name: str | None
+    ) -> None:
         numbers = self._session_numbers(session)
         closed = response.exchange.closed
         ended_ns = response.exchange.opened.t_ns if closed is None else closed.t_ns
@@ -264,11 +282,13 @@ class Pipeline:
                 timing=response.timing,
                 tokens=response.tokens,
                 model_name=model_name,
-                tool_names=[call.tool_name for call in response.facts.tool_calls],
-                is_success=success,
+                tool_names=[call.tool_name for call in event.stats.tool_calls if not call.is_repeated],
+                is_success=event.success,
                 span_ns=elapsed_ns(session.started, instant(response.exchange, ended_ns)),
             )
         )
+        if response.context is not None and response.context.cache_miss is not None:
+            numbers.sums.add_miss(response.context.cache_miss.missed_tokens, response.miss_picodollars)
         if response.cost_parts:
             numbers.cost.add(response.cost_parts, response.tokens.total_tokens or 0, self._pricer.version)
         elif response.cost is not None:
@@ -312,9 +332,8 @@ class Pipeline:
         self._poisoned.append(PoisonExchange(exchange, f"{stage}: {type(error).__name__}: {error}"))
 
 
-def _scope(opened: RequestOpened) -> str:
-    """Identities of different providers or credentials never meet."""
-    return f"{opened.provider}\0{opened.credential or ''}"
+def _is_broken_off(exchange: Exchange) -> bool:
+    return exchange.closed is not None and exchange.closed.outcome == "upstream_cut" and exchange.response is not None
 
 
 def _end_wall_ns(exchange: Exchange) -> int:

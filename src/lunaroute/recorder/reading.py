@@ -10,16 +10,26 @@ import msgspec
 
 from lunaroute.assemble.content import ContentDecoder, decode_content
 from lunaroute.assemble.exchange import Exchange, SocketPart
-from lunaroute.dialects import detect_format, framing_of, read_messages, read_request_body, read_response_body
+from lunaroute.dialects import (
+    detect_format,
+    framing_of,
+    read_answer,
+    read_messages,
+    read_request_body,
+    read_response_body,
+)
 from lunaroute.dialects.facts import Billing, IdentityHints, RequestFacts, ResponseFacts
+from lunaroute.events.figures import Cost
 from lunaroute.events.numbers import exchange_cost, unpriced_cost
 from lunaroute.events.request import ReadRequest
 from lunaroute.events.response import ReadResponse
-from lunaroute.events.types import Cost
 from lunaroute.pricing import CostParts, Pricer, PriceRequest
 from lunaroute.sessions.headers import NO_HEADERS, HeaderTexts, header_texts
+from lunaroute.sessions.identity import UNKNOWN
 from lunaroute.sessions.state import OpenExchange
 from lunaroute.stats import TokenCounts, count_tokens, measure, plausible_billing, without_latency
+
+from .economics import economics_of
 
 
 def read_request(exchange: Exchange) -> ReadRequest:
@@ -41,7 +51,7 @@ def read_request(exchange: Exchange) -> ReadRequest:
         body=body,
         content_encoding=content_encoding,
         decoded=decoded,
-        identity=None,
+        identity=UNKNOWN,
     )
 
 
@@ -69,7 +79,7 @@ def unread_request(exchange: Exchange) -> ReadRequest:
         body=exchange.request_body,
         content_encoding=_content_encoding(headers),
         decoded=None,
-        identity=None,
+        identity=UNKNOWN,
     )
 
 
@@ -113,9 +123,19 @@ def _read_socket_response(exchange: Exchange, request: OpenExchange, pricer: Pri
 def _priced(response: ReadResponse, request: OpenExchange, pricer: Pricer) -> ReadResponse:
     facts = response.facts
     tokens, billing = count_tokens(facts.usage, facts.thinking_text), plausible_billing(facts.billing)
-    parts = _price(response.exchange, request, facts, tokens, billing, pricer)
-    cost = _cost(parts, facts, tokens, pricer)
-    return msgspec.structs.replace(response, tokens=tokens, billing=billing, cost_parts=parts, cost=cost)
+    price_request = _price_request(response.exchange, request, facts, tokens, billing)
+    parts = pricer.price(price_request) or {}
+    economics = economics_of(request, price_request, parts, pricer)
+    return msgspec.structs.replace(
+        response,
+        tokens=tokens,
+        billing=billing,
+        cost_parts=parts,
+        cost=_cost(parts, facts, tokens, pricer),
+        context=economics.context,
+        miss_picodollars=economics.miss_picodollars,
+        answer=read_answer(request.wire_format, facts) if request.has_history else [],
+    )
 
 
 def unread_response(exchange: Exchange) -> ReadResponse:
@@ -158,16 +178,10 @@ def _decode_chunks(chunks: list[tuple[int, bytes]], content_encoding: str | None
     return None if decoder.error is not None and not decoded else decoded
 
 
-def _price(
-    exchange: Exchange,
-    request: OpenExchange,
-    facts: ResponseFacts,
-    tokens: TokenCounts,
-    billing: Billing,
-    pricer: Pricer,
-) -> dict[str, CostParts]:
-    """The cost by model; empty where there is nothing to price, or no price for it."""
-    price_request = PriceRequest(
+def _price_request(
+    exchange: Exchange, request: OpenExchange, facts: ResponseFacts, tokens: TokenCounts, billing: Billing
+) -> PriceRequest:
+    return PriceRequest(
         provider=exchange.opened.provider,
         model_used=facts.model,
         model_requested=request.model_requested,
@@ -175,7 +189,6 @@ def _price(
         billing=billing,
         wall_ns=exchange.opened.wall_ns,
     )
-    return pricer.price(price_request) or {}
 
 
 def _cost(parts: dict[str, CostParts], facts: ResponseFacts, tokens: TokenCounts, pricer: Pricer) -> Cost | None:

@@ -2,32 +2,42 @@
 
 from .client import Client, identify_client
 from .headers import HeaderTexts, header_texts
-from .identity import Clues, Identity, LinkKind, identify
+from .identity import Clues, Identity, ThreadKind
 from .lifecycle import Ending, SessionBook
+from .placement import locate
+from .remembering import EndedExchange, remember_request, remember_response
 from .state import EndReason, Instant, OpenExchange, PendingCall, Session, elapsed_ns, instant
-from .tools import PairedCall, pair_results, remember_calls, settle, succeeded
+from .tools import PairedCall, call_ids, pair_results, remember_calls, repeated_calls, settle
+from .verdict import Confidence, Verdict, verdict_of
 
 __all__ = [
     "Client",
     "Clues",
+    "Confidence",
     "EndReason",
+    "EndedExchange",
     "Ending",
     "HeaderTexts",
     "Identity",
     "Instant",
-    "LinkKind",
     "OpenExchange",
     "PairedCall",
     "PendingCall",
     "Session",
     "SessionBook",
+    "ThreadKind",
+    "Verdict",
+    "call_ids",
     "elapsed_ns",
     "header_texts",
-    "identify",
     "identify_client",
     "instant",
+    "locate",
     "pair_results",
     "remember_calls",
+    "remember_request",
+    "remember_response",
+    "repeated_calls",
     "settle",
-    "succeeded",
+    "verdict_of",
 ]

@@ -41,6 +41,13 @@ _NAMES = {
 }
 """Lower-case product (with `/language` where the user agent puts the version behind it) → our name."""
 
+_CODING_AGENTS = frozenset({"claude-code", "claude-agent-sdk", "codex", "opencode", "qwen-code", "gemini-cli", "pi"})
+"""Clients whose own work always has tools; what they ask without them is on the side."""
+
+_FRAGILE = frozenset({"gemini-cli", "ai-sdk"})
+"""Clients that do not try again when an answer breaks off (measured, WIRE A3.6 and A3.8); SDKs do not either, but say
+so by counting."""
+
 _AGENT_SDK = re.compile(r"\bagent-sdk/([\w.+-]+)")
 _LANGUAGE_FORM = re.compile(r"([A-Za-z][\w.-]*/(?:Python|JS|JavaScript|Go|Java|Ruby|PHP|Kotlin|\.NET)) v?(\d[\w.+-]*)")
 """`OpenAI/Python 2.54.0`: the SDK generator's own form, version after a space."""
@@ -51,8 +58,11 @@ _PRODUCT_FORM = re.compile(r"([A-Za-z][\w.-]*)(?:/v?([\w.+-]+))?")
 def identify_client(headers: HeaderTexts) -> Client:
     """The client's name and version; None for what its headers do not tell."""
     user_agent = headers.get("user-agent")
-    if user_agent is None:
-        return Client(headers.get("originator"), None)
+    return Client(headers.get("originator"), None) if user_agent is None else client_of(user_agent)
+
+
+def client_of(user_agent: str) -> Client:
+    """The same by the user agent alone."""
     sdk = _AGENT_SDK.search(user_agent) if user_agent.startswith("claude-cli/") else None
     if sdk is not None:
         # The agent SDKs drive a bundled claude-cli; what the user runs, and its version, is the SDK.
@@ -62,3 +72,20 @@ def identify_client(headers: HeaderTexts) -> Client:
         return Client(None, None)
     product = match[1].lower()
     return Client(_NAMES.get(product, product), match[2])
+
+
+def is_coding_agent(name: str | None) -> bool:
+    """Whether this client works with tools, always."""
+    return name in _CODING_AGENTS
+
+
+def counts_retries(headers: HeaderTexts) -> bool:
+    """Whether `x-stainless-retry-count: 0` means that this is no retry: so it does where an SDK sends its own requests.
+    Agents that are built on one repeat requests by themselves, and the count stays 0."""
+    user_agent = headers.get("user-agent") or ""
+    return headers.get("x-stainless-retry-count") is not None and _LANGUAGE_FORM.match(user_agent) is not None
+
+
+def gives_up_when_broken_off(name: str | None) -> bool:
+    """Whether the client ends when an answer breaks off in the middle: the same request again is then another run's."""
+    return name is not None and (name in _FRAGILE or name.startswith("ai-sdk-"))

@@ -1,8 +1,8 @@
-"""Which conversation a request belongs to: its clues in, conversation and thread out (WIRE A4).
+"""What a request itself says about whose it is: tag, headers and body fields in, conversation and thread out (WIRE A4,
+steps 1-3). `placement` goes on from there with what our own recording tells.
 
-The rules are tried in order and the first that knows an answer wins: what the user said, what the client says in
-headers, what it says in the body, what our own recording of earlier responses tells. No rule matching means a
-conversation of its own. An identity holds within one scope, provider + credential; the caller keeps scopes apart.
+The rules are tried in order and the first that knows an answer wins. An identity holds within one scope, provider +
+credential; the caller keeps scopes apart.
 
 Never used as identity, because they are not: x-client-request-id, the connection, installation and device ids,
 `user`, a hash of the first message (it merges all runs of a client that opens with fixed examples).
@@ -11,80 +11,108 @@ Never used as identity, because they are not: x-client-request-id, the connectio
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from itertools import islice
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import msgspec
 
-from lunaroute.dialects.facts import IdentityHints
+from lunaroute.dialects.facts import IdentityHints, MessageFacts
 
 from .headers import HeaderTexts
 
-LinkKind = Literal["response", "tool"]
-"""What a link is made of: the id of a response or message, or of a tool call in one."""
+ThreadKind = Literal["main", "subagent", "side"]
+"""`side`: what a client asks on the side, a title for instance; it is never part of the history."""
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    conversation_id: str
+    conversation_id: str | None
+    """None = a conversation of its own, named by its first session."""
     rule: str
-    """`session_tag`, `client_header`, `body_field`, `response_id` or `tool_call_id`; `new` is made by the caller."""
-    evidence: str
-    """What decided, as `name=value`."""
+    """`session_tag`, `client_header`, `body_field`, `response_id`, `tool_call_id`, `prefix`, `repetition`,
+    `tool_argument` or `new`."""
+    evidence: str | None
+    """What decided, as `name=value`; None for `new`."""
     thread_id: str | None = None
-    """One linear history inside the conversation: the main one, or a sub-agent's."""
+    """One linear history inside the conversation; None = the main one, named by the conversation."""
     parent_thread_id: str | None = None
+    thread_kind: ThreadKind = "main"
+    retry_of: str | None = None
+    """The `request_id` of the exchange that this one repeats, or resumes after a cut."""
+    forked_from: str | None = None
+    """The conversation whose history this new one goes on with."""
+
+
+UNKNOWN = Identity(conversation_id=None, rule="new", evidence=None)
+"""Nothing tells, or nothing was asked yet."""
 
 
 class Clues(msgspec.Struct, frozen=True, kw_only=True):
     """All that a request offers to tell whose it is."""
 
+    request_id: str
+    wall_ns: int
+    """When its head arrived."""
     session_tags: list[str]
     headers: HeaderTexts
     hints: IdentityHints
-    tool_result_ids: Iterable[str]
-    """Newest first."""
-    linked: Callable[[LinkKind, str], str | None]
-    """The conversation whose recorded response had this id (in this request's scope)."""
+    messages: Sequence[MessageFacts]
+    has_tools: bool = False
+    has_output_schema: bool = False
 
 
-def identify(clues: Clues) -> Identity | None:
-    """Whose request it is; None when nothing tells (it then is a conversation of its own)."""
+class Declared(msgspec.Struct, frozen=True, kw_only=True):
+    """What the request says of itself."""
+
+    conversation_id: str
+    rule: str
+    evidence: str
+    thread_id: str | None = None
+    parent_thread_id: str | None = None
+    thread_kind: ThreadKind = "main"
+    """Of `thread_id`."""
+    is_shared: bool = False
+    """Several runs may say the same: what is no continuation is then another thread, not the same one again."""
+
+
+def declare(clues: Clues) -> Declared | None:
+    """Whose request it says it is; None when it does not say."""
     for rule in RULES:
-        identity = rule(clues)
-        if identity is not None:
-            return identity
+        declared = rule(clues)
+        if declared is not None:
+            return declared
     return None
 
 
-def _by_session_tag(clues: Clues) -> Identity | None:
+def _by_session_tag(clues: Clues) -> Declared | None:
     """The user named the session: a path segment or a configured header, read by the relay."""
     if not clues.session_tags:
         return None
     tag = clues.session_tags[0]
-    thread_id, parent_id = _thread(clues.headers)
-    return Identity(
+    thread_id, parent_id, kind = _thread(clues.headers)
+    return Declared(
         conversation_id=tag,
         rule="session_tag",
         evidence=f"session_tag={tag}",
         thread_id=thread_id,
         parent_thread_id=parent_id,
+        thread_kind=kind,
+        is_shared=True,
     )
 
 
-def _by_claude_code_header(clues: Clues) -> Identity | None:
+def _by_claude_code_header(clues: Clues) -> Declared | None:
     """Claude Code ≥ 2.1: sub-agents share the session id and add an agent id."""
     return _header_identity(clues.headers, "x-claude-code-session-id")
 
 
-def _by_codex_headers(clues: Clues) -> Identity | None:
+def _by_codex_headers(clues: Clues) -> Declared | None:
     """Codex ≥ 0.169: `session-id` is the root's for sub-agents too, `thread-id` is each one's own."""
     if clues.headers.get("thread-id") is None:
         return None
     return _header_identity(clues.headers, "session-id")
 
 
-def _by_opencode_headers(clues: Clues) -> Identity | None:
+def _by_opencode_headers(clues: Clues) -> Declared | None:
     """opencode: a sub-agent has its own `x-session-id` and names its parent's."""
     if clues.headers.get("x-session-id") is None:
         return None
@@ -92,41 +120,45 @@ def _by_opencode_headers(clues: Clues) -> Identity | None:
     return parent or _header_identity(clues.headers, "x-session-id")
 
 
-def _by_other_header(clues: Clues) -> Identity | None:
+def _by_other_header(clues: Clues) -> Declared | None:
     """Older Codex (`session_id`), pi, and others of the same habit."""
     for name in ("session_id", "session-id", "x-session-affinity", "conversation_id"):
-        identity = _header_identity(clues.headers, name)
-        if identity is not None:
-            return identity
+        declared = _header_identity(clues.headers, name)
+        if declared is not None:
+            return declared
     return None
 
 
-def _header_identity(headers: HeaderTexts, name: str) -> Identity | None:
+def _header_identity(headers: HeaderTexts, name: str) -> Declared | None:
     value = headers.get(name)
     if value is None:
         return None
-    thread_id, parent_id = _thread(headers)
-    return Identity(
+    thread_id, parent_id, kind = _thread(headers)
+    return Declared(
         conversation_id=value,
         rule="client_header",
         evidence=f"{name}={value}",
         thread_id=thread_id,
         parent_thread_id=parent_id,
+        thread_kind=kind,
     )
 
 
-def _thread(headers: HeaderTexts) -> tuple[str | None, str | None]:
-    """(thread, its parent) as the client's headers tell."""
+def _thread(headers: HeaderTexts) -> tuple[str | None, str | None, ThreadKind]:
+    """(thread, its parent, its kind) as the client's headers tell."""
     session_id = headers.get("x-claude-code-session-id")
     if session_id is not None:
         agent_id = headers.get("x-claude-code-agent-id")
-        return (session_id, None) if agent_id is None else (agent_id, session_id)
+        return (session_id, None, "main") if agent_id is None else (agent_id, session_id, "subagent")
     if headers.get("thread-id") is not None:
-        return headers.get("thread-id"), headers.get("x-codex-parent-thread-id")
-    return headers.get("x-session-id"), headers.get("x-parent-session-id")
+        parent_id = headers.get("x-codex-parent-thread-id")
+        is_main = parent_id is None and headers.get("x-openai-subagent") is None
+        return headers.get("thread-id"), parent_id, "main" if is_main else "subagent"
+    parent_id = headers.get("x-parent-session-id")
+    return headers.get("x-session-id"), parent_id, "main" if parent_id is None else "subagent"
 
 
-_CLAUDE_USER_ID = re.compile(r"user_[0-9a-f]{64}_account_[0-9a-f-]*_session_([0-9a-fA-F-]{36})")
+_CLAUDE_USER_ID = re.compile(r"user_[0-9A-Za-z]+_account_[0-9a-f-]*_session_([0-9a-fA-F-]{36})")
 """Claude Code < 2.1."""
 
 
@@ -140,7 +172,7 @@ class _ClaudeUserId(msgspec.Struct):
 _claude_user_id = msgspec.json.Decoder(_ClaudeUserId)
 
 
-def _by_claude_user_id(clues: Clues) -> Identity | None:
+def _by_claude_user_id(clues: Clues) -> Declared | None:
     """In any other shape `metadata.user_id` names an end user, not a session."""
     user_id = clues.hints.metadata_user_id
     if not user_id:
@@ -161,7 +193,7 @@ def _session_in_json(user_id: str) -> str | None:
         return None
 
 
-def _by_client_metadata(clues: Clues) -> Identity | None:
+def _by_client_metadata(clues: Clues) -> Declared | None:
     """Codex, in each body: over a WebSocket there are no headers a turn could carry."""
     metadata = clues.hints.client_metadata
     if not metadata:
@@ -177,55 +209,27 @@ def _by_client_metadata(clues: Clues) -> Identity | None:
 _UNIQUE_KEY = re.compile(r"(?:[a-z]+_)?[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}|ses_\w{16,}")
 
 
-def _by_prompt_cache_key(clues: Clues) -> Identity | None:
+def _by_prompt_cache_key(clues: Clues) -> Declared | None:
     """Coding agents put their session id there. Others use a constant of the application, which would merge all
     its traffic into one session for ever: only a key that has the form of an id counts."""
     key = clues.hints.prompt_cache_key
     if not key or _UNIQUE_KEY.fullmatch(key) is None:
         return None
-    return _body_identity("prompt_cache_key", key, None, None)
+    return msgspec.structs.replace(_body_identity("prompt_cache_key", key, None, None), is_shared=True)
 
 
-def _body_identity(field: str, value: str, thread_id: str | None, parent_id: str | None) -> Identity:
-    return Identity(
+def _body_identity(field: str, value: str, thread_id: str | None, parent_id: str | None) -> Declared:
+    return Declared(
         conversation_id=value,
         rule="body_field",
         evidence=f"{field}={value}",
         thread_id=thread_id,
         parent_thread_id=parent_id,
+        thread_kind="main" if parent_id is None else "subagent",
     )
 
 
-def _by_previous_response(clues: Clues) -> Identity | None:
-    """The provider holds the history; the request names the response it goes on from."""
-    response_id = clues.hints.previous_response_id
-    if not response_id:
-        return None
-    return _linked_identity(clues, "response", response_id, "previous_response_id")
-
-
-_MOST_TOOL_RESULTS = 16
-"""A request re-sends hundreds; if the newest are unknown, so is the conversation."""
-
-
-def _by_tool_results(clues: Clues) -> Identity | None:
-    """A tool call's id is the provider's and comes back unaltered with its result; the newest tells best."""
-    for tool_call_id in islice(clues.tool_result_ids, _MOST_TOOL_RESULTS):
-        identity = _linked_identity(clues, "tool", tool_call_id, "tool_call_id")
-        if identity is not None:
-            return identity
-    return None
-
-
-def _linked_identity(clues: Clues, kind: LinkKind, link_id: str, field: str) -> Identity | None:
-    conversation_id = clues.linked(kind, link_id)
-    if conversation_id is None:
-        return None
-    rule = "response_id" if kind == "response" else "tool_call_id"
-    return Identity(conversation_id=conversation_id, rule=rule, evidence=f"{field}={link_id}")
-
-
-RULES: tuple[Callable[[Clues], Identity | None], ...] = (
+RULES: tuple[Callable[[Clues], Declared | None], ...] = (
     _by_session_tag,
     _by_claude_code_header,
     _by_codex_headers,
@@ -234,7 +238,5 @@ RULES: tuple[Callable[[Clues], Identity | None], ...] = (
     _by_claude_user_id,
     _by_client_metadata,
     _by_prompt_cache_key,
-    _by_previous_response,
-    _by_tool_results,
 )
-"""WIRE A4 in order: 1, 2 (four clients), 3 (three fields), 4, 5."""
+"""WIRE A4 in order: 1, 2 (four clients), 3 (three fields)."""

@@ -15,13 +15,17 @@ import msgspec
 
 from lunaroute.capture.ids import derived_uuid7
 
-from .identity import Identity, LinkKind
+from .identity import Identity
 from .index import BoundedIndex, id_key
-from .state import EndReason, Instant, OpenExchange, Session
+from .served import ServedIndex
+from .state import EndReason, Instant, OpenExchange, PendingCall, Session
+from .threads import Thread, ThreadBook
 
 _DAY_NS = 86_400 * 1_000_000_000
 _MAX_REMEMBERED = 100_000
 _MAX_AGE_NS = 30 * _DAY_NS
+_MAX_WAITING = 256
+_MAX_WAITING_CALLS = 64
 
 
 class Ending(msgspec.Struct, frozen=True):
@@ -37,9 +41,14 @@ class _Globals(msgspec.Struct, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
+_calls_decoder = msgspec.json.Decoder(dict[str, PendingCall])
 _session_decoder = msgspec.msgpack.Decoder(Session)
 _open_decoder = msgspec.msgpack.Decoder(OpenExchange)
 _globals_decoder = msgspec.msgpack.Decoder(_Globals)
+
+
+def _encode_calls(calls: dict[str, PendingCall]) -> str:
+    return msgspec.json.encode(calls).decode()
 
 
 class SessionBook:
@@ -57,8 +66,10 @@ class SessionBook:
         """Sessions with an entry in the heap: one each, however many exchanges they have."""
         self._ended = BoundedIndex("c:", _MAX_REMEMBERED, _MAX_AGE_NS)
         """Conversation key → its session that ended last."""
-        self._links = BoundedIndex("l:", _MAX_REMEMBERED, _MAX_AGE_NS)
-        """Id of a response or tool call → conversation."""
+        self._waiting = BoundedIndex("p:", _MAX_WAITING, _MAX_AGE_NS)
+        """Conversation key → the calls whose results had not come when its session ended."""
+        self.served = ServedIndex()
+        self.threads = ThreadBook()
         self._globals = _Globals()
         self._changed: set[str] = set()
 
@@ -70,32 +81,54 @@ class SessionBook:
     def session_ids(self) -> Iterator[str]:
         return iter(self._sessions)
 
-    def place(self, scope: str, identity: Identity | None, request_id: str, at: Instant) -> Session:
+    def is_known(self, scope: str, conversation_id: str) -> bool:
+        """Whether the conversation has or had a session."""
+        key = id_key(scope, conversation_id)
+        return key in self._live or self._ended.get(key) is not None
+
+    def thread(self, scope: str, conversation_id: str, thread_id: str) -> Thread | None:
+        """A thread of the conversation's session that is not over."""
+        session_id = self._live.get(id_key(scope, conversation_id))
+        return None if session_id is None else self.threads.get(session_id, thread_id)
+
+    def place(self, scope: str, identity: Identity, request_id: str, at: Instant) -> Session:
         """The session for a request with this identity: the conversation's open one, or a new one.
 
-        No identity means a conversation of its own, named by its first session.
+        No conversation means one of its own, named by its first session.
         """
-        if identity is not None:
+        if identity.conversation_id is not None:
             live_id = self._live.get(id_key(scope, identity.conversation_id))
             if live_id is not None:
                 return self._sessions[live_id]
         session_id = derived_uuid7(at.wall_ns // 1_000_000, request_id)
-        conversation_id = session_id if identity is None else identity.conversation_id
+        conversation_id = identity.conversation_id or session_id
         key = id_key(scope, conversation_id)
         session = Session(
             session_id=session_id,
             scope=scope,
             conversation_id=conversation_id,
-            rule="new" if identity is None else identity.rule,
-            evidence=None if identity is None else identity.evidence,
+            rule=identity.rule,
+            evidence=identity.evidence,
             continues=self._ended.get(key),
+            forked_from=self._session_of(scope, identity.forked_from),
             started=at,
             last_activity_wall_ns=at.wall_ns,
             latest_request_id=request_id,
         )
+        waiting = self._waiting.get(key)
+        if waiting is not None:
+            session.pending_calls = _calls_decoder.decode(waiting)
+            self._waiting.drop(key)
         self._sessions[session_id] = session
         self._live[key] = session_id
         return session
+
+    def _session_of(self, scope: str, conversation_id: str | None) -> str | None:
+        """The conversation's session that is live, or ended last."""
+        if conversation_id is None:
+            return None
+        key = id_key(scope, conversation_id)
+        return self._live.get(key) or self._ended.get(key)
 
     def touch(self, session: Session, wall_ns: int) -> None:
         """The session's state changed at this time; it counts as active."""
@@ -128,16 +161,6 @@ class SessionBook:
             return [self._complete(session, session.ending, session.last_activity_wall_ns)]
         self._queue(session)
         return []
-
-    # ---- links
-
-    def linked(self, scope: str, kind: LinkKind, link_id: str) -> str | None:
-        """The conversation in this scope whose response had this id."""
-        return self._links.get(id_key(scope, kind, link_id))
-
-    def link(self, session: Session, kind: LinkKind, link_id: str, wall_ns: int) -> None:
-        self._links.put(id_key(session.scope, kind, link_id), session.conversation_id, wall_ns)
-        session.is_linked = True
 
     # ---- endings
 
@@ -189,9 +212,14 @@ class SessionBook:
         del self._sessions[session.session_id]
         del self._live[key]
         self._changed.add(session.session_id)
+        self.threads.forget(session.session_id)
         # Nothing can ever come back to a conversation that only we have named, unless one of its ids is indexed.
         if session.rule != "new" or session.is_linked:
             self._ended.put(key, session.session_id, wall_ns)
+        if session.pending_calls and session.is_linked:
+            # A person may take longer over a permission than the session stays open.
+            newest = list(session.pending_calls.items())[-_MAX_WAITING_CALLS:]
+            self._waiting.put(key, _encode_calls(dict(newest)), wall_ns)
         return Ending(session, reason, wall_ns)
 
     def _queue(self, session: Session) -> None:
@@ -205,7 +233,8 @@ class SessionBook:
     # ---- stored state
 
     def take_changes(self, put: dict[str, bytes], deleted: set[str]) -> None:
-        """Add what changed since the last call: `g`, `s:<session>`, `x:<request>`, `c:…`, `l:…`."""
+        """Add what changed since the last call: `g`, `s:<session>`, `x:<request>`, `c:…`, and what `served` and
+        `threads` give out."""
         for name in self._changed:
             if name == "g":
                 put["g"] = _encoder.encode(self._globals)
@@ -218,7 +247,9 @@ class SessionBook:
                 put[key] = _encoder.encode(value)
         self._changed.clear()
         self._ended.take_changes(put, deleted)
-        self._links.take_changes(put, deleted)
+        self._waiting.take_changes(put, deleted)
+        self.served.take_changes(put, deleted)
+        self.threads.take_changes(put, deleted)
 
     def restore(self, blobs: dict[str, bytes]) -> None:
         """Go on where the book that gave out these blobs was."""
@@ -234,4 +265,6 @@ class SessionBook:
         for session in self._sessions.values():
             self._queue(session)
         self._ended.restore(blobs)
-        self._links.restore(blobs)
+        self._waiting.restore(blobs)
+        self.served.restore(blobs)
+        self.threads.restore(blobs)

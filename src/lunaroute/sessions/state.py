@@ -12,6 +12,9 @@ import msgspec
 from lunaroute.assemble.exchange import Exchange
 from lunaroute.dialects.facts import WireFormat
 
+from .context import Answered, Change, Prompt
+from .identity import ThreadKind
+
 EndReason = Literal["idle", "ended", "shutdown", "recovered"]
 
 
@@ -46,7 +49,11 @@ class PendingCall(msgspec.Struct, frozen=True, array_like=True):
     model_name: str | None
     ended: Instant
     """End of the call's block, or the response's last byte: from here on the client can have run it."""
-    is_shared_bound: bool
+    parallel_count: int
+    """Calls in the same response."""
+    thread_id: str = ""
+    has_id: bool = True
+    """The provider gave it one."""
 
 
 class Session(msgspec.Struct, array_like=True):
@@ -75,6 +82,10 @@ class Session(msgspec.Struct, array_like=True):
     error: str | None = None
     finish_reason: str | None = None
     """These three: of the exchange that ended last."""
+    waited_ns: dict[str, int] = {}
+    """Exchange whose response asked for calls → the longest time that one of them took."""
+    forked_from: str | None = None
+    """The session whose history the conversation began with."""
 
 
 class OpenExchange(msgspec.Struct, frozen=True, array_like=True):
@@ -83,4 +94,19 @@ class OpenExchange(msgspec.Struct, frozen=True, array_like=True):
     session_id: str
     wire_format: WireFormat
     model_requested: str | None
+    thread_id: str = ""
+    thread_kind: ThreadKind = "main"
+    parent_thread_id: str | None = None
+    chain: bytes = b""
+    """The request's history (`history`)."""
+    has_history: bool = False
+    """It has messages, so its thread goes on with it."""
+    user_agent: str = ""
+    prompt: Prompt | None = None
+    change: Change | None = None
+    """Against the newest prompt that the provider answered in its thread."""
+    answered: Answered | None = None
+    """What the provider said of that one."""
+    is_first: bool = False
+    """Nothing was asked in its thread before."""
     is_prewarm: bool = False

@@ -12,27 +12,29 @@ import msgspec
 
 from lunaroute.capture.ids import derived_uuid7
 from lunaroute.capture.records import Outcome
+from lunaroute.events.figures import (
+    Cost,
+    FinalStats,
+    Performance,
+    StreamingStats,
+    Tokens,
+    ToolSummary,
+    TotalTokens,
+)
 from lunaroute.events.types import (
     ClientInfo,
     Completed,
-    Cost,
     Error,
     Event,
-    FinalStats,
     Identity,
     Metadata,
-    Performance,
     RequestRecorded,
     RequestStats,
     ResponseRecorded,
     ResponseStats,
     Started,
-    StreamingStats,
-    Tokens,
     ToolCallRecorded,
     ToolCallSummary,
-    ToolSummary,
-    TotalTokens,
 )
 
 _SYLLABLES = ("ba", "ce", "di", "fo", "gu", "ha", "ki", "lo", "mu", "ne", "pra", "qui", "ster", "tion", "ver", "zen")

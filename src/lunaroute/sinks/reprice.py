@@ -21,8 +21,13 @@ from pathlib import Path
 import msgspec
 
 from lunaroute.errors import LunarouteError
+from lunaroute.events.figures import (
+    Cost,
+)
 from lunaroute.events.repricing import Recost, SessionRepricer
-from lunaroute.events.types import Completed, Cost
+from lunaroute.events.types import (
+    Completed,
+)
 from lunaroute.pricing import PICODOLLARS, Pricer
 
 from .layout import session_files

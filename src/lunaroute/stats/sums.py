@@ -66,6 +66,14 @@ class SessionSums(msgspec.Struct):
     tokens: TokenCounts = msgspec.field(default_factory=TokenCounts)
     by_model: dict[str, ModelSums] = msgspec.field(default_factory=dict)
     by_tool: dict[str, ToolSums] = msgspec.field(default_factory=dict)
+    tool_wait_ns: int = 0
+    """Calls of one response counted once."""
+    new_bytes: int = 0
+    resent_bytes: int = 0
+    cache_miss_count: int = 0
+    cache_missed_tokens: int = 0
+    cache_miss_picodollars: int = 0
+    priced_miss_count: int = 0
 
     @property
     def overhead_ns(self) -> int:
@@ -98,6 +106,19 @@ class SessionSums(msgspec.Struct):
         tool.timed_count += 1
         tool.execution_ns += execution_ns
         tool.error_count += success is False
+
+    def add_context(self, new_bytes: int, resent_bytes: int) -> None:
+        """What a request sent."""
+        self.new_bytes += new_bytes
+        self.resent_bytes += resent_bytes
+
+    def add_miss(self, missed_tokens: int, picodollars: int | None) -> None:
+        """A cache hit that was possible; None = its price is not known."""
+        self.cache_miss_count += 1
+        self.cache_missed_tokens += missed_tokens
+        if picodollars is not None:
+            self.cache_miss_picodollars += picodollars
+            self.priced_miss_count += 1
 
     def _add_model(self, numbers: ExchangeNumbers) -> None:
         name = numbers.model_name or "unknown"

@@ -57,8 +57,9 @@ def test_a_request() -> None:
     assert facts.has_system_prompt
     assert facts.tool_count == 3
     assert facts.tool_results == [
-        ToolResult(tool_call_id="c1", output_text="fine", output_size_bytes=4, is_error=False),
-        ToolResult(tool_call_id="c2", output_text="no such file", output_size_bytes=12, is_error=True),
+        ToolResult(tool_call_id="c1", output_text="fine", output_size_bytes=4, is_error=False, tool_name="f"),
+        ToolResult(tool_call_id="c2", output_text="no such file", output_size_bytes=12, is_error=True, tool_name="g"),
+        ToolResult(tool_call_id=None, output_text='{"n":1}', output_size_bytes=7, tool_name="h"),
     ]
 
 

@@ -42,6 +42,9 @@ def test_anthropic_outline() -> None:
     assert [message.role for message in facts.messages] == ["user", "assistant", "user"]
     assert facts == RequestFacts(
         messages=facts.messages,
+        tool_blocks=facts.tool_blocks,
+        system_blocks=facts.system_blocks,
+        cache_settings=facts.cache_settings,
         model="claude",
         is_streaming=True,
         request_text="one\ntwo",
@@ -144,6 +147,7 @@ def test_chat_tool_results_tools_and_hints() -> None:
     assert facts.tool_results == [
         ToolResult(tool_call_id="c1", output_text="out", output_size_bytes=3),
         ToolResult(tool_call_id="c2", output_text="a\nb", output_size_bytes=3),
+        ToolResult(tool_call_id=None, output_text="no id", output_size_bytes=5, tool_name="old"),
     ]
 
 

@@ -72,7 +72,7 @@ def test_usage_is_the_sum_of_the_exchanges(connection: sqlite3.Connection, span:
     condition = {
         "": "1",
         "model:opus*": "model_name GLOB 'opus*'",
-        "client:codex -model:haiku": "client_name = 'codex' AND model_name <> 'haiku'",
+        "client:codex -model:haiku": "s.client_name = 'codex' AND model_name <> 'haiku'",
         "error:true": "e.success = 0",
         "tool:Bash": "request_id IN (SELECT request_id FROM tool_calls WHERE tool_name = 'Bash')",
     }[extra]
@@ -80,7 +80,7 @@ def test_usage_is_the_sum_of_the_exchanges(connection: sqlite3.Connection, span:
         connection,
         "SELECT substr(e.started_at, 1, 10), model_name, count(*), sum(1 - e.success), sum(e.total_tokens),"
         " sum(e.total_cost_usd), sum(e.provider_latency_ms) FROM session_stats e"
-        " JOIN (SELECT session_id, client_name FROM sessions) USING (session_id)"
+        " JOIN (SELECT session_id, client_name FROM sessions) s USING (session_id)"
         f" WHERE {_between(span, 'e.started_at')} AND {condition} GROUP BY 1, 2 ORDER BY 1, 2",
     )
     found = usage(connection, parse_filter(f"{span} {extra}", NOW), ["day", "model"])

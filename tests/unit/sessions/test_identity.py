@@ -1,45 +1,37 @@
-"""Identity rules: each signal of each client, and what must never count as one."""
+"""What a request says of itself: each signal of each client, and what must never count as one."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
 import pytest
 
 from lunaroute.dialects.facts import IdentityHints
-from lunaroute.sessions import Clues, Identity, LinkKind, header_texts, identify
+from lunaroute.sessions import Clues, header_texts
+from lunaroute.sessions.identity import Declared, declare
 from tests.corpus import corpus_dir
 
 UUID = "0cf7cc78-aa86-400b-8838-e427b05c5ac3"
 DEVICE = "a" * 64
 
 
-def unlinked(kind: LinkKind, link_id: str) -> str | None:
-    return None
-
-
 def clues(
-    headers: dict[str, str] | None = None,
-    *,
-    tags: list[str] | None = None,
-    hints: IdentityHints | None = None,
-    tool_result_ids: list[str] | None = None,
-    linked: Callable[[LinkKind, str], str | None] = unlinked,
+    headers: dict[str, str] | None = None, *, tags: list[str] | None = None, hints: IdentityHints | None = None
 ) -> Clues:
     return Clues(
+        request_id="request",
+        wall_ns=0,
         session_tags=tags or [],
         headers=header_texts([(name.encode(), value.encode()) for name, value in (headers or {}).items()]),
         hints=hints or IdentityHints(),
-        tool_result_ids=tool_result_ids or [],
-        linked=linked,
+        messages=[],
     )
 
 
-def found(request: Clues) -> Identity:
-    identity = identify(request)
-    assert identity is not None
-    return identity
+def found(request: Clues) -> Declared:
+    declared = declare(request)
+    assert declared is not None
+    return declared
 
 
 def test_a_user_given_tag_beats_every_other_signal() -> None:
@@ -58,12 +50,15 @@ def test_claude_code_sub_agents_share_the_session_and_have_their_own_thread() ->
     assert main.conversation_id == agent.conversation_id == UUID
     assert (main.thread_id, main.parent_thread_id) == (UUID, None)
     assert (agent.thread_id, agent.parent_thread_id) == ("a0123456789abcdef", UUID)
+    assert (main.thread_kind, agent.thread_kind) == ("main", "subagent")
     assert main.evidence == f"x-claude-code-session-id={UUID}"
 
 
 def test_codex_sub_agents_belong_to_the_root_session() -> None:
     identity = found(clues({"session-id": "root", "thread-id": "child", "x-codex-parent-thread-id": "root"}))
     assert (identity.conversation_id, identity.thread_id, identity.parent_thread_id) == ("root", "child", "root")
+    assert identity.thread_kind == "subagent"
+    assert found(clues({"session-id": "root", "thread-id": "root"})).thread_kind == "main"
 
 
 def test_opencode_sub_agents_belong_to_the_parent_session() -> None:
@@ -96,7 +91,7 @@ def test_claude_codes_user_id_holds_the_session(user_id: str) -> None:
     "user_id", ["", "user-4711", "{", '{"session_id": 7}', '{"session_id": "x"}', "user_1_session_2", "[" * 5000]
 )
 def test_any_other_user_id_is_an_end_user_and_no_session(user_id: str) -> None:
-    assert identify(clues(hints=IdentityHints(metadata_user_id=user_id))) is None
+    assert declare(clues(hints=IdentityHints(metadata_user_id=user_id))) is None
 
 
 def test_codex_client_metadata_identifies_turns_that_have_no_headers() -> None:
@@ -112,32 +107,21 @@ def test_a_prompt_cache_key_counts_when_it_is_an_id(key: str) -> None:
 
 @pytest.mark.parametrize("key", ["my-app", "prod-v1", "support_bot", "1234"])
 def test_an_applications_constant_cache_key_does_not_merge_its_traffic(key: str) -> None:
-    assert identify(clues(hints=IdentityHints(prompt_cache_key=key))) is None
+    assert declare(clues(hints=IdentityHints(prompt_cache_key=key))) is None
 
 
 def test_connection_and_request_ids_are_no_identity() -> None:
-    assert identify(clues({"x-client-request-id": UUID, "x-request-id": UUID, "traceparent": "00-ab"})) is None
+    assert declare(clues({"x-client-request-id": UUID, "x-request-id": UUID, "traceparent": "00-ab"})) is None
 
 
-def test_a_previous_response_leads_to_its_conversation() -> None:
-    links = {("response", "resp_1"): "conversation"}
-    request = clues(
-        hints=IdentityHints(previous_response_id="resp_1"), linked=lambda kind, link_id: links.get((kind, link_id))
-    )
-    assert found(request).conversation_id == "conversation"
-    assert found(request).evidence == "previous_response_id=resp_1"
-
-
-def test_the_newest_known_tool_result_leads_to_its_conversation() -> None:
-    links = {("tool", "call_2"): "two", ("tool", "call_1"): "one"}
-    request = clues(
-        tool_result_ids=["call_3", "call_2", "call_1"], linked=lambda kind, link_id: links.get((kind, link_id))
-    )
-    assert (found(request).conversation_id, found(request).rule) == ("two", "tool_call_id")
+def test_what_several_runs_may_share_says_so() -> None:
+    assert found(clues(tags=["nightly"])).is_shared
+    assert found(clues(hints=IdentityHints(prompt_cache_key=UUID))).is_shared
+    assert not found(clues({"x-claude-code-session-id": UUID})).is_shared
 
 
 def test_no_signal_is_no_identity() -> None:
-    assert identify(clues({"accept": "*/*"})) is None
+    assert declare(clues({"accept": "*/*"})) is None
 
 
 def test_recorded_agents_are_told_apart_by_their_own_headers() -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from lunaroute.sessions import Ending, Identity, Instant, OpenExchange, Session, SessionBook
+import msgspec
+
+from lunaroute.dialects.facts import ToolCall
+from lunaroute.sessions import Ending, Identity, Instant, OpenExchange, Session, SessionBook, remember_calls
+from lunaroute.sessions.identity import UNKNOWN
 
 SECOND = 1_000_000_000
 IDLE = 1800 * SECOND
@@ -21,7 +25,7 @@ def named(conversation_id: str) -> Identity:
 def begin(
     book: SessionBook, request_id: str, wall_ns: int, conversation: str | None = "c", scope: str = SCOPE
 ) -> Session:
-    identity = None if conversation is None else named(conversation)
+    identity = UNKNOWN if conversation is None else named(conversation)
     session = book.place(scope, identity, request_id, at(wall_ns))
     book.exchange_opened(request_id, OpenExchange(session.session_id, "unknown", None))
     book.touch(session, wall_ns)
@@ -97,16 +101,44 @@ def test_a_conversation_that_comes_back_continues_its_last_session() -> None:
     assert third.continues == second.session_id
 
 
-def test_a_link_leads_back_to_a_conversation_nobody_named() -> None:
+def test_a_conversation_nobody_named_continues_when_an_id_leads_back_to_it() -> None:
     book = SessionBook(IDLE)
     session = exchange(book, "r1", START, None)
-    book.link(session, "tool", "call_1", START)
-    assert book.linked(SCOPE, "tool", "call_1") == session.conversation_id
-    assert book.linked(SCOPE, "response", "call_1") is None
-    assert book.linked("other", "tool", "call_1") is None
+    session.is_linked = True
     book.advance(START + 2 * IDLE)
+    assert book.is_known(SCOPE, session.conversation_id)
     linked = Identity(conversation_id=session.conversation_id, rule="tool_call_id", evidence="")
     assert book.place(SCOPE, linked, "r2", at(START + 2 * IDLE)).continues == session.session_id
+
+
+def test_calls_still_waiting_at_the_end_are_answered_in_the_session_that_continues() -> None:
+    """A person may take longer over a permission than the session stays open."""
+    book = SessionBook(IDLE)
+    session = exchange(book, "r1", START)
+    call = ToolCall(tool_call_id="c1", tool_name="Bash", arguments='{"x": 1}', input_size_bytes=8)
+    remember_calls(session, [call], request_id="r1", model_name="m", response_ended=at(START))
+    session.is_linked = True
+    book.advance(START + 2 * IDLE)
+    put: dict[str, bytes] = {}
+    book.take_changes(put, set())
+    restored = SessionBook(IDLE)
+    restored.restore(put)
+    for each in (book, restored):
+        continued = begin(each, "r2", START + 2 * IDLE)
+        assert continued.session_id != session.session_id
+        assert continued.pending_calls["c1"].arguments == '{"x": 1}'
+        assert begin(each, "r3", START + 2 * IDLE).pending_calls == continued.pending_calls
+
+
+def test_a_fork_names_the_session_it_came_from_live_or_ended() -> None:
+    book = SessionBook(IDLE)
+    parent = exchange(book, "r1", START)
+    for moment in (START, START + 2 * IDLE):
+        book.advance(moment)
+        fork = msgspec.structs.replace(named(f"fork {moment}"), forked_from="c")
+        assert book.place(SCOPE, fork, f"f{moment}", at(moment)).forked_from == parent.session_id
+    stranger = msgspec.structs.replace(named("x"), forked_from="never seen")
+    assert book.place(SCOPE, stranger, "r3", at(START)).forked_from is None
 
 
 def test_an_orderly_stop_shuts_sessions_down() -> None:

@@ -33,9 +33,9 @@ def scripts(index: Index) -> list[SessionScript]:
 def test_hours_add_up_to_the_exchanges(index: Index, scripts: list[SessionScript]) -> None:
     single = (
         "SELECT strftime('%Y-%m-%d %H:00:00', e.started_at), e.provider, e.model_name,"
-        " coalesce(client_name, 'unknown'), count(*), sum(e.success), sum(e.input_tokens),"
+        " coalesce(s.client_name, 'unknown'), count(*), sum(e.success), sum(e.input_tokens),"
         " round(sum(e.total_cost_usd), 9), sum(e.provider_latency_ms)"
-        " FROM session_stats e JOIN sessions USING (session_id) GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
+        " FROM session_stats e JOIN sessions s USING (session_id) GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4"
     )
     rolled_up = (
         "SELECT hour, provider, model_name, client_name, requests, successes, input_tokens, round(total_cost_usd, 9),"

@@ -63,7 +63,7 @@ def read_message(raw: msgspec.Raw) -> MessageFacts:
         role=role,
         size_bytes=len(memoryview(raw)),
         texts=[part.text for _, part in parts if isinstance(part.text, str) and part.thought is not True],
-        tool_results=[_tool_result(result) for _, part in parts if (result := _result(part)).get("id")],
+        tool_results=[_tool_result(result) for _, part in parts if (result := _result(part))],
         tool_call_ids=[call["id"] for _, part in parts if isinstance((call := _call(part)).get("id"), str)],
         digest=message_digest(role, [_piece(one, part) for one, part in parts]),
         blocks=[_block(one, part) for one, part in parts],
@@ -95,9 +95,7 @@ def _call(part: _Part) -> dict[str, Any]:
 
 
 def _result(part: _Part) -> dict[str, Any]:
-    """Most carry no id; such a result belongs to no call that could be named."""
-    fields = as_dict(part.functionResponse or part.function_response)
-    return fields if isinstance(fields.get("id"), str) else {}
+    return as_dict(part.functionResponse or part.function_response)
 
 
 def _piece(raw: msgspec.Raw, part: _Part) -> str:
@@ -105,7 +103,7 @@ def _piece(raw: msgspec.Raw, part: _Part) -> str:
         return ""
     if isinstance(part.text, str):
         return text_piece(part.text)
-    call, result = _call(part), as_dict(part.functionResponse or part.function_response)
+    call, result = _call(part), _result(part)
     if call:  # not its id: clients add one of their own when they repeat a call
         return call_piece(None, call.get("name"), call.get("args"))
     return result_piece(None, result.get("name"), result.get("response")) if result else other_piece(raw)
@@ -124,7 +122,8 @@ def _tool_result(fields: dict[str, Any]) -> ToolResult:
     value = inner.get("error") if is_error else inner.get("output", response)
     output_text = value if isinstance(value, str) else encode(value).decode()
     return ToolResult(
-        tool_call_id=fields["id"],
+        tool_call_id=as_text(fields.get("id")) or None,
+        tool_name=as_text(fields.get("name")),
         output_text=output_text,
         output_size_bytes=len(output_text.encode("utf-8", "replace")),
         is_error=is_error if "error" in inner or "output" in inner else None,

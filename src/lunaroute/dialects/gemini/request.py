@@ -13,6 +13,7 @@ import msgspec
 from lunaroute.dialects.facts import RequestFacts
 from lunaroute.dialects.gemini.message import read_message
 from lunaroute.dialects.loose import as_dict, as_list, as_text, read_any
+from lunaroute.dialects.message_digest import content_block, tool_blocks
 from lunaroute.dialects.resent import ResentReader
 from lunaroute.dialects.turn import request_text
 
@@ -44,14 +45,16 @@ def read_request(body: bytes) -> RequestFacts:
         if inner is not None:
             found, messages = inner.outline, inner.messages
     tool_count = _tool_count(found.tools)
-    has_system_prompt = any(bytes(raw) not in _EMPTY for raw in (found.systemInstruction, found.system_instruction))
+    systems = [raw for raw in (found.systemInstruction, found.system_instruction) if bytes(raw) not in _EMPTY]
     return RequestFacts(
         model=model,
         request_text=request_text(messages),
         message_count=len(messages),
-        has_system_prompt=has_system_prompt,
+        has_system_prompt=bool(systems),
         has_tools=tool_count > 0,
         tool_count=tool_count,
+        tool_blocks=tool_blocks(found.tools),
+        system_blocks=[content_block("text", raw) for raw in systems],
         messages=messages,
         is_portable=read.is_portable,
     )

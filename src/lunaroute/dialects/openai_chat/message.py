@@ -72,7 +72,6 @@ def read_message(raw: msgspec.Raw) -> MessageFacts:
         role=role,
         size_bytes=len(memoryview(raw)),
         texts=texts,
-        # The older role `function` carries no id, so its result belongs to no call.
         tool_results=[_tool_result(found, texts, parts)] if _is_tool_result(found) else [],
         tool_call_ids=[call["id"] for call in calls if isinstance(call.get("id"), str)],
         digest=message_digest(role, _pieces(found, role, parts, calls)),
@@ -127,7 +126,8 @@ def _blocks(raw: msgspec.Raw, found: _Message, parts: list[tuple[msgspec.Raw, _P
 
 
 def _is_tool_result(found: _Message) -> bool:
-    return found.role == "tool" and isinstance(found.tool_call_id, str)
+    """The older role `function` carries its tool's name in place of the call's id."""
+    return found.role == "function" or (found.role == "tool" and isinstance(found.tool_call_id, str))
 
 
 def _tool_result(found: _Message, texts: list[str], parts: list[tuple[msgspec.Raw, _Part]]) -> ToolResult:
@@ -135,4 +135,9 @@ def _tool_result(found: _Message, texts: list[str], parts: list[tuple[msgspec.Ra
     size = len(output_text.encode("utf-8", "replace"))
     if any(not isinstance(part.text, str) for _, part in parts):
         size = len(bytes(found.content))
-    return ToolResult(tool_call_id=found.tool_call_id, output_text=output_text, output_size_bytes=size)
+    return ToolResult(
+        tool_call_id=as_text(found.tool_call_id),
+        output_text=output_text,
+        output_size_bytes=size,
+        tool_name=as_text(found.name),
+    )

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from lunaroute.dialects.facts import IdentityHints, RequestFacts
-from lunaroute.dialects.loose import as_dict, as_text, length_of
+from lunaroute.dialects.loose import as_dict, as_text
+from lunaroute.dialects.message_digest import settings_digest, tool_blocks
 from lunaroute.dialects.openai_chat.message import read_message
 from lunaroute.dialects.resent import ResentReader
 from lunaroute.dialects.turn import request_text
@@ -27,6 +28,7 @@ class _Body(msgspec.Struct):
     prompt_cache_key: Any = None
     client_metadata: Any = None
     previous_response_id: Any = None
+    response_format: Any = None
 
 
 _bodies = ResentReader(msgspec.json.Decoder(_Body), "messages", read_message)
@@ -38,15 +40,18 @@ def read_request(body: bytes) -> RequestFacts:
         return RequestFacts(is_valid=False)
     found, messages = read.outline, read.messages
     # `functions` is the older name of `tools`.
-    tool_count = length_of(found.tools) + length_of(found.functions)
+    tools = tool_blocks(found.tools) + tool_blocks(found.functions)
     return RequestFacts(
         model=as_text(found.model),
         is_streaming=found.stream is True,
         request_text=request_text(messages),
         message_count=len(messages),
         has_system_prompt=any(message.role == "system" for message in messages),
-        has_tools=tool_count > 0,
-        tool_count=tool_count,
+        has_tools=bool(tools),
+        tool_count=len(tools),
+        has_output_schema=as_dict(found.response_format).get("type") == "json_schema",
+        tool_blocks=tools,
+        cache_settings=settings_digest(found.response_format),
         messages=messages,
         is_portable=read.is_portable,
         hints=_hints(found),

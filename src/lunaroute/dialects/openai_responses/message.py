@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from lunaroute.dialects.facts import ContentBlock, MessageFacts, Role, ToolResult
-from lunaroute.dialects.loose import as_json, as_text, opening_of, read_as, read_text
+from lunaroute.dialects.loose import as_int, as_json, as_text, opening_of, read_as, read_text
 from lunaroute.dialects.message_digest import (
     call_piece,
     content_block,
@@ -44,6 +44,8 @@ class _Part(msgspec.Struct):
     type: Any = None
     text: Any = None
     refusal: Any = None
+    outcome: Any = None
+    """Of a command: `{type: exit, exit_code}` or `{type: timeout}`."""
 
 
 class _Response(msgspec.Struct):
@@ -164,10 +166,19 @@ def _tool_result(item: _Item) -> ToolResult:
         size = len(bytes(item.output))
         # Shell and computer outputs are objects of their own; their JSON is the text there is.
         output_text = output_text or bytes(item.output).decode("utf-8", "replace")
+    exit_codes = [part.outcome.get("exit_code") for _, part in parts if isinstance(part.outcome, dict)]
+    is_timeout = any(part.outcome.get("type") == "timeout" for _, part in parts if isinstance(part.outcome, dict))
     return ToolResult(
         tool_call_id=_result_id(item),
         output_text=output_text,
         output_size_bytes=size,
-        # Only apply_patch says how it went: completed or failed.
-        is_error=item.status == "failed" if item.type == "apply_patch_call_output" else None,
+        # apply_patch says how it went: completed or failed.
+        is_error=item.status == "failed" if item.type == "apply_patch_call_output" else is_timeout or None,
+        exit_code=_exit_code(exit_codes),
     )
+
+
+def _exit_code(codes: list[Any]) -> int | None:
+    """Of several commands, the first that failed."""
+    known = [code for code in codes if as_int(code) is not None]
+    return next((code for code in known if code != 0), 0 if known else None)

@@ -12,6 +12,7 @@ import msgspec
 
 from lunaroute.dialects.facts import IdentityHints, RequestFacts
 from lunaroute.dialects.loose import as_dict, as_text, read_text
+from lunaroute.dialects.message_digest import content_block, settings_digest, tool_blocks
 from lunaroute.dialects.openai_responses.message import read_message, text_message
 from lunaroute.dialects.openai_responses.tools import count_tools
 from lunaroute.dialects.resent import ResentReader
@@ -29,6 +30,7 @@ class _Body(msgspec.Struct):
     prompt_cache_key: Any = None
     client_metadata: Any = None
     previous_response_id: Any = None
+    text: Any = None
     generate: Any = None
 
 
@@ -44,6 +46,7 @@ def read_request(body: bytes) -> RequestFacts:
     only_text = read_text(found.input)
     if only_text is not None:
         messages = [text_message(found.input, only_text)]
+    tools, instructions = tool_blocks(found.tools), read_text(found.instructions)
     tool_count = count_tools(found.tools) + sum(message.tool_count for message in messages)
     is_prewarm = found.generate is False
     return RequestFacts(
@@ -54,6 +57,10 @@ def read_request(body: bytes) -> RequestFacts:
         has_system_prompt=bytes(found.instructions) not in _EMPTY or any(m.role == "system" for m in messages),
         has_tools=tool_count > 0,
         tool_count=tool_count,
+        has_output_schema=as_dict(as_dict(found.text).get("format")).get("type") == "json_schema",
+        tool_blocks=tools,
+        system_blocks=[content_block("text", found.instructions, instructions)] if instructions else [],
+        cache_settings=settings_digest(as_dict(found.text).get("format")),
         messages=messages,
         is_portable=read.is_portable,
         hints=_hints(found),

@@ -24,6 +24,8 @@ from lunaroute.events.types import (
 
 from . import statements as sql
 from .columns import SessionRow
+from .exchange_columns import REQUEST_COLUMNS, RESPONSE_COLUMNS
+from .exchange_rows import request_values, response_values, unanswered_values
 from .rollups import Rollups
 from .rows import (
     Values,
@@ -31,15 +33,12 @@ from .rows import (
     count_request,
     count_response,
     execution_values,
-    request_values,
-    response_values,
+    new_calls,
     result_values,
     sql_time,
     start_session,
     tool_call_values,
-    unanswered_values,
 )
-from .schema import REQUEST_COLUMNS, RESPONSE_COLUMNS
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -157,7 +156,7 @@ class Batch:
             self._rollups.add_calls(names, at, model_name, row.client_name)
             self._add_facets(event.session_id, "tool", *names)
         self._add_text(event, "assistant", event.response_text)
-        for call in event.stats.tool_calls:
+        for call in new_calls(event.stats):
             self._add_text(event, "tool_arguments", call.arguments)
 
     def _add_result(self, row: SessionRow, event: ToolCallRecorded, at: str) -> None:

@@ -64,6 +64,15 @@ class SessionRow(msgspec.Struct, kw_only=True):
     tags: str = "[]"
     identity_rule: str | None = None
     identity_evidence: str | None = None
+    forked_from: str | None = None
+    thread_count: int = 0
+    agent: str | None = None
+    project: str | None = None
+    new_bytes: int = 0
+    resent_bytes: int = 0
+    cache_miss_count: int = 0
+    cache_missed_tokens: int = 0
+    cache_miss_cost_usd: float | None = None
     last_seq: int = -1
 
 

@@ -16,7 +16,8 @@ import msgspec
 from lunaroute.events.repricing import Recost
 from lunaroute.events.types import Completed
 
-from .rows import EXCHANGE_COST_COLUMNS, SESSION_COST_COLUMNS, add_usd, exchange_cost_values, session_cost_values
+from .exchange_rows import EXCHANGE_COST_COLUMNS, exchange_cost_values
+from .rows import SESSION_COST_COLUMNS, add_usd, session_cost_values
 
 _UNKNOWN = "unknown"
 _OLD_EXCHANGE = (

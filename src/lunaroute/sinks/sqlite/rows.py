@@ -14,14 +14,19 @@ from typing import Any
 
 import msgspec
 
+from lunaroute.capture.ids import own_call_id
+from lunaroute.events.figures import (
+    Cost,
+    Tokens,
+)
 from lunaroute.events.types import (
     Completed,
-    Cost,
     RequestRecorded,
     ResponseRecorded,
+    ResponseStats,
     Started,
-    Tokens,
     ToolCallRecorded,
+    ToolCallSummary,
 )
 from lunaroute.stats import histogram
 
@@ -32,8 +37,6 @@ Values = tuple[Any, ...]
 Sums = HourRow | LatencyRow | ToolDayRow
 
 SESSION_COST_COLUMNS = (*COST_COLUMNS, "price_version", "unpriced_requests")
-EXCHANGE_COST_COLUMNS = (*COST_COLUMNS, "cost_per_1k_tokens", "price_version", "unpriced_requests")
-"""Of `session_stats`."""
 
 _EXCERPT_CHARS = 300
 _SUMS_KEY_COLUMNS = 4
@@ -57,6 +60,7 @@ def start_session(row: SessionRow, event: Started) -> None:
     meta = event.metadata
     row.conversation_id = event.conversation_id
     row.continues = event.continues
+    row.forked_from = event.forked_from
     row.provider = event.provider
     row.listener = event.listener
     row.dialect = event.dialect
@@ -79,6 +83,11 @@ def count_request(row: SessionRow, event: RequestRecorded) -> None:
     row.listener = row.listener or event.listener
     row.dialect = row.dialect or event.dialect
     row.model_requested = row.model_requested or event.model_requested
+    row.thread_count += event.is_new_thread
+    row.agent = row.agent or event.agent
+    row.project = row.project or event.project
+    row.new_bytes += event.stats.new_bytes or 0
+    row.resent_bytes += event.stats.resent_bytes or 0
     _note_text(row, event.request_text)
 
 
@@ -89,7 +98,7 @@ def count_response(row: SessionRow, event: ResponseRecorded, at: str) -> None:
     row.error_message = None if event.success or event.error is None else event.error.message
     row.finish_reason = event.finish_reason
     row.error_count += not event.success
-    row.tool_call_count += len(stats.tool_calls)
+    row.tool_call_count += new_call_count(stats)
     row.total_duration_ms = max(
         row.total_duration_ms or 0.0,
         _ms_between(row.started_at, at),
@@ -106,6 +115,12 @@ def count_response(row: SessionRow, event: ResponseRecorded, at: str) -> None:
         _add_known(row, stats.estimated_cost, COST_COLUMNS)
         row.price_version = stats.estimated_cost.price_version or row.price_version
         row.unpriced_requests += stats.estimated_cost.unpriced_requests
+    miss = None if stats.context is None else stats.context.cache_miss
+    if miss is not None:
+        row.cache_miss_count += 1
+        row.cache_missed_tokens += miss.missed_tokens
+        if miss.cost_usd is not None:
+            row.cache_miss_cost_usd = (row.cache_miss_cost_usd or 0.0) + miss.cost_usd
     if event.response_text:
         row.last_text = _excerpt(event.response_text) or row.last_text
 
@@ -134,87 +149,13 @@ def complete_session(row: SessionRow, event: Completed, at: str) -> None:
     row.audio_input_tokens = tokens.audio_input
     row.audio_output_tokens = tokens.audio_output
     row.total_tokens = tokens.total
+    if final.context is not None:
+        context = final.context
+        row.new_bytes, row.resent_bytes = context.new_bytes, context.resent_bytes
+        row.cache_miss_count, row.cache_missed_tokens = context.cache_miss_count, context.cache_missed_tokens
+        row.cache_miss_cost_usd = context.cache_miss_cost_usd if context.cache_miss_count else None
     for name, value in zip(SESSION_COST_COLUMNS, session_cost_values(cost), strict=True):
         setattr(row, name, value)
-
-
-# ---- session_stats ---------------------------------------------------------------------------------------
-
-
-def request_values(event: RequestRecorded, at: str) -> Values:
-    """In the order of REQUEST_COLUMNS."""
-    stats = event.stats
-    return (
-        event.session_id,
-        event.request_id,
-        at,
-        event.provider,
-        event.listener,
-        event.dialect,
-        event.method,
-        event.target,
-        event.model_requested,
-        event.is_streaming,
-        stats.request_size_bytes,
-        stats.message_count,
-        stats.has_system_prompt,
-        stats.has_tools,
-        stats.tool_count,
-        event.estimated_tokens,
-        event.body_sha256,
-        event.is_body_complete,
-        event.is_prewarm,
-        event.websocket.connection_id if event.websocket else None,
-    )
-
-
-def response_values(event: ResponseRecorded, at: str, model_name: str | None) -> Values:
-    """In the order of RESPONSE_COLUMNS."""
-    stats = event.stats
-    error = event.error
-    return (
-        model_name,
-        at,
-        event.model_used,
-        event.status_code,
-        event.outcome,
-        event.success,
-        event.finish_reason,
-        error.type if error else None,
-        error.message if error else None,
-        event.provider_request_id,
-        event.response_id,
-        stats.provider_latency_ms,
-        stats.time_to_first_byte_ms,
-        stats.time_to_first_token_ms,
-        stats.pre_processing_ms,
-        stats.post_processing_ms,
-        stats.total_proxy_overhead_ms,
-        stats.total_duration_ms,
-        # The fields of Tokens are TOKEN_COLUMNS and the three columns after them, in this order.
-        *msgspec.structs.astuple(stats.tokens),
-        len(stats.tool_calls),
-        len(stats.server_tool_calls),
-        stats.response_size_bytes,
-        len(stats.content_blocks),
-        stats.has_refusal,
-        # So are the fields of StreamingStats.
-        *(msgspec.structs.astuple(stats.streaming) if stats.streaming else (None,) * 8),
-        *exchange_cost_values(stats.estimated_cost),
-        event.body_sha256,
-    )
-
-
-def unanswered_values(model_name: str | None, column_count: int) -> Values:
-    """The response half of a row while there is no response."""
-    return (model_name, *(None,) * (column_count - 1))
-
-
-def exchange_cost_values(cost: Cost | None) -> Values:
-    """In the order of EXCHANGE_COST_COLUMNS."""
-    if cost is None:
-        return (None,) * len(EXCHANGE_COST_COLUMNS)
-    return tuple(getattr(cost, name) for name in EXCHANGE_COST_COLUMNS)
 
 
 def session_cost_values(cost: Cost) -> Values:
@@ -225,10 +166,19 @@ def session_cost_values(cost: Cost) -> Values:
 # ---- tools -----------------------------------------------------------------------------------------------
 
 
+def new_calls(stats: ResponseStats) -> list[ToolCallSummary]:
+    """The calls that are not counted with an earlier response."""
+    return [call for call in stats.tool_calls if not call.is_repeated]
+
+
+def new_call_count(stats: ResponseStats) -> int:
+    return len(new_calls(stats))
+
+
 def tool_call_values(event: ResponseRecorded, model_name: str | None) -> list[Values]:
     """(session_id, request_id, model_name, tool_name, call_count) of each tool the response calls."""
     counts: dict[str, int] = {}
-    for call in event.stats.tool_calls:
+    for call in new_calls(event.stats):
         counts[call.tool_name] = counts.get(call.tool_name, 0) + 1
     return [(event.session_id, event.request_id, model_name, name, count) for name, count in counts.items()]
 
@@ -241,12 +191,13 @@ def execution_values(event: ResponseRecorded, at: str, model_name: str | None) -
             event.request_id,
             model_name,
             call.tool_name,
-            call.tool_call_id,
+            call.tool_call_id or own_call_id(event.request_id, number),
             call.arguments,
             at,
             call.input_size_bytes,
         )
-        for call in event.stats.tool_calls
+        for number, call in enumerate(event.stats.tool_calls, 1)
+        if not call.is_repeated
     ]
 
 
@@ -267,6 +218,10 @@ def result_values(event: ToolCallRecorded, at: str) -> Values:
         event.output_size_bytes,
         event.success,
         event.error,
+        event.exit_code,
+        event.success_evidence,
+        event.success_confidence,
+        event.parallel_count,
     )
 
 
@@ -278,7 +233,7 @@ def count_hour(row: HourRow, event: ResponseRecorded) -> None:
     row.requests += 1
     row.successes += event.success
     row.failures += not event.success
-    row.tool_call_count += len(stats.tool_calls)
+    row.tool_call_count += new_call_count(stats)
     _add_known(row, stats.tokens, TOKEN_COLUMNS)
     if stats.estimated_cost is not None:
         row.total_cost_usd = add_usd(row.total_cost_usd, stats.estimated_cost.total_cost_usd)

@@ -37,74 +37,6 @@ COST_COLUMNS: Final = (
 _TOKENS_DDL = ", ".join(f"{name} INTEGER" for name in TOKEN_COLUMNS)
 _COSTS_DDL = ", ".join(f"{name} REAL" for name in COST_COLUMNS)
 
-REQUEST_COLUMNS: Final = (
-    "session_id",
-    "request_id",
-    "started_at",
-    "provider",
-    "listener",
-    "dialect",
-    "method",
-    "target",
-    "model_requested",
-    "is_streaming",
-    "request_size_bytes",
-    "message_count",
-    "has_system_prompt",
-    "has_tools",
-    "tool_count",
-    "estimated_tokens",
-    "request_body_sha256",
-    "is_request_complete",
-    "is_prewarm",
-    "connection_id",
-)
-"""The columns of `session_stats` that are known when a request is recorded."""
-
-RESPONSE_COLUMNS: Final = (
-    "model_name",
-    "completed_at",
-    "model_used",
-    "status_code",
-    "outcome",
-    "success",
-    "finish_reason",
-    "error_type",
-    "error_message",
-    "provider_request_id",
-    "response_id",
-    "provider_latency_ms",
-    "time_to_first_byte_ms",
-    "time_to_first_token_ms",
-    "pre_processing_ms",
-    "post_processing_ms",
-    "total_proxy_overhead_ms",
-    "total_duration_ms",
-    *TOKEN_COLUMNS,
-    "thinking_percentage",
-    "tokens_per_second",
-    "thinking_is_estimated",
-    "tool_call_count",
-    "server_tool_call_count",
-    "response_size_bytes",
-    "content_block_count",
-    "has_refusal",
-    "chunk_count",
-    "streaming_duration_ms",
-    "chunk_gap_avg_ms",
-    "chunk_gap_p50_ms",
-    "chunk_gap_p95_ms",
-    "chunk_gap_p99_ms",
-    "chunk_gap_max_ms",
-    "chunk_gap_min_ms",
-    *COST_COLUMNS,
-    "cost_per_1k_tokens",
-    "price_version",
-    "unpriced_requests",
-    "response_body_sha256",
-)
-"""The columns of `session_stats` that a response fills in."""
-
 _SESSIONS = f"""
 CREATE TABLE sessions (
   session_id TEXT PRIMARY KEY,
@@ -149,6 +81,15 @@ CREATE TABLE sessions (
   tags TEXT NOT NULL,
   identity_rule TEXT,
   identity_evidence TEXT,
+  forked_from TEXT,
+  thread_count INTEGER NOT NULL,
+  agent TEXT,
+  project TEXT,
+  new_bytes INTEGER NOT NULL,
+  resent_bytes INTEGER NOT NULL,
+  cache_miss_count INTEGER NOT NULL,
+  cache_missed_tokens INTEGER NOT NULL,
+  cache_miss_cost_usd REAL,
   last_seq INTEGER NOT NULL
 )"""
 
@@ -213,7 +154,30 @@ CREATE TABLE session_stats (
   is_request_complete INTEGER,
   is_prewarm INTEGER,
   connection_id TEXT,
-  response_body_sha256 TEXT
+  response_body_sha256 TEXT,
+  thread_id TEXT,
+  parent_thread_id TEXT,
+  thread_kind TEXT,
+  retry_of TEXT,
+  identity_rule TEXT,
+  identity_evidence TEXT,
+  client_name TEXT,
+  client_version TEXT,
+  agent TEXT,
+  project TEXT,
+  new_bytes INTEGER,
+  resent_bytes INTEGER,
+  new_message_count INTEGER,
+  new_input_tokens INTEGER,
+  resent_input_tokens INTEGER,
+  cache_read_share REAL,
+  cache_missed_tokens INTEGER,
+  cache_miss_reason TEXT,
+  cache_miss_message_index INTEGER,
+  cache_miss_block_kind TEXT,
+  cache_miss_excerpt TEXT,
+  cache_miss_idle_s REAL,
+  cache_miss_cost_usd REAL
 )"""
 
 _TOOL_CALLS = """
@@ -246,6 +210,10 @@ CREATE TABLE tool_call_executions (
   output_size_bytes INTEGER,
   success INTEGER,
   error TEXT,
+  exit_code INTEGER,
+  success_evidence TEXT,
+  success_confidence TEXT,
+  parallel_count INTEGER,
   UNIQUE (request_id, tool_call_id)
 )"""
 

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from .columns import HourRow, LatencyRow, SessionRow, ToolDayRow
-from .schema import REQUEST_COLUMNS, RESPONSE_COLUMNS
+from .exchange_columns import REQUEST_COLUMNS, RESPONSE_COLUMNS
 
 SESSION_COLUMNS: Final = SessionRow.__struct_fields__
 _SESSION_FIXED: Final = ("session_id", "request_id", "started_at")
@@ -80,6 +80,10 @@ INSERT_RESULT: Final = (
             "output_size_bytes",
             "success",
             "error",
+            "exit_code",
+            "success_evidence",
+            "success_confidence",
+            "parallel_count",
         ),
     )
     + " ON CONFLICT (request_id, tool_call_id) DO UPDATE SET "
@@ -92,6 +96,10 @@ INSERT_RESULT: Final = (
             "output_size_bytes",
             "success",
             "error",
+            "exit_code",
+            "success_evidence",
+            "success_confidence",
+            "parallel_count",
         )
     )
 )

@@ -1,0 +1,171 @@
+"""What of a request's context is new: the prompt before and the one now in; bytes new and re-sent, and the first place
+where they differ, out.
+
+A provider's prompt cache holds a beginning of what was sent, block by block: tools, system prompt, messages. So do we:
+of each prompt the digests of its blocks are kept, never its text, and only an unchanged beginning counts as re-sent.
+Where a client moves its cache markers changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from lunaroute.dialects.facts import ContentBlock, MessageFacts, RequestFacts
+
+Part = Literal["model", "settings", "tools", "system", "messages"]
+_DIGEST_BYTES = 8
+
+
+class Prompt(msgspec.Struct, frozen=True, array_like=True):
+    """What a request sent, as a cache sees it. The byte strings are the blocks' digests, one after the other."""
+
+    model: str | None
+    settings: bytes
+    tools: bytes
+    system: bytes
+    messages: bytes
+    is_held: bool = False
+    """The provider holds the history; `messages` is only what is new."""
+
+
+class Difference(msgspec.Struct, frozen=True, array_like=True):
+    """The first thing that is not as it was before."""
+
+    part: Part
+    message_index: int | None = None
+    """Of a message; None for the other parts."""
+    block_kind: str | None = None
+    excerpt: str | None = None
+    """The beginning of what stands there now; None where nothing does."""
+    bytes_before: int = 0
+    """Size of what is unchanged before it."""
+
+
+class Change(msgspec.Struct, frozen=True, array_like=True):
+    """A request against an earlier one of its thread."""
+
+    new_bytes: int
+    resent_bytes: int
+    """The two add up to the size of the body."""
+    new_message_count: int
+    new_block_count: int
+    is_continued: bool
+    """The earlier prompt stands unchanged at the beginning of this one."""
+    difference: Difference | None = None
+
+
+class Answered(msgspec.Struct, frozen=True, array_like=True):
+    """What the provider said of the newest prompt that it answered in a thread."""
+
+    input_tokens: int | None
+    cached_tokens: int
+    """How much of it the cache held afterwards; 0 = none, or nobody said."""
+    ttl_s: int
+    """How long the cache keeps it without being asked."""
+    ended_wall_ns: int
+
+
+def prompt_of(facts: RequestFacts) -> Prompt:
+    blocks = [block for message in facts.messages for block in message.blocks]
+    return Prompt(
+        facts.model,
+        facts.cache_settings,
+        _digests(facts.tool_blocks),
+        _digests(facts.system_blocks),
+        _digests(blocks),
+        facts.hints.previous_response_id is not None,
+    )
+
+
+def change_since(previous: Prompt | None, prompt: Prompt, facts: RequestFacts, body_bytes: int) -> Change:
+    """What changed between two requests of a thread; `facts` are those of the later one."""
+    messages = facts.messages
+    block_count = len(prompt.messages) // _DIGEST_BYTES
+    if previous is None:
+        return Change(body_bytes, 0, len(messages), block_count, is_continued=False)
+    is_comparable = not (previous.is_held or prompt.is_held)
+    common = _common_blocks(previous.messages, prompt.messages) if is_comparable else 0
+    kept_count, kept_bytes = _kept(messages, common)
+    if previous.tools == prompt.tools:
+        kept_bytes += _size(facts.tool_blocks)
+    if previous.system == prompt.system:
+        kept_bytes += _size(facts.system_blocks)
+    kept_bytes = min(kept_bytes, body_bytes)
+    difference = _difference(previous, prompt, facts, common if is_comparable else None)
+    return Change(
+        body_bytes - kept_bytes,
+        kept_bytes,
+        len(messages) - kept_count,
+        block_count - common,
+        is_continued=difference is None and (is_comparable or prompt.is_held),
+        difference=difference,
+    )
+
+
+def _difference(previous: Prompt, prompt: Prompt, facts: RequestFacts, common: int | None) -> Difference | None:
+    if previous.model != prompt.model:
+        return Difference("model", excerpt=prompt.model)
+    if previous.tools != prompt.tools:
+        return _in_blocks("tools", previous.tools, prompt.tools, facts.tool_blocks, 0)
+    before = _size(facts.tool_blocks)
+    if previous.system != prompt.system:
+        return _in_blocks("system", previous.system, prompt.system, facts.system_blocks, before)
+    before += _size(facts.system_blocks)
+    if previous.settings != prompt.settings:
+        return Difference("settings", bytes_before=before)
+    if common is None or common * _DIGEST_BYTES == len(previous.messages):
+        return None
+    return _in_messages(facts.messages, common, before)
+
+
+def _in_blocks(part: Part, previous: bytes, now: bytes, blocks: Sequence[ContentBlock], before: int) -> Difference:
+    common = _common_blocks(previous, now)
+    before += _size(blocks[:common])
+    if common == len(blocks):
+        return Difference(part, bytes_before=before)
+    return Difference(part, None, blocks[common].kind, blocks[common].excerpt, before)
+
+
+def _in_messages(messages: Sequence[MessageFacts], common: int, before: int) -> Difference:
+    for index, message in enumerate(messages):
+        if common < len(message.blocks):
+            block = message.blocks[common]
+            before += _size(message.blocks[:common])
+            return Difference("messages", index, block.kind, block.excerpt, before)
+        common -= len(message.blocks)
+        before += message.size_bytes
+    return Difference("messages", len(messages), bytes_before=before)
+
+
+def _kept(messages: Sequence[MessageFacts], common: int) -> tuple[int, int]:
+    """(how many messages at the beginning consist of unchanged blocks alone, their size)."""
+    count = size = 0
+    for message in messages:
+        common -= len(message.blocks)
+        if common < 0:
+            break
+        count += 1
+        size += message.size_bytes
+    return count, size
+
+
+def _common_blocks(one: bytes, other: bytes) -> int:
+    low, high = 0, min(len(one), len(other)) // _DIGEST_BYTES
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[: middle * _DIGEST_BYTES] == other[: middle * _DIGEST_BYTES]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def _digests(blocks: Sequence[ContentBlock]) -> bytes:
+    return b"".join([block.digest for block in blocks])
+
+
+def _size(blocks: Sequence[ContentBlock]) -> int:
+    return sum([block.size_bytes for block in blocks])

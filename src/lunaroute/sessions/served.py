@@ -1,0 +1,115 @@
+"""What providers served, by what a later request may repeat of it: ids, histories and arguments → conversations.
+
+All of it is bounded in number and age, and holds within one scope (provider + credential). Only digests and ids are
+kept, never texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import msgspec
+
+from .identity import ThreadKind
+from .index import BoundedIndex, id_key
+
+LinkKind = Literal["response", "tool", "thread"]
+"""What an id names: a response or message, a tool call in one, a thread below its conversation."""
+
+_SECOND_NS = 1_000_000_000
+_DAY_NS = 86_400 * _SECOND_NS
+_MOST_LINKS = 100_000
+_MOST_ANSWERS = 20_000
+_MOST_REQUESTS = 5_000
+_MOST_ARGUMENTS = 5_000
+_MAX_AGE_NS = 30 * _DAY_NS
+_MOST_CANDIDATES = 4
+"""Conversations that said the very same up to here; more are runs of a test, and the newest are the likely ones."""
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """A thread of a conversation."""
+
+    conversation_id: str
+    thread_id: str
+    kind: ThreadKind = "main"
+    parent_thread_id: str | None = None
+    chain: bytes = b""
+    """For a response: the history up to and including it."""
+
+
+class SentRequest(msgspec.Struct, frozen=True, array_like=True):
+    """The newest request of a client with a certain history."""
+
+    place: Place
+    request_id: str
+    is_repeatable: bool
+    """It failed, and nothing says that its client gave up."""
+    ended_wall_ns: int
+
+
+_encode = msgspec.json.Encoder().encode
+_place_decoder = msgspec.json.Decoder(Place)
+_places_decoder = msgspec.json.Decoder(list[Place])
+_sent_decoder = msgspec.json.Decoder(SentRequest)
+
+
+class ServedIndex:
+    """One for all scopes."""
+
+    def __init__(self) -> None:
+        self._links = BoundedIndex("l:", _MOST_LINKS, _MAX_AGE_NS)
+        self._answers = BoundedIndex("a:", _MOST_ANSWERS, _MAX_AGE_NS)
+        """Chain of a request and our recorded answer → the threads that were there, oldest first."""
+        self._requests = BoundedIndex("r:", _MOST_REQUESTS, _DAY_NS)
+        """Client and chain of a request → the newest such."""
+        self._arguments = BoundedIndex("g:", _MOST_ARGUMENTS, _DAY_NS)
+        """String argument of a tool call → the thread that was served it."""
+
+    def linked(self, scope: str, kind: LinkKind, link_id: str) -> Place | None:
+        value = self._links.get(id_key(scope, kind, link_id))
+        return None if value is None else _place_decoder.decode(value)
+
+    def link(self, scope: str, kind: LinkKind, link_id: str, place: Place, wall_ns: int) -> None:
+        self._links.put(id_key(scope, kind, link_id), _text(place), wall_ns)
+
+    def answered_at(self, scope: str, chain: bytes) -> list[Place]:
+        """The threads whose history was this after an answer, oldest first."""
+        value = self._answers.get(id_key(scope, chain.hex()))
+        return [] if value is None else _places_decoder.decode(value)
+
+    def answered(self, scope: str, chain: bytes, place: Place, wall_ns: int) -> None:
+        others = [one for one in self.answered_at(scope, chain) if one != place]
+        value = _text([*others[1 - _MOST_CANDIDATES :], place])
+        self._answers.put(id_key(scope, chain.hex()), value, wall_ns)
+
+    def sent(self, scope: str, user_agent: str, chain: bytes) -> SentRequest | None:
+        value = self._requests.get(id_key(scope, user_agent, chain.hex()))
+        return None if value is None else _sent_decoder.decode(value)
+
+    def remember_sent(self, scope: str, user_agent: str, chain: bytes, request: SentRequest) -> None:
+        self._requests.put(id_key(scope, user_agent, chain.hex()), _text(request), request.ended_wall_ns)
+
+    def argued(self, scope: str, text: str) -> Place | None:
+        """The thread that was served a tool call with this argument."""
+        value = self._arguments.get(id_key(scope, text.strip()))
+        return None if value is None else _place_decoder.decode(value)
+
+    def remember_argument(self, scope: str, text: str, place: Place, wall_ns: int) -> None:
+        self._arguments.put(id_key(scope, text.strip()), _text(place), wall_ns)
+
+    def take_changes(self, put: dict[str, bytes], deleted: set[str]) -> None:
+        for index in self._all():
+            index.take_changes(put, deleted)
+
+    def restore(self, blobs: dict[str, bytes]) -> None:
+        for index in self._all():
+            index.restore(blobs)
+
+    def _all(self) -> Iterator[BoundedIndex]:
+        return iter((self._links, self._answers, self._requests, self._arguments))
+
+
+def _text(value: object) -> str:
+    return _encode(value).decode()
