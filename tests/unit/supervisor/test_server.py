@@ -75,6 +75,8 @@ def test_killed_recorder_is_started_again_and_runs_with_low_priority(tmp_path: P
 def test_recorder_stops_after_all_relays(tmp_path: Path) -> None:
     with running(fake_server_command(tmp_path, 0, 2)) as server:
         wait_until(lambda: len(server.journal) == 1)
+        up: set[int] = set()  # a relay that is still starting has nothing to say when it stops
+        wait_until(lambda: up.add(server.get()["worker"]) or len(up) == 2)
         server.end(signal.SIGINT)
         ends = server.journal[1:]
     assert sorted(ends[:2]) == ["relay 0 stopped", "relay 1 stopped"]
