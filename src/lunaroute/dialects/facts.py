@@ -141,6 +141,18 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
     blocks: list[ContentBlock] = []
 
 
+class Marks(msgspec.Struct, frozen=True):
+    """What stands for a list of messages up to each of them, in order (`marks`)."""
+
+    chain: list[bytes] = []
+    """One value for the messages up to here that say something: equal exactly where all of them are."""
+    sizes: list[int] = []
+    """Bytes of the messages up to here."""
+    block_counts: list[int] = []
+    blocks: bytes = b""
+    """The digests of all blocks, one after the other."""
+
+
 class IdentityHints(msgspec.Struct, frozen=True, kw_only=True):
     """Body fields that may tell which conversation a request belongs to (WIRE A4, steps 3-5)."""
 
@@ -178,6 +190,8 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
     """The folder that the client works in, where it says so in a form of its own."""
     messages: list[MessageFacts] = []
     """The whole history as sent, in order; `request_turn` tells what of it is new."""
+    marks: Marks = Marks()
+    """Of the messages, where the reader has made them."""
     hints: IdentityHints = IdentityHints()
     is_prewarm: bool = False
     """It only prepares the provider for a request to come and asks for no output."""

@@ -16,8 +16,9 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from lunaroute.dialects.facts import MessageFacts
+from lunaroute.dialects.facts import Marks, MessageFacts
 from lunaroute.dialects.loose import opening_of, read_object
+from lunaroute.dialects.marks import NO_MARKS, first_of, marked
 from lunaroute.dialects.portable import is_portable_text
 from lunaroute.dialects.turn import read_each
 
@@ -49,6 +50,7 @@ class _ReadBody(msgspec.Struct, Generic[Outline], eq=False):
     ends: list[int]
     """Index after each message."""
     messages: list[MessageFacts]
+    marks: Marks
     shared_count: int
     """Messages that were known."""
 
@@ -57,6 +59,7 @@ class ReadMessages(msgspec.Struct, Generic[Outline], frozen=True):
     outline: Outline
     """The body's fields; of the list of messages only what was not known."""
     messages: list[MessageFacts]
+    marks: Marks
     is_portable: bool
     """The body is known to be portable (`portable`); False means only that nobody looked."""
 
@@ -85,20 +88,21 @@ class ResentReader(Generic[Outline]):
         if found is None:
             return self._read_whole(body)
         self._keep(found, earlier)
-        return ReadMessages(found.outline, found.messages, is_portable=True)
+        return ReadMessages(found.outline, found.messages, found.marks, is_portable=True)
 
     def _read_whole(self, body: bytes) -> ReadMessages[Outline] | None:
         outline = read_object(body, self._decoder)
         if outline is None:
             return None
-        return ReadMessages(outline, read_each(getattr(outline, self._field), self._read_message), is_portable=False)
+        messages = read_each(getattr(outline, self._field), self._read_message)
+        return ReadMessages(outline, messages, marked(messages), is_portable=False)
 
     def _read_first(self, body: bytes) -> _ReadBody[Outline] | None:
         """A body without a like; None where it is not laid out so that its messages can be found again."""
         start = _list_start(body, self._field)
         if start is None or not is_portable_text(body):
             return None
-        return self._read_from(body, start, body[:start], [], [])
+        return self._read_from(body, start, body[:start], None, 0)
 
     def _read_rest(self, body: bytes, earlier: _ReadBody[Outline]) -> _ReadBody[Outline] | None:
         """A body that begins like an earlier one: only what follows the last message in common."""
@@ -108,16 +112,16 @@ class ResentReader(Generic[Outline]):
         if not known:
             return None
         start = earlier.ends[known - 1] + 1
-        found = self._read_from(body, start, earlier.head, earlier.ends[:known], earlier.messages[:known])
+        found = self._read_from(body, start, earlier.head, earlier, known)
         if found is None or not is_portable_text(b"[%b]" % body[start : found.ends[-1]]):
             return None
         is_tail_known = found.tail == earlier.tail or is_portable_text(b'{"":[0' + found.tail)
         return found if is_tail_known else None
 
     def _read_from(
-        self, body: bytes, start: int, head: bytes, ends: list[int], messages: list[MessageFacts]
+        self, body: bytes, start: int, head: bytes, earlier: _ReadBody[Outline] | None, known: int
     ) -> _ReadBody[Outline] | None:
-        """The body from `body[start]` on, which is inside the list; what comes before is known."""
+        """The body from `body[start]` on, which is inside the list; before come so many messages of the earlier one."""
         try:
             outline = self._decoder.decode(head + body[start:])
             raws = _items_decoder.decode(getattr(outline, self._field))
@@ -126,9 +130,11 @@ class ResentReader(Generic[Outline]):
         new_ends = _ends(body, start, raws)
         if new_ends is None:
             return None
-        all_ends = ends + new_ends
         new = [self._read_message(raw) for raw in raws]
-        return _ReadBody(body, head, body[all_ends[-1] :], outline, all_ends, messages + new, len(messages))
+        ends, messages, before = ([], [], NO_MARKS) if earlier is None else _first_of(earlier, known)
+        ends += new_ends
+        marks = marked(new, before)
+        return _ReadBody(body, head, body[ends[-1] :], outline, ends, messages + new, marks, known)
 
     def _likeliest(self, body: bytes) -> _ReadBody[Outline] | None:
         """The kept body that shares most with this one, as far as a few probes tell."""
@@ -150,6 +156,10 @@ class ResentReader(Generic[Outline]):
         self._kept_bytes += len(found.body)
         while len(self._bodies) > _MOST_BODIES or self._kept_bytes > _MOST_BYTES:
             self._kept_bytes -= len(self._bodies.pop(0).body)
+
+
+def _first_of(earlier: _ReadBody[Any], known: int) -> tuple[list[int], list[MessageFacts], Marks]:
+    return earlier.ends[:known], earlier.messages[:known], first_of(earlier.marks, known)
 
 
 def _likeness(body: bytes, kept: bytes) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from lunaroute.capture.records import RequestOpened
+from lunaroute.dialects.marks import marks_of
 from lunaroute.events.request import ReadRequest
 from lunaroute.sessions import Clues, OpenExchange, Session, SessionBook, locate
 from lunaroute.sessions.context import Answered, Change, Prompt, change_since, prompt_of
@@ -33,6 +34,7 @@ def identified(request: ReadRequest, book: SessionBook) -> ReadRequest:
         headers=request.headers,
         hints=facts.hints,
         messages=facts.messages,
+        chain=marks_of(facts).chain,
         has_tools=facts.has_tools,
         has_output_schema=facts.has_output_schema,
     )

@@ -7,6 +7,7 @@ lower-cased product token, so that a new client shows up under its own name inst
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 import msgspec
 
@@ -61,6 +62,7 @@ def identify_client(headers: HeaderTexts) -> Client:
     return Client(headers.get("originator"), None) if user_agent is None else client_of(user_agent)
 
 
+@lru_cache(maxsize=256)
 def client_of(user_agent: str) -> Client:
     """The same by the user agent alone."""
     sdk = _AGENT_SDK.search(user_agent) if user_agent.startswith("claude-cli/") else None

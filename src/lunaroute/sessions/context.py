@@ -8,15 +8,16 @@ Where a client moves its cache markers changes nothing.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 
-from lunaroute.dialects.facts import ContentBlock, MessageFacts, RequestFacts
+from lunaroute.dialects.facts import ContentBlock, Marks, MessageFacts, RequestFacts
+from lunaroute.dialects.marks import DIGEST_BYTES, marks_of
 
 Part = Literal["model", "settings", "tools", "system", "messages"]
-_DIGEST_BYTES = 8
 
 
 class Prompt(msgspec.Struct, frozen=True, array_like=True):
@@ -69,13 +70,12 @@ class Answered(msgspec.Struct, frozen=True, array_like=True):
 
 
 def prompt_of(facts: RequestFacts) -> Prompt:
-    blocks = [block for message in facts.messages for block in message.blocks]
     return Prompt(
         facts.model,
         facts.cache_settings,
         _digests(facts.tool_blocks),
         _digests(facts.system_blocks),
-        _digests(blocks),
+        marks_of(facts).blocks,
         facts.hints.previous_response_id is not None,
     )
 
@@ -83,18 +83,20 @@ def prompt_of(facts: RequestFacts) -> Prompt:
 def change_since(previous: Prompt | None, prompt: Prompt, facts: RequestFacts, body_bytes: int) -> Change:
     """What changed between two requests of a thread; `facts` are those of the later one."""
     messages = facts.messages
-    block_count = len(prompt.messages) // _DIGEST_BYTES
+    block_count = len(prompt.messages) // DIGEST_BYTES
     if previous is None:
         return Change(body_bytes, 0, len(messages), block_count, is_continued=False)
     is_comparable = not (previous.is_held or prompt.is_held)
     common = _common_blocks(previous.messages, prompt.messages) if is_comparable else 0
-    kept_count, kept_bytes = _kept(messages, common)
+    marks = marks_of(facts)
+    kept_count = bisect_right(marks.block_counts, common)
+    kept_bytes = marks.sizes[kept_count - 1] if kept_count else 0
     if previous.tools == prompt.tools:
         kept_bytes += _size(facts.tool_blocks)
     if previous.system == prompt.system:
         kept_bytes += _size(facts.system_blocks)
     kept_bytes = min(kept_bytes, body_bytes)
-    difference = _difference(previous, prompt, facts, common if is_comparable else None)
+    difference = _difference(previous, prompt, facts, marks, common if is_comparable else None)
     return Change(
         body_bytes - kept_bytes,
         kept_bytes,
@@ -105,7 +107,9 @@ def change_since(previous: Prompt | None, prompt: Prompt, facts: RequestFacts, b
     )
 
 
-def _difference(previous: Prompt, prompt: Prompt, facts: RequestFacts, common: int | None) -> Difference | None:
+def _difference(
+    previous: Prompt, prompt: Prompt, facts: RequestFacts, marks: Marks, common: int | None
+) -> Difference | None:
     if previous.model != prompt.model:
         return Difference("model", excerpt=prompt.model)
     if previous.tools != prompt.tools:
@@ -116,9 +120,9 @@ def _difference(previous: Prompt, prompt: Prompt, facts: RequestFacts, common: i
     before += _size(facts.system_blocks)
     if previous.settings != prompt.settings:
         return Difference("settings", bytes_before=before)
-    if common is None or common * _DIGEST_BYTES == len(previous.messages):
+    if common is None or common * DIGEST_BYTES == len(previous.messages):
         return None
-    return _in_messages(facts.messages, common, before)
+    return _in_messages(facts.messages, marks, common, before)
 
 
 def _in_blocks(part: Part, previous: bytes, now: bytes, blocks: Sequence[ContentBlock], before: int) -> Difference:
@@ -129,34 +133,21 @@ def _in_blocks(part: Part, previous: bytes, now: bytes, blocks: Sequence[Content
     return Difference(part, None, blocks[common].kind, blocks[common].excerpt, before)
 
 
-def _in_messages(messages: Sequence[MessageFacts], common: int, before: int) -> Difference:
-    for index, message in enumerate(messages):
-        if common < len(message.blocks):
-            block = message.blocks[common]
-            before += _size(message.blocks[:common])
-            return Difference("messages", index, block.kind, block.excerpt, before)
-        common -= len(message.blocks)
-        before += message.size_bytes
-    return Difference("messages", len(messages), bytes_before=before)
-
-
-def _kept(messages: Sequence[MessageFacts], common: int) -> tuple[int, int]:
-    """(how many messages at the beginning consist of unchanged blocks alone, their size)."""
-    count = size = 0
-    for message in messages:
-        common -= len(message.blocks)
-        if common < 0:
-            break
-        count += 1
-        size += message.size_bytes
-    return count, size
+def _in_messages(messages: Sequence[MessageFacts], marks: Marks, common: int, before: int) -> Difference:
+    index = bisect_right(marks.block_counts, common)
+    before += marks.sizes[index - 1] if index else 0
+    if index == len(messages):
+        return Difference("messages", index, bytes_before=before)
+    inside = common - (marks.block_counts[index - 1] if index else 0)
+    block = messages[index].blocks[inside]
+    return Difference("messages", index, block.kind, block.excerpt, before + _size(messages[index].blocks[:inside]))
 
 
 def _common_blocks(one: bytes, other: bytes) -> int:
-    low, high = 0, min(len(one), len(other)) // _DIGEST_BYTES
+    low, high = 0, min(len(one), len(other)) // DIGEST_BYTES
     while low < high:
         middle = (low + high + 1) // 2
-        if one[: middle * _DIGEST_BYTES] == other[: middle * _DIGEST_BYTES]:
+        if one[: middle * DIGEST_BYTES] == other[: middle * DIGEST_BYTES]:
             low = middle
         else:
             high = middle - 1

@@ -56,6 +56,8 @@ class Clues(msgspec.Struct, frozen=True, kw_only=True):
     headers: HeaderTexts
     hints: IdentityHints
     messages: Sequence[MessageFacts]
+    chain: list[bytes]
+    """Of the messages (`dialects.marks`)."""
     has_tools: bool = False
     has_output_schema: bool = False
 

@@ -7,6 +7,7 @@ Every decision depends only on what was put, so a replay forgets the same entrie
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 
 import msgspec
 
@@ -24,6 +25,10 @@ _decoder = msgspec.msgpack.Decoder(_Entry)
 def id_key(*parts: str) -> str:
     """A short key for ids of any length: 96 bits, so that no two of 100,000 ids meet in practice."""
     return hashlib.blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+conversation_key = lru_cache(maxsize=4096)(id_key)
+"""The same for keys that are asked for again and again."""
 
 
 class BoundedIndex:

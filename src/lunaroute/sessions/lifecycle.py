@@ -16,7 +16,7 @@ import msgspec
 from lunaroute.capture.ids import derived_uuid7
 
 from .identity import Identity
-from .index import BoundedIndex, id_key
+from .index import BoundedIndex, conversation_key
 from .served import ServedIndex
 from .state import EndReason, Instant, OpenExchange, PendingCall, Session
 from .threads import Thread, ThreadBook
@@ -83,12 +83,12 @@ class SessionBook:
 
     def is_known(self, scope: str, conversation_id: str) -> bool:
         """Whether the conversation has or had a session."""
-        key = id_key(scope, conversation_id)
+        key = conversation_key(scope, conversation_id)
         return key in self._live or self._ended.get(key) is not None
 
     def thread(self, scope: str, conversation_id: str, thread_id: str) -> Thread | None:
         """A thread of the conversation's session that is not over."""
-        session_id = self._live.get(id_key(scope, conversation_id))
+        session_id = self._live.get(conversation_key(scope, conversation_id))
         return None if session_id is None else self.threads.get(session_id, thread_id)
 
     def place(self, scope: str, identity: Identity, request_id: str, at: Instant) -> Session:
@@ -97,12 +97,12 @@ class SessionBook:
         No conversation means one of its own, named by its first session.
         """
         if identity.conversation_id is not None:
-            live_id = self._live.get(id_key(scope, identity.conversation_id))
+            live_id = self._live.get(conversation_key(scope, identity.conversation_id))
             if live_id is not None:
                 return self._sessions[live_id]
         session_id = derived_uuid7(at.wall_ns // 1_000_000, request_id)
         conversation_id = identity.conversation_id or session_id
-        key = id_key(scope, conversation_id)
+        key = conversation_key(scope, conversation_id)
         session = Session(
             session_id=session_id,
             scope=scope,
@@ -127,7 +127,7 @@ class SessionBook:
         """The conversation's session that is live, or ended last."""
         if conversation_id is None:
             return None
-        key = id_key(scope, conversation_id)
+        key = conversation_key(scope, conversation_id)
         return self._live.get(key) or self._ended.get(key)
 
     def touch(self, session: Session, wall_ns: int) -> None:
@@ -208,7 +208,7 @@ class SessionBook:
         return endings
 
     def _complete(self, session: Session, reason: EndReason, wall_ns: int) -> Ending:
-        key = id_key(session.scope, session.conversation_id)
+        key = conversation_key(session.scope, session.conversation_id)
         del self._sessions[session.session_id]
         del self._live[key]
         self._changed.add(session.session_id)
@@ -259,7 +259,7 @@ class SessionBook:
             elif key.startswith("s:"):
                 session = _session_decoder.decode(blob)
                 self._sessions[session.session_id] = session
-                self._live[id_key(session.scope, session.conversation_id)] = session.session_id
+                self._live[conversation_key(session.scope, session.conversation_id)] = session.session_id
             elif key.startswith("x:"):
                 self._open[key[2:]] = _open_decoder.decode(blob)
         for session in self._sessions.values():

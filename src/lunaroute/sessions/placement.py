@@ -45,7 +45,7 @@ class Found(msgspec.Struct, frozen=True):
 def locate(clues: Clues, scope: str, book: SessionBook) -> tuple[Identity, History]:
     """Whose request it is, and its history as a chain."""
     held = _linked(clues.hints.previous_response_id, "response", scope, book)
-    history = history_of(clues.messages, EMPTY if held is None else held.chain)
+    history = history_of(clues.messages, clues.chain, EMPTY if held is None else held.chain)
     search = _Search(clues, scope, book, history, held)
     declared = declare(clues)
     identity = search.undeclared() if declared is None else search.declared(declared)

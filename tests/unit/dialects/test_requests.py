@@ -7,6 +7,7 @@ import pytest
 
 from lunaroute.dialects import reader_for
 from lunaroute.dialects.facts import Dialect, IdentityHints, RequestFacts, ToolResult
+from lunaroute.dialects.marks import marked
 
 DIALECTS: list[Dialect] = ["anthropic_messages", "openai_chat", "openai_responses"]
 
@@ -42,6 +43,7 @@ def test_anthropic_outline() -> None:
     assert [message.role for message in facts.messages] == ["user", "assistant", "user"]
     assert facts == RequestFacts(
         messages=facts.messages,
+        marks=marked(facts.messages),
         tool_blocks=facts.tool_blocks,
         system_blocks=facts.system_blocks,
         cache_settings=facts.cache_settings,

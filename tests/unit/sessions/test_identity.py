@@ -25,6 +25,7 @@ def clues(
         headers=header_texts([(name.encode(), value.encode()) for name, value in (headers or {}).items()]),
         hints=hints or IdentityHints(),
         messages=[],
+        chain=[],
     )
 
 

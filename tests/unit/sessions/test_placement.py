@@ -10,6 +10,7 @@ import pytest
 from lunaroute.capture.records import Outcome
 from lunaroute.dialects import reader_for
 from lunaroute.dialects.facts import ResponseFacts, ToolCall
+from lunaroute.dialects.marks import marked
 from lunaroute.sessions import (
     Clues,
     EndedExchange,
@@ -68,6 +69,7 @@ class Story:
             headers=header_texts([(name.encode(), value.encode()) for name, value in headers.items()]),
             hints=facts.hints,
             messages=facts.messages,
+            chain=marked(facts.messages).chain,
             has_tools=facts.has_tools,
             has_output_schema=facts.has_output_schema,
         )

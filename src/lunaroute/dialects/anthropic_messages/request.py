@@ -49,7 +49,7 @@ def read_request(body: bytes) -> RequestFacts:
     read = _bodies.read(body)
     if read is None:
         return RequestFacts(is_valid=False)
-    found, messages = read.outline, read.messages
+    found, messages, marks = read.outline, read.messages, read.marks
     tools, system = tool_blocks(found.tools), system_blocks(found.system)
     has_system_prompt = bytes(found.system) not in _EMPTY or any(m.role == "system" for m in messages)
     return RequestFacts(
@@ -67,6 +67,7 @@ def read_request(body: bytes) -> RequestFacts:
         cache_settings=settings_digest(found.tool_choice, found.thinking),
         project=_project(found),
         messages=messages,
+        marks=marks,
         is_portable=read.is_portable,
         hints=_hints(found),
     )

@@ -32,7 +32,7 @@ def read_request(body: bytes) -> RequestFacts:
     read = _bodies.read(body)
     if read is None:
         return RequestFacts(is_valid=False)
-    found, messages = read.outline, read.messages
+    found, messages, marks = read.outline, read.messages, read.marks
     tool_count = len(as_list(as_dict(found.toolConfig).get("tools")))
     return RequestFacts(
         request_text=request_text(messages),
@@ -41,5 +41,6 @@ def read_request(body: bytes) -> RequestFacts:
         has_tools=tool_count > 0,
         tool_count=tool_count,
         messages=messages,
+        marks=marks,
         is_portable=read.is_portable,
     )

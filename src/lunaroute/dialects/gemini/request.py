@@ -38,12 +38,12 @@ def read_request(body: bytes) -> RequestFacts:
     read = _bodies.read(body)
     if read is None:
         return RequestFacts(is_valid=False)
-    found, messages = read.outline, read.messages
+    found, messages, marks = read.outline, read.messages, read.marks
     model = as_text(found.model)
     if not bytes(found.contents) and bytes(found.request):
         inner = _bodies.read(bytes(found.request))
         if inner is not None:
-            found, messages = inner.outline, inner.messages
+            found, messages, marks = inner.outline, inner.messages, inner.marks
     tool_count = _tool_count(found.tools)
     systems = [raw for raw in (found.systemInstruction, found.system_instruction) if bytes(raw) not in _EMPTY]
     return RequestFacts(
@@ -56,6 +56,7 @@ def read_request(body: bytes) -> RequestFacts:
         tool_blocks=tool_blocks(found.tools),
         system_blocks=[content_block("text", raw) for raw in systems],
         messages=messages,
+        marks=marks,
         is_portable=read.is_portable,
     )
 

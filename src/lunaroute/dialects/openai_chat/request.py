@@ -38,7 +38,7 @@ def read_request(body: bytes) -> RequestFacts:
     read = _bodies.read(body)
     if read is None:
         return RequestFacts(is_valid=False)
-    found, messages = read.outline, read.messages
+    found, messages, marks = read.outline, read.messages, read.marks
     # `functions` is the older name of `tools`.
     tools = tool_blocks(found.tools) + tool_blocks(found.functions)
     return RequestFacts(
@@ -53,6 +53,7 @@ def read_request(body: bytes) -> RequestFacts:
         tool_blocks=tools,
         cache_settings=settings_digest(found.response_format),
         messages=messages,
+        marks=marks,
         is_portable=read.is_portable,
         hints=_hints(found),
     )

@@ -12,6 +12,7 @@ import msgspec
 
 from lunaroute.dialects.facts import IdentityHints, RequestFacts
 from lunaroute.dialects.loose import as_dict, as_text, read_text
+from lunaroute.dialects.marks import marked
 from lunaroute.dialects.message_digest import content_block, settings_digest, tool_blocks
 from lunaroute.dialects.openai_responses.message import read_message, text_message
 from lunaroute.dialects.openai_responses.tools import count_tools
@@ -42,10 +43,11 @@ def read_request(body: bytes) -> RequestFacts:
     read = _bodies.read(body)
     if read is None:
         return RequestFacts(is_valid=False)
-    found, messages = read.outline, read.messages
+    found, messages, marks = read.outline, read.messages, read.marks
     only_text = read_text(found.input)
     if only_text is not None:
         messages = [text_message(found.input, only_text)]
+        marks = marked(messages)
     tools, instructions = tool_blocks(found.tools), read_text(found.instructions)
     tool_count = count_tools(found.tools) + sum(message.tool_count for message in messages)
     is_prewarm = found.generate is False
@@ -62,6 +64,7 @@ def read_request(body: bytes) -> RequestFacts:
         system_blocks=[content_block("text", found.instructions, instructions)] if instructions else [],
         cache_settings=settings_digest(as_dict(found.text).get("format")),
         messages=messages,
+        marks=marks,
         is_portable=read.is_portable,
         hints=_hints(found),
         is_prewarm=is_prewarm,
