@@ -33,9 +33,9 @@ _CACHE_MARKER = re.compile(
 )
 
 _raws_decoder = msgspec.json.Decoder(list[msgspec.Raw])
-_INSERTED = ("<system-reminder>", "Your response above was cut off mid-stream.")
-"""What clients put beside the user's words, and leave out again: reminders; Claude Code's line that has an answer
-resumed after a cut."""
+_INSERTED = ("<system-reminder>", "<session_context>", "Your response above was cut off mid-stream.")
+"""What clients put beside the user's words, and leave out again or write anew: reminders; gemini-cli's list of the
+files there are; Claude Code's line that has an answer resumed after a cut."""
 
 
 def message_digest(role: Role, pieces: Sequence[str]) -> bytes | None:

@@ -15,7 +15,7 @@ MARKER = {"type": "ephemeral", "ttl": "1h"}
 
 
 def messages(dialect: Dialect, *given: dict[str, Any]) -> list[MessageFacts]:
-    field = "input" if dialect == "openai_responses" else "messages"
+    field = {"openai_responses": "input", "gemini": "contents"}.get(dialect, "messages")
     return reader_for(dialect).read_request(json.dumps({field: given}).encode()).messages
 
 
@@ -52,6 +52,9 @@ def test_what_clients_change_in_a_repetition_does_not_change_its_digest() -> Non
     part = {"type": "input_text", "text": "hello"}
     items = [user("hello"), user([part]), {"type": "message", "id": "msg_1", "status": "completed", **user([part])}]
     assert len(set(digests("openai_responses", *items))) == 1
+    places = [f"<session_context>\n{files}\n</session_context>" for files in ("a.txt", "a.txt b.txt")]
+    contents = [{"role": "user", "parts": [{"text": place}, {"text": "hello"}]} for place in places]
+    assert len(set(digests("gemini", *contents))) == 1
 
 
 @pytest.mark.parametrize("dialect", ["anthropic_messages", "openai_chat", "openai_responses"])
