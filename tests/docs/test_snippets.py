@@ -74,6 +74,34 @@ def _check_cache_share(output: str) -> None:
     assert sum(row["input_tokens"] for row in rows) == TRUTH.input_tokens
 
 
+def _check_resent_share(output: str) -> None:
+    rows = _rows(output)
+    assert [row["request_count"] for row in rows] == [3, 3, 2]
+    agent, streamed, runs = (row["resent_percent"] for row in rows)
+    assert 0 < agent < 100
+    assert 0 < streamed < 100
+    assert runs == 0
+
+
+def _check_cache_misses(output: str) -> None:
+    """No provider in these recordings says that it caches."""
+    assert _rows(output) == []
+
+
+def _check_retries(output: str) -> None:
+    [row] = _rows(output)
+    assert (row["outcome"], row["status_code"], row["then_outcome"]) == ("http_error", 529, "completed")
+
+
+def _check_threads(output: str) -> None:
+    rows = _rows(output)
+    assert [(row["thread_kind"], row["threads"], row["requests"]) for row in rows] == [
+        ("main", 1, 3),
+        ("main", 1, 3),
+        ("main", 2, 2),  # the same request twice under one tag: two runs
+    ]
+
+
 def _check_tools_of_each(output: str) -> None:
     assert [json.loads(line) for line in _lines(output)] == [{"Bash": 3, "Read": 1}, {"Bash": 1}, {}]
 
@@ -167,6 +195,10 @@ CHECKS: dict[str, Callable[[str], None]] = {
     "cost_by_tag": _check_cost_by_tag,
     "thinkers": _check_one_session,
     "cache_share": _check_cache_share,
+    "resent_share": _check_resent_share,
+    "cache_misses": _check_cache_misses,
+    "retries": _check_retries,
+    "threads": _check_threads,
     "tools_of_each": _check_tools_of_each,
     "tools_shallow": _check_tools_shallow,
     "tools_of_all": _check_tools,
