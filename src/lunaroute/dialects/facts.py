@@ -86,7 +86,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """The provider's own usage object, merged over a stream as the provider defines it, otherwise untouched."""
 
 
-class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
+class ToolResult(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The outcome of a client-executed tool, as a later request carries it back to the model."""
 
     tool_call_id: str | None
@@ -103,7 +103,7 @@ class ToolResult(msgspec.Struct, frozen=True, kw_only=True):
     """Where the result names its tool."""
 
 
-class ContentBlock(msgspec.Struct, frozen=True, array_like=True):
+class ContentBlock(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One block of what a request sends, as a provider's prompt cache sees it."""
 
     kind: str
@@ -119,7 +119,7 @@ Role = Literal["user", "assistant", "tool", "system", "other"]
 """Who speaks: `system` is what the application says (developer messages too), `assistant` all that the model said."""
 
 
-class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
+class MessageFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One message or input item of a request, read from its own JSON alone.
 
     A client re-sends the same bytes with every later request, so nothing in here may depend on what is around it."""
@@ -141,7 +141,7 @@ class MessageFacts(msgspec.Struct, frozen=True, kw_only=True):
     blocks: list[ContentBlock] = []
 
 
-class Marks(msgspec.Struct, frozen=True):
+class Marks(msgspec.Struct, frozen=True, gc=False):
     """What stands for a list of messages up to each of them, in order (`marks`)."""
 
     chain: list[bytes] = []

@@ -86,6 +86,8 @@ def tool_blocks(tools: msgspec.Raw) -> list[ContentBlock]:
 
 def settings_digest(*values: Any) -> bytes:
     """Of fields that are JSON values; fields that are not there count as null."""
+    if not any(value is not None for value in values):
+        return b""
     return block_digest(encode_sorted(values))
 
 

@@ -84,6 +84,7 @@ def open_exchange(request: ReadRequest, session: Session, addition: Addition | N
         request.chain,
         bool(request.facts.messages),
         request.headers.get("user-agent") or "",
+        identity.is_named,
         None if addition is None else addition.prompt,
         None if addition is None else addition.answered_change,
         None if addition is None else addition.answered,

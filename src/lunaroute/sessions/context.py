@@ -20,7 +20,7 @@ from lunaroute.dialects.marks import DIGEST_BYTES, marks_of
 Part = Literal["model", "settings", "tools", "system", "messages"]
 
 
-class Prompt(msgspec.Struct, frozen=True, array_like=True):
+class Prompt(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a request sent, as a cache sees it. The byte strings are the blocks' digests, one after the other."""
 
     model: str | None
@@ -32,7 +32,7 @@ class Prompt(msgspec.Struct, frozen=True, array_like=True):
     """The provider holds the history; `messages` is only what is new."""
 
 
-class Difference(msgspec.Struct, frozen=True, array_like=True):
+class Difference(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The first thing that is not as it was before."""
 
     part: Part
@@ -45,7 +45,7 @@ class Difference(msgspec.Struct, frozen=True, array_like=True):
     """Size of what is unchanged before it."""
 
 
-class Change(msgspec.Struct, frozen=True, array_like=True):
+class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A request against an earlier one of its thread."""
 
     new_bytes: int
@@ -58,7 +58,7 @@ class Change(msgspec.Struct, frozen=True, array_like=True):
     difference: Difference | None = None
 
 
-class Answered(msgspec.Struct, frozen=True, array_like=True):
+class Answered(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the provider said of the newest prompt that it answered in a thread."""
 
     input_tokens: int | None

@@ -36,6 +36,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """One linear history inside the conversation; None = the main one, named by the conversation."""
     parent_thread_id: str | None = None
     thread_kind: ThreadKind = "main"
+    is_named: bool = False
+    """The client names the thread."""
     retry_of: str | None = None
     """The `request_id` of the exchange that this one repeats, or resumes after a cut."""
     forked_from: str | None = None

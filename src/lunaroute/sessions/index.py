@@ -8,18 +8,21 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
+Value = TypeVar("Value")
 
-class _Entry(msgspec.Struct, frozen=True, array_like=True):
+
+class _Entry(msgspec.Struct, Generic[Value], frozen=True, array_like=True, gc=False):
     order: int
     wall_ns: int
-    value: str
+    value: Value
 
 
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Entry)
+_PAGE_ENTRIES = 256
 
 
 def id_key(*parts: str) -> str:
@@ -31,53 +34,83 @@ conversation_key = lru_cache(maxsize=4096)(id_key)
 """The same for keys that are asked for again and again."""
 
 
-class BoundedIndex:
-    """Key → value, in order of insertion."""
+@lru_cache(maxsize=1024)
+def _scope_key(scope: str, name: str) -> str:
+    return id_key(scope, name)
 
-    def __init__(self, prefix: str, max_entries: int, max_age_ns: int) -> None:
+
+def chain_key(scope: str, name: str, chain: bytes) -> str:
+    """A key for what is a digest already; `name` narrows the scope."""
+    return _scope_key(scope, name) + chain.hex()
+
+
+class BoundedIndex(Generic[Value]):
+    """Key → value, in order of insertion. `kind` is the type of the values, which refer to nothing that changes.
+
+    Stored by the hundred, not one by one: what is put between two checkpoints lies together."""
+
+    def __init__(self, prefix: str, kind: Any, max_entries: int, max_age_ns: int) -> None:
         self._prefix = prefix
+        self._decoder: msgspec.msgpack.Decoder[list[tuple[str, _Entry[Value]]]] = msgspec.msgpack.Decoder(
+            list[tuple[str, _Entry[kind]]]
+        )
         self._max_entries = max_entries
         self._max_age_ns = max_age_ns
-        self._entries: dict[str, _Entry] = {}
+        self._entries: dict[str, _Entry[Value]] = {}
+        self._pages: dict[int, list[str]] = {}
+        """Page → keys that were put while it was the last; some may have left, or moved on to a later one."""
         self._order = 0
-        self._changed: set[str] = set()
+        self._changed: set[int] = set()
+        """Pages."""
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def get(self, key: str) -> str | None:
+    def get(self, key: str) -> Value | None:
         entry = self._entries.get(key)
         return None if entry is None else entry.value
 
-    def put(self, key: str, value: str, wall_ns: int) -> None:
+    def put(self, key: str, value: Value, wall_ns: int) -> None:
         """Remember; `wall_ns` is the time of the record that says so."""
-        self._entries.pop(key, None)
+        self.drop(key)
+        page = self._order // _PAGE_ENTRIES
         self._entries[key] = _Entry(self._order, wall_ns, value)
         self._order += 1
-        self._changed.add(key)
+        self._pages.setdefault(page, []).append(key)
+        self._changed.add(page)
         while len(self._entries) > self._max_entries or self._oldest_wall_ns() < wall_ns - self._max_age_ns:
             self.drop(next(iter(self._entries)))
 
     def drop(self, key: str) -> None:
-        if self._entries.pop(key, None) is not None:
-            self._changed.add(key)
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            self._changed.add(entry.order // _PAGE_ENTRIES)
 
     def take_changes(self, put: dict[str, bytes], deleted: set[str]) -> None:
-        """Add what changed since the last call, under this index's prefix."""
-        for key in self._changed:
-            entry = self._entries.get(key)
-            if entry is None:
-                deleted.add(self._prefix + key)
+        """Add the pages that changed since the last call, under this index's prefix."""
+        for page in self._changed:
+            entries = self._entries_of(page)
+            if entries:
+                put[f"{self._prefix}{page}"] = _encoder.encode(entries)
             else:
-                put[self._prefix + key] = _encoder.encode(entry)
+                del self._pages[page]
+                deleted.add(f"{self._prefix}{page}")
         self._changed.clear()
 
     def restore(self, blobs: dict[str, bytes]) -> None:
         """Take back what `take_changes` gave out; keys of other prefixes are left alone."""
-        start = len(self._prefix)
-        mine = ((key[start:], _decoder.decode(blob)) for key, blob in blobs.items() if key.startswith(self._prefix))
-        self._entries = dict(sorted(mine, key=lambda item: item[1].order))
-        self._order = max((entry.order for entry in self._entries.values()), default=-1) + 1
+        mine = [
+            entry for key, blob in blobs.items() if key.startswith(self._prefix) for entry in self._decoder.decode(blob)
+        ]
+        mine.sort(key=lambda item: item[1].order)
+        self._entries = dict(mine)
+        for key, entry in mine:
+            self._pages.setdefault(entry.order // _PAGE_ENTRIES, []).append(key)
+        self._order = mine[-1][1].order + 1 if mine else 0
+
+    def _entries_of(self, page: int) -> list[tuple[str, _Entry[Value]]]:
+        found = ((key, self._entries.get(key)) for key in dict.fromkeys(self._pages[page]))
+        return [(key, entry) for key, entry in found if entry is not None and entry.order // _PAGE_ENTRIES == page]
 
     def _oldest_wall_ns(self) -> int:
         return next(iter(self._entries.values())).wall_ns

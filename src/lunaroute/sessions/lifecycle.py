@@ -41,14 +41,9 @@ class _Globals(msgspec.Struct, array_like=True):
 
 
 _encoder = msgspec.msgpack.Encoder()
-_calls_decoder = msgspec.json.Decoder(dict[str, PendingCall])
 _session_decoder = msgspec.msgpack.Decoder(Session)
 _open_decoder = msgspec.msgpack.Decoder(OpenExchange)
 _globals_decoder = msgspec.msgpack.Decoder(_Globals)
-
-
-def _encode_calls(calls: dict[str, PendingCall]) -> str:
-    return msgspec.json.encode(calls).decode()
 
 
 class SessionBook:
@@ -64,9 +59,11 @@ class SessionBook:
         """A heap; an entry may be out of date, then the session's own deadline is later."""
         self._queued: set[str] = set()
         """Sessions with an entry in the heap: one each, however many exchanges they have."""
-        self._ended = BoundedIndex("c:", _MAX_REMEMBERED, _MAX_AGE_NS)
+        self._ended: BoundedIndex[str] = BoundedIndex("c:", str, _MAX_REMEMBERED, _MAX_AGE_NS)
         """Conversation key → its session that ended last."""
-        self._waiting = BoundedIndex("p:", _MAX_WAITING, _MAX_AGE_NS)
+        self._waiting: BoundedIndex[dict[str, PendingCall]] = BoundedIndex(
+            "p:", dict[str, PendingCall], _MAX_WAITING, _MAX_AGE_NS
+        )
         """Conversation key → the calls whose results had not come when its session ended."""
         self.served = ServedIndex()
         self.threads = ThreadBook()
@@ -117,7 +114,7 @@ class SessionBook:
         )
         waiting = self._waiting.get(key)
         if waiting is not None:
-            session.pending_calls = _calls_decoder.decode(waiting)
+            session.pending_calls = dict(waiting)
             self._waiting.drop(key)
         self._sessions[session_id] = session
         self._live[key] = session_id
@@ -219,7 +216,7 @@ class SessionBook:
         if session.pending_calls and session.is_linked:
             # A person may take longer over a permission than the session stays open.
             newest = list(session.pending_calls.items())[-_MAX_WAITING_CALLS:]
-            self._waiting.put(key, _encode_calls(dict(newest)), wall_ns)
+            self._waiting.put(key, dict(newest), wall_ns)
         return Ending(session, reason, wall_ns)
 
     def _queue(self, session: Session) -> None:

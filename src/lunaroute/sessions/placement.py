@@ -91,6 +91,8 @@ class _Search:
         inside = None if found is None or found.place.conversation_id != conversation_id else found.place
         place = self._thread_of(declared, conversation_id, inside)
         identity = _inside(place, declared.rule, declared.evidence)
+        if declared.thread_id is not None and place.thread_id == declared.thread_id:
+            identity = msgspec.structs.replace(identity, is_named=True)
         if found is not None and inside is None and not is_known and found.rule != "repetition":
             return msgspec.structs.replace(identity, forked_from=found.place.conversation_id)
         return identity

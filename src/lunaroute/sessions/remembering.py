@@ -26,6 +26,9 @@ _MIN_ARGUMENT_CHARS = 12
 _MOST_ARGUMENTS = 32
 """Of one call."""
 
+_HOLDING_FORMATS = ("openai_responses", "anthropic_messages")
+"""Where a request can name an earlier response."""
+
 _any_decoder = msgspec.json.Decoder()
 
 
@@ -70,14 +73,14 @@ def remember_response(book: SessionBook, session: Session, opened: OpenExchange,
             session.is_linked = True
         for text in _string_arguments(call):
             served.remember_argument(scope, text, place, wall_ns)
-    if facts.response_id and opened.has_history:
+    if facts.response_id and opened.has_history and opened.wire_format in _HOLDING_FORMATS:
         with_head = msgspec.structs.replace(place, chain=head)
         served.link(scope, "response", facts.response_id, with_head, wall_ns)
         session.is_linked = True
     if head != opened.chain:
         served.answered(scope, head, place, wall_ns)
         session.is_linked = True
-    if opened.chain:
+    if opened.chain and not opened.is_named:
         sent = SentRequest(place, ended.request_id, _is_repeatable(opened, ended), wall_ns)
         served.remember_sent(scope, opened.user_agent, opened.chain, sent)
 

@@ -6,13 +6,12 @@ kept, never texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from .identity import ThreadKind
-from .index import BoundedIndex, id_key
+from .index import BoundedIndex, chain_key, id_key
 
 LinkKind = Literal["response", "tool", "thread"]
 """What an id names: a response or message, a tool call in one, a thread below its conversation."""
@@ -28,7 +27,7 @@ _MOST_CANDIDATES = 4
 """Conversations that said the very same up to here; more are runs of a test, and the newest are the likely ones."""
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
+class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A thread of a conversation."""
 
     conversation_id: str
@@ -39,7 +38,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     """For a response: the history up to and including it."""
 
 
-class SentRequest(msgspec.Struct, frozen=True, array_like=True):
+class SentRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The newest request of a client with a certain history."""
 
     place: Place
@@ -49,55 +48,46 @@ class SentRequest(msgspec.Struct, frozen=True, array_like=True):
     ended_wall_ns: int
 
 
-_encode = msgspec.json.Encoder().encode
-_place_decoder = msgspec.json.Decoder(Place)
-_places_decoder = msgspec.json.Decoder(list[Place])
-_sent_decoder = msgspec.json.Decoder(SentRequest)
-
-
 class ServedIndex:
     """One for all scopes."""
 
     def __init__(self) -> None:
-        self._links = BoundedIndex("l:", _MOST_LINKS, _MAX_AGE_NS)
-        self._answers = BoundedIndex("a:", _MOST_ANSWERS, _MAX_AGE_NS)
+        self._links: BoundedIndex[Place] = BoundedIndex("l:", Place, _MOST_LINKS, _MAX_AGE_NS)
+        self._answers: BoundedIndex[tuple[Place, ...]] = BoundedIndex(
+            "a:", tuple[Place, ...], _MOST_ANSWERS, _MAX_AGE_NS
+        )
         """Chain of a request and our recorded answer → the threads that were there, oldest first."""
-        self._requests = BoundedIndex("r:", _MOST_REQUESTS, _DAY_NS)
+        self._requests: BoundedIndex[SentRequest] = BoundedIndex("r:", SentRequest, _MOST_REQUESTS, _DAY_NS)
         """Client and chain of a request → the newest such."""
-        self._arguments = BoundedIndex("g:", _MOST_ARGUMENTS, _DAY_NS)
+        self._arguments: BoundedIndex[Place] = BoundedIndex("g:", Place, _MOST_ARGUMENTS, _DAY_NS)
         """String argument of a tool call → the thread that was served it."""
 
     def linked(self, scope: str, kind: LinkKind, link_id: str) -> Place | None:
-        value = self._links.get(id_key(scope, kind, link_id))
-        return None if value is None else _place_decoder.decode(value)
+        return self._links.get(id_key(scope, kind, link_id))
 
     def link(self, scope: str, kind: LinkKind, link_id: str, place: Place, wall_ns: int) -> None:
-        self._links.put(id_key(scope, kind, link_id), _text(place), wall_ns)
+        self._links.put(id_key(scope, kind, link_id), place, wall_ns)
 
-    def answered_at(self, scope: str, chain: bytes) -> list[Place]:
+    def answered_at(self, scope: str, chain: bytes) -> tuple[Place, ...]:
         """The threads whose history was this after an answer, oldest first."""
-        value = self._answers.get(id_key(scope, chain.hex()))
-        return [] if value is None else _places_decoder.decode(value)
+        return self._answers.get(chain_key(scope, "", chain)) or ()
 
     def answered(self, scope: str, chain: bytes, place: Place, wall_ns: int) -> None:
         others = [one for one in self.answered_at(scope, chain) if one != place]
-        value = _text([*others[1 - _MOST_CANDIDATES :], place])
-        self._answers.put(id_key(scope, chain.hex()), value, wall_ns)
+        self._answers.put(chain_key(scope, "", chain), (*others[1 - _MOST_CANDIDATES :], place), wall_ns)
 
     def sent(self, scope: str, user_agent: str, chain: bytes) -> SentRequest | None:
-        value = self._requests.get(id_key(scope, user_agent, chain.hex()))
-        return None if value is None else _sent_decoder.decode(value)
+        return self._requests.get(chain_key(scope, user_agent, chain))
 
     def remember_sent(self, scope: str, user_agent: str, chain: bytes, request: SentRequest) -> None:
-        self._requests.put(id_key(scope, user_agent, chain.hex()), _text(request), request.ended_wall_ns)
+        self._requests.put(chain_key(scope, user_agent, chain), request, request.ended_wall_ns)
 
     def argued(self, scope: str, text: str) -> Place | None:
         """The thread that was served a tool call with this argument."""
-        value = self._arguments.get(id_key(scope, text.strip()))
-        return None if value is None else _place_decoder.decode(value)
+        return self._arguments.get(id_key(scope, text.strip()))
 
     def remember_argument(self, scope: str, text: str, place: Place, wall_ns: int) -> None:
-        self._arguments.put(id_key(scope, text.strip()), _text(place), wall_ns)
+        self._arguments.put(id_key(scope, text.strip()), place, wall_ns)
 
     def take_changes(self, put: dict[str, bytes], deleted: set[str]) -> None:
         for index in self._all():
@@ -107,9 +97,5 @@ class ServedIndex:
         for index in self._all():
             index.restore(blobs)
 
-    def _all(self) -> Iterator[BoundedIndex]:
-        return iter((self._links, self._answers, self._requests, self._arguments))
-
-
-def _text(value: object) -> str:
-    return _encode(value).decode()
+    def _all(self) -> tuple[BoundedIndex[Any], ...]:
+        return self._links, self._answers, self._requests, self._arguments

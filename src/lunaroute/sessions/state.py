@@ -18,7 +18,7 @@ from .identity import ThreadKind
 EndReason = Literal["idle", "ended", "shutdown", "recovered"]
 
 
-class Instant(msgspec.Struct, frozen=True, array_like=True):
+class Instant(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A moment with the clock it was read from: monotonic times of different relay starts do not compare."""
 
     lane: str
@@ -39,7 +39,7 @@ def elapsed_ns(start: Instant, end: Instant) -> int:
     return max(0, end.wall_ns - start.wall_ns)
 
 
-class PendingCall(msgspec.Struct, frozen=True, array_like=True):
+class PendingCall(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A tool call whose result has not come yet."""
 
     tool_name: str
@@ -102,6 +102,8 @@ class OpenExchange(msgspec.Struct, frozen=True, array_like=True):
     has_history: bool = False
     """It has messages, so its thread goes on with it."""
     user_agent: str = ""
+    is_named: bool = False
+    """Its client names the thread, so that a repetition finds it by that."""
     prompt: Prompt | None = None
     change: Change | None = None
     """Against the newest prompt that the provider answered in its thread."""

@@ -13,7 +13,7 @@ from .context import Answered, Prompt
 from .history import EMPTY
 from .identity import ThreadKind
 
-_MOST_THREADS = 1024
+_MOST_THREADS = 256
 """Per session; the oldest leave first. What comes back to one that left begins it again."""
 
 
@@ -70,6 +70,8 @@ class ThreadBook:
         self._threads: dict[str, dict[str, Thread]] = {}
         self._order = 0
         self._changed: set[tuple[str, str]] = set()
+        self._stored: set[tuple[str, str]] = set()
+        """What was given out and not deleted since."""
 
     def get(self, session_id: str, thread_id: str) -> Thread | None:
         return self._threads.get(session_id, {}).get(thread_id)
@@ -97,13 +99,15 @@ class ThreadBook:
             self._changed.add((session_id, thread_id))
 
     def take_changes(self, put: dict[str, bytes], deleted: set[str]) -> None:
-        for session_id, thread_id in self._changed:
-            thread = self.get(session_id, thread_id)
-            key = f"t:{session_id}:{thread_id}"
-            if thread is None:
-                deleted.add(key)
-            else:
+        for name in self._changed:
+            thread = self.get(*name)
+            key = f"t:{name[0]}:{name[1]}"
+            if thread is not None:
                 put[key] = _encode(thread)
+                self._stored.add(name)
+            elif name in self._stored:
+                deleted.add(key)
+                self._stored.discard(name)
         self._changed.clear()
 
     def restore(self, blobs: dict[str, bytes]) -> None:
@@ -111,4 +115,5 @@ class ThreadBook:
         for key, thread in sorted(found, key=lambda item: item[1].order):
             session_id = key[2:].partition(":")[0]
             self._threads.setdefault(session_id, {})[thread.thread_id] = thread
+            self._stored.add((session_id, thread.thread_id))
             self._order = thread.order + 1
