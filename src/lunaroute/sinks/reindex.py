@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +22,7 @@ from lunaroute.events.types import RequestRecorded, ResponseRecorded
 
 from .layout import session_files
 from .session_file import BadLine, read_events
-from .sqlite.schema import DDL
+from .sqlite.migrations import is_outdated
 from .sqlite.store import open_scratch, write_events
 
 _UNFINISHED = ".unfinished"
@@ -60,7 +59,6 @@ def reindex(sessions_dir: Path, database: Path, on_progress: Progress | None = N
         try:
             report = index_files(connection, _not_completed(connection, files), on_progress)
             connection.execute("INSERT INTO text_search (text_search) VALUES ('optimize')")
-            connection.execute("PRAGMA user_version = 0")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             connection.close()
@@ -100,21 +98,16 @@ def _not_completed(connection: sqlite3.Connection, files: list[tuple[str, Path]]
 def _resume(scratch: Path, files: dict[str, Path]) -> sqlite3.Connection:
     """What an earlier attempt left, where it is of this program's tables and of files that are still there; else a
     new one."""
-    # Tables may change within a version while nothing is released, and a scratch is never migrated.
-    stamp = zlib.crc32("".join(DDL).encode()) & 0x7FFF_FFFF
     written_ns = _last_written_ns(scratch)  # before it is opened, which touches its log
     try:
         connection = open_scratch(scratch)
-        (found,) = connection.execute("PRAGMA user_version").fetchone()
-        if found == stamp and _is_of(connection, files, written_ns):
+        if not is_outdated(connection) and _is_of(connection, files, written_ns):
             return connection
         connection.close()
     except (sqlite3.DatabaseError, IndexTooNew):
         pass
     _remove_database(scratch)
-    connection = open_scratch(scratch)
-    connection.execute(f"PRAGMA user_version = {stamp}")
-    return connection
+    return open_scratch(scratch)
 
 
 def _is_of(connection: sqlite3.Connection, files: dict[str, Path], written_ns: int) -> bool:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from lunaroute.errors import IndexTooNew
+from lunaroute.errors import IndexTooNew, LunarouteError
+from lunaroute.query.index import open_index
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.reindex import reindex
 from lunaroute.sinks.sqlite import migrations
@@ -87,6 +88,29 @@ def test_a_deleted_index_is_made_anew_on_open(index: Index, capsys: pytest.Captu
     index.sink.open()
     assert index.query("SELECT request_count FROM sessions") == [(1,)]
     assert "is missing" in capsys.readouterr().err
+
+
+def test_an_index_with_the_tables_of_another_program_is_made_anew(
+    index: Index, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tables change within a version while nothing is released."""
+    _recorded(index, SessionScript().turn(tokens=tokens(3, 4)))
+    index.sink.close()
+    connection = sqlite3.connect(index.database)
+    connection.execute("ALTER TABLE sessions DROP COLUMN forked_from")
+    connection.execute("PRAGMA user_version = 7")
+    connection.commit()
+    connection.close()
+    with pytest.raises(LunarouteError, match="run `lunaroute reindex`"):
+        open_index(index.database)
+    index.sink.open()
+    assert index.query("SELECT total_tokens, forked_from FROM sessions") == [(7, None)]
+    assert "tables of another lunaroute" in capsys.readouterr().err
+    index.write(SessionScript("next").turn(tokens=tokens(1, 1)))
+    assert index.query("SELECT COUNT(*) FROM sessions") == [(2,)]
+    index.sink.close()
+    index.sink.open()
+    assert capsys.readouterr().err == ""
 
 
 def test_a_first_start_says_nothing(index: Index, capsys: pytest.CaptureFixture[str]) -> None:

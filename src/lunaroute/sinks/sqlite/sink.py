@@ -18,6 +18,7 @@ from lunaroute.events import Event
 from lunaroute.sinks.layout import make_private_dir, session_files
 from lunaroute.sinks.reindex import ReindexReport, catch_up, reindex
 
+from .migrations import is_outdated
 from .statements import SELECT_ANSWERED
 from .store import Rejected, is_corrupt, open_live, write_events
 
@@ -45,6 +46,10 @@ class SqliteSink:
             self._rebuild("is missing")
         try:
             self._connection = open_live(self._database)
+            if is_outdated(self._connection):
+                self.close()
+                self._rebuild("has the tables of another lunaroute")
+                self._connection = open_live(self._database)
         except sqlite3.DatabaseError as error:
             if not is_corrupt(error):
                 raise
