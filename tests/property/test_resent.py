@@ -108,3 +108,19 @@ def test_readers_of_dialects_see_the_same_request_again() -> None:
         assert first == again
         assert again.request_text == "and now?"
         assert again.is_streaming
+
+
+def test_of_two_lists_of_one_name_the_last_counts_as_for_any_reader() -> None:
+    reader = ResentReader(msgspec.json.Decoder(_Body), "messages", read_message)
+    history = [{"role": "user", "content": f"{number} {_PADDING}"} for number in range(8)]
+    once = json.dumps({"messages": history}, separators=(",", ":"))
+    found = reader.read(once.encode())
+    assert found is not None
+    assert len(found.messages) == 8
+    for name in ("messages", "mess\\u0061ges"):
+        twice = reader.read(f'{once[:-1]},"{name}":[{{"role":"user","content":"last"}}]}}'.encode())
+        assert twice is not None
+        assert [message.texts for message in twice.messages] == [["last"]]
+    again = reader.read(once.encode())  # nothing was kept that should not be
+    assert again is not None
+    assert again.messages == found.messages

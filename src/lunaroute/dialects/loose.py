@@ -83,6 +83,12 @@ def read_objects(data: msgspec.Raw, decoder: msgspec.json.Decoder[list[T]]) -> l
     return read_as(encode(items), decoder) or []
 
 
+def objects_in(data: msgspec.Raw) -> list[msgspec.Raw]:
+    """The objects in the list that `data` holds, each as its JSON; empty where it is no list."""
+    raws = read_as(data, _raw_list_decoder) if opening_of(data) == b"[" else None
+    return [raw for raw in raws or [] if opening_of(raw) == b"{"]
+
+
 def read_text(data: msgspec.Raw) -> str | None:
     """The text where `data` holds a JSON string, else None."""
     return as_text(read_any(data)) if opening_of(data) == b'"' else None

@@ -31,6 +31,8 @@ _PROBES = 8
 _PIECE_BYTES = 65536
 _MOVING_MESSAGES = 3
 """So many at the end of a body may differ in the next: clients move cache markers about there."""
+_AS_OBJECT = b'{"":[0'
+"""In front of what follows the last message, it makes that a JSON object."""
 _BLANKS = (b" ", b"\n", b"\t", b"\r")
 
 Outline = TypeVar("Outline", bound=msgspec.Struct)
@@ -102,7 +104,8 @@ class ResentReader(Generic[Outline]):
         start = _list_start(body, self._field)
         if start is None or not is_portable_text(body):
             return None
-        return self._read_from(body, start, body[:start], None, 0)
+        found = self._read_from(body, start, body[:start], None, 0)
+        return None if found is None or self._comes_again(found.tail) else found
 
     def _read_rest(self, body: bytes, earlier: _ReadBody[Outline]) -> _ReadBody[Outline] | None:
         """A body that begins like an earlier one: only what follows the last message in common."""
@@ -115,8 +118,13 @@ class ResentReader(Generic[Outline]):
         found = self._read_from(body, start, earlier.head, earlier, known)
         if found is None or not is_portable_text(b"[%b]" % body[start : found.ends[-1]]):
             return None
-        is_tail_known = found.tail == earlier.tail or is_portable_text(b'{"":[0' + found.tail)
-        return found if is_tail_known else None
+        is_known = found.tail == earlier.tail
+        is_good = is_known or (is_portable_text(_AS_OBJECT + found.tail) and not self._comes_again(found.tail))
+        return found if is_good else None
+
+    def _comes_again(self, tail: bytes) -> bool:
+        """Whether the list is named twice: of two fields of one name the last counts, and this is the first."""
+        return self._field in _fields_decoder.decode(_AS_OBJECT + tail)
 
     def _read_from(
         self, body: bytes, start: int, head: bytes, earlier: _ReadBody[Outline] | None, known: int
@@ -190,7 +198,7 @@ def _common_length(one: bytes, other: bytes) -> int:
 
 def _list_start(body: bytes, field: str) -> int | None:
     """Index after the bracket that opens the list; None where the body's fields cannot be followed by their lengths
-    (a name written with escapes, a name that comes twice) or the field is no list."""
+    (a name written with escapes) or the field is no list."""
     try:
         fields: dict[str, Any] = _fields_decoder.decode(body)
     except (ValueError, RecursionError):
@@ -204,8 +212,7 @@ def _list_start(body: bytes, field: str) -> int | None:
         at = _skip_blanks(body, at + len(key)) + 1  # the colon
         at = _skip_blanks(body, at)
         if name == field:
-            is_only_one = body.count(key) == 1  # of two, the last one counts
-            return at + 1 if body[at : at + 1] == b"[" and is_only_one else None
+            return at + 1 if body[at : at + 1] == b"[" else None
         at = _skip_blanks(body, at + len(memoryview(raw))) + 1  # the comma
     return None
 
@@ -219,7 +226,7 @@ def _ends(body: bytes, start: int, raws: list[msgspec.Raw]) -> list[int] | None:
     for raw in raws:
         ends.append(_skip_blanks(body, at) + len(memoryview(raw)))
         at = _skip_blanks(body, ends[-1]) + 1  # the comma
-    # The comma follows a message at once, or nothing could be told from the common bytes alone.
+    # Behind the last message the list ends, if all was as expected.
     return ends if body[at - 1 : at] == b"]" else None
 
 

@@ -10,18 +10,13 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from lunaroute.dialects.facts import MessageFacts, ToolResult
-from lunaroute.dialects.loose import opening_of, read_as
+from lunaroute.dialects.loose import objects_in
 from lunaroute.dialects.user_text import user_text
-
-_raws_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 def read_each(messages: msgspec.Raw, read_message: Callable[[msgspec.Raw], MessageFacts]) -> list[MessageFacts]:
     """The objects in the list that `messages` holds, each read on its own; empty where it is no list."""
-    if opening_of(messages) != b"[":
-        return []
-    raws = read_as(messages, _raws_decoder) or []
-    return [read_message(raw) for raw in raws if opening_of(raw) == b"{"]
+    return [read_message(raw) for raw in objects_in(messages)]
 
 
 def new_turn(messages: Sequence[MessageFacts]) -> slice:

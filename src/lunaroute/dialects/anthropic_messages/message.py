@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from lunaroute.dialects.facts import ContentBlock, MessageFacts, Role, ToolResult
-from lunaroute.dialects.loose import as_json, as_text, opening_of, read_as, read_objects, read_text
+from lunaroute.dialects.loose import as_json, as_text, objects_in, read_as, read_objects, read_text
 from lunaroute.dialects.message_digest import (
     call_piece,
     content_block,
@@ -39,7 +39,6 @@ class _Block(msgspec.Struct):
 
 
 _message_decoder = msgspec.json.Decoder(_Message)
-_raws_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _block_decoder = msgspec.json.Decoder(_Block)
 _blocks_decoder = msgspec.json.Decoder(list[_Block])
 _ROLES: dict[Any, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
@@ -59,7 +58,7 @@ def read_message(raw: msgspec.Raw) -> MessageFacts:
             digest=message_digest(role, [text_piece(whole)]),
             blocks=[content_block("text", found.content, whole)],
         )
-    raws = read_blocks(found.content)
+    raws = objects_in(found.content)
     blocks = [(one, read_as(one, _block_decoder) or _Block()) for one in raws]
     return MessageFacts(
         role=role,
@@ -78,18 +77,12 @@ def read_answer(message: msgspec.Raw | dict[str, Any] | None) -> list[MessageFac
     return [found] if found is not None and found.role == "assistant" else []
 
 
-def read_blocks(content: msgspec.Raw) -> list[msgspec.Raw]:
-    """The objects in a list of blocks; empty where it is no list."""
-    raws = read_as(content, _raws_decoder) if opening_of(content) == b"[" else None
-    return [one for one in raws or [] if opening_of(one) == b"{"]
-
-
 def system_blocks(system: msgspec.Raw) -> list[ContentBlock]:
     """The blocks of a body's `system`, a string or a list."""
     whole = read_text(system)
     if whole is not None:
         return [content_block("text", system, whole)]
-    return [_content_block(one, read_as(one, _block_decoder) or _Block()) for one in read_blocks(system)]
+    return [_content_block(one, read_as(one, _block_decoder) or _Block()) for one in objects_in(system)]
 
 
 def _content_block(raw: msgspec.Raw, block: _Block) -> ContentBlock:

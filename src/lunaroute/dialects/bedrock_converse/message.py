@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from lunaroute.dialects.facts import MessageFacts, Role, ToolResult
-from lunaroute.dialects.loose import as_dict, as_json, as_list, as_text, encode, opening_of, read_as
+from lunaroute.dialects.loose import as_dict, as_json, as_list, as_text, encode, objects_in, read_as
 from lunaroute.dialects.message_digest import (
     call_piece,
     content_block,
@@ -45,7 +45,6 @@ class _Response(msgspec.Struct):
 
 _response_decoder = msgspec.json.Decoder(_Response)
 _message_decoder = msgspec.json.Decoder(_Message)
-_raws_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _block_decoder = msgspec.json.Decoder(_Block)
 _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 
@@ -53,8 +52,7 @@ _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "
 def read_message(raw: msgspec.Raw) -> MessageFacts:
     found = read_as(raw, _message_decoder) or _Message()
     role: Role = _ROLES.get(found.role, "other") if isinstance(found.role, str) else "other"
-    raws = read_as(found.content, _raws_decoder) if opening_of(found.content) == b"[" else None
-    blocks = [(one, read_as(one, _block_decoder) or _Block()) for one in raws or [] if opening_of(one) == b"{"]
+    blocks = [(one, read_as(one, _block_decoder) or _Block()) for one in objects_in(found.content)]
     results = [as_dict(block.toolResult) for _, block in blocks]
     call_ids = [as_text(as_dict(block.toolUse).get("toolUseId")) for _, block in blocks]
     return MessageFacts(

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from lunaroute.dialects.facts import ContentBlock, MessageFacts, Role, ToolResult
-from lunaroute.dialects.loose import as_dict, as_json, as_text, encode, opening_of, read_as
+from lunaroute.dialects.loose import as_dict, as_json, as_text, encode, objects_in, read_as
 from lunaroute.dialects.message_digest import (
     call_piece,
     content_block,
@@ -48,7 +48,6 @@ class _Response(msgspec.Struct):
 
 _response_decoder = msgspec.json.Decoder(_Response)
 _content_decoder = msgspec.json.Decoder(_Content)
-_raws_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _part_decoder = msgspec.json.Decoder(_Part)
 _ROLES: dict[Any, Role] = {"user": "user", None: "user", "function": "tool", "model": "assistant", "system": "system"}
 
@@ -56,8 +55,7 @@ _ROLES: dict[Any, Role] = {"user": "user", None: "user", "function": "tool", "mo
 def read_message(raw: msgspec.Raw) -> MessageFacts:
     found = read_as(raw, _content_decoder) or _Content()
     role: Role = _ROLES.get(found.role, "other") if isinstance(found.role, str | None) else "other"
-    raws = read_as(found.parts, _raws_decoder) if opening_of(found.parts) == b"[" else None
-    parts = [(one, read_as(one, _part_decoder) or _Part()) for one in raws or [] if opening_of(one) == b"{"]
+    parts = [(one, read_as(one, _part_decoder) or _Part()) for one in objects_in(found.parts)]
     parts = _without_repetitions(parts)
     return MessageFacts(
         role=role,

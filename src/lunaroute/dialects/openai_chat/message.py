@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from lunaroute.dialects.facts import ContentBlock, MessageFacts, Role, ToolResult
-from lunaroute.dialects.loose import as_dict, as_json, as_list, as_text, opening_of, read_as, read_text
+from lunaroute.dialects.loose import as_dict, as_json, as_list, as_text, objects_in, read_as, read_text
 from lunaroute.dialects.message_digest import (
     call_piece,
     content_block,
@@ -49,7 +49,6 @@ class _Response(msgspec.Struct):
 
 _response_decoder = msgspec.json.Decoder(_Response)
 _message_decoder = msgspec.json.Decoder(_Message)
-_raws_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _part_decoder = msgspec.json.Decoder(_Part)
 _ROLES: dict[Any, Role] = {
     "user": "user",
@@ -91,8 +90,7 @@ def _parts(content: msgspec.Raw) -> list[tuple[msgspec.Raw, _Part]]:
     whole = read_text(content)
     if whole is not None:
         return [(content, _Part(type="text", text=whole))]
-    raws = read_as(content, _raws_decoder) if opening_of(content) == b"[" else None
-    return [(one, read_as(one, _part_decoder) or _Part()) for one in raws or [] if opening_of(one) == b"{"]
+    return [(one, read_as(one, _part_decoder) or _Part()) for one in objects_in(content)]
 
 
 def _pieces(

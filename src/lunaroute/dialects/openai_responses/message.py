@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from lunaroute.dialects.facts import ContentBlock, MessageFacts, Role, ToolResult
-from lunaroute.dialects.loose import as_int, as_json, as_text, opening_of, read_as, read_text
+from lunaroute.dialects.loose import as_int, as_json, as_text, objects_in, opening_of, read_as, read_text
 from lunaroute.dialects.message_digest import (
     call_piece,
     content_block,
@@ -54,7 +54,6 @@ class _Response(msgspec.Struct):
 
 _response_decoder = msgspec.json.Decoder(_Response)
 _item_decoder = msgspec.json.Decoder(_Item)
-_raws_decoder = msgspec.json.Decoder(list[msgspec.Raw])
 _part_decoder = msgspec.json.Decoder(_Part)
 _ROLES: dict[Any, Role] = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 _Parts = list[tuple[msgspec.Raw, _Part]]
@@ -115,8 +114,7 @@ def _parts(content: msgspec.Raw) -> _Parts:
     whole = read_text(content)
     if whole is not None:
         return [(content, _Part(type="text", text=whole))]
-    raws = read_as(content, _raws_decoder) if opening_of(content) == b"[" else None
-    return [(one, read_as(one, _part_decoder) or _Part()) for one in raws or [] if opening_of(one) == b"{"]
+    return [(one, read_as(one, _part_decoder) or _Part()) for one in objects_in(content)]
 
 
 def _texts(parts: _Parts) -> list[str]:
