@@ -39,8 +39,15 @@ class Turn:
         waiting, self._waiting = self._waiting, []
         self._tap.flush()
         now_ns = time.monotonic_ns()
-        for exchange, is_request, pieces, t_ns in waiting:
-            if is_request:
-                exchange.send(pieces, t_ns, now_ns)
-            else:
-                exchange.answer(pieces, t_ns, now_ns)
+        done = 0
+        try:
+            for exchange, is_request, pieces, t_ns in waiting:
+                done += 1
+                if is_request:
+                    exchange.send(pieces, t_ns, now_ns)
+                else:
+                    exchange.answer(pieces, t_ns, now_ns)
+        finally:
+            if done < len(waiting):  # one connection's failure is not the others'
+                self._waiting = waiting[done:] + self._waiting
+                self._call_soon(self.pass_on)

@@ -181,3 +181,26 @@ def test_answer_of_the_relay_to_head_has_no_body(setting: Setting) -> None:
     assert setting.client_side.written.startswith(b"HTTP/1.1 502 ")
     assert setting.client_side.written.endswith(b"\r\n\r\n")
     assert setting.client_side.end is None
+
+
+def test_connection_that_fails_in_a_turn_takes_no_other_with_it(setting: Setting) -> None:
+    """Both requests are passed on in one turn, and the first one's provider cannot be written to."""
+    broken, sound = setting.provider_side, FakeTransport()
+    other = UpstreamConnection(setting.context, "u")
+    other.connection_made(sound)
+    neighbour = ClientConnection(setting.context)
+    neighbour.connection_made(FakeTransport())
+    errors: list[object] = []
+    setting.loop.set_exception_handler(lambda _, context: errors.append(context["exception"]))
+
+    def refuse(_: object) -> None:
+        raise RuntimeError("the handler is closed")
+
+    broken.write = refuse  # type: ignore[method-assign]
+    setting.client.data_received(GET)
+    neighbour.data_received(GET)
+    setting.turn()
+    setting.context.pool.give_back(other)
+    setting.turn()
+    assert [str(error) for error in errors] == ["the handler is closed"]
+    assert sound.written.startswith(b"GET /x ")
