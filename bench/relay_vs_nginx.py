@@ -23,7 +23,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 PROVIDER_PORT, NGINX_PORT = 9000, 9001  # fixed in the load tools' nginx.conf
-MOST_BYTES = 1_000_000_000  # of request bodies in a round: a day's traffic of many users, but not a flood
+MOST_BYTES = 1_000_000_000  # of request bodies in a round; bounds what the disk has to take
 ROWS = (  # name, body, concurrency
     ("1 KB, 32 at a time", "body_a_1k.json", 32),
     ("50 KB, 32 at a time", "body_a_50k.json", 32),
