@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import click
+import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
@@ -117,8 +118,16 @@ def test_curl_is_a_command_a_shell_understands(home: Path, scripts: Scripts) -> 
 
 def test_show_folds_thinking_and_unfolds_it(tmp_path: Path) -> None:
     script = SessionScript().turn("why?", "because")
+    answer = next(one for one in script.events if isinstance(one, ResponseRecorded))
+    thought = msgspec.structs.replace(answer, thinking_text="let me see\nit follows")
+    script.events[script.events.index(answer)] = thought
     record(tmp_path, script)
-    assert "because" in _run(tmp_path, "sessions", "show", script.session_id, "--thinking", "--no-pager").stdout
+    folded = _run(tmp_path, "sessions", "show", script.session_id, "--no-pager").stdout
+    assert "let me see" not in folded
+    assert "2 lines" in folded
+    assert "because" in folded
+    unfolded = _run(tmp_path, "sessions", "show", script.session_id, "--thinking", "--no-pager").stdout
+    assert "let me see" in unfolded
 
 
 def test_tail_shows_the_newest_events(home: Path, scripts: Scripts) -> None:
