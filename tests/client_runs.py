@@ -13,6 +13,7 @@ from typing import Any
 
 from lunaroute.assemble.exchange import Assembled
 from lunaroute.capture.records import HeaderList, Outcome
+from tests.anthropic_events import anthropic_events, pieces
 from tests.corpus import corpus_dir
 from tests.exchanges import EVENT_STREAM, JSON, ExchangeScript
 
@@ -214,34 +215,8 @@ def _event(name: str | None, data: dict[str, Any]) -> bytes:
     return f"{head}data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 
 
-def _pieces(text: str) -> list[str]:
-    """A text as a provider sends it."""
-    return [text[at : at + 12] for at in range(0, len(text), 12)] or [""]
-
-
 def _anthropic_events(output: dict[str, Any]) -> Iterator[bytes]:
-    def event(kind: str, **fields: Any) -> bytes:
-        return _event(kind, {"type": kind, **fields})
-
-    start = {"type": "message", "role": "assistant", "model": "mock", "id": output["id"], "content": [], "usage": {}}
-    yield event("message_start", message=start)
-    for index, block in enumerate(output["content"]):
-        empty = {"thinking": {"thinking": "", "signature": ""}, "text": {"text": ""}, "tool_use": {"input": {}}}
-        yield event("content_block_start", index=index, content_block=block | empty[block["type"]])
-        deltas: list[dict[str, Any]] = []
-        if block["type"] == "thinking":
-            deltas += [{"type": "thinking_delta", "thinking": piece} for piece in _pieces(block["thinking"])]
-            deltas.append({"type": "signature_delta", "signature": block["signature"]})
-        elif block["type"] == "text":
-            deltas += [{"type": "text_delta", "text": piece} for piece in _pieces(block["text"])]
-        else:
-            given = json.dumps(block["input"])
-            deltas += [{"type": "input_json_delta", "partial_json": piece} for piece in _pieces(given)]
-        for delta in deltas:
-            yield event("content_block_delta", index=index, delta=delta)
-        yield event("content_block_stop", index=index)
-    yield event("message_delta", delta={"stop_reason": output["stop_reason"]}, usage={"output_tokens": 5})
-    yield event("message_stop")
+    return anthropic_events(_whole("anthropic", output) | {"usage": {"output_tokens": 5}})
 
 
 def _chat_events(output: dict[str, Any]) -> Iterator[bytes]:
@@ -256,7 +231,7 @@ def _chat_events(output: dict[str, Any]) -> Iterator[bytes]:
         head = {"index": index, "id": call["id"], "type": "function", "function": {"name": call["function"]["name"]}}
         yield chunk({"tool_calls": [head]})
         yield chunk({"tool_calls": [{"index": index, "function": {"arguments": call["function"]["arguments"]}}]})
-    for piece in _pieces(message["content"] or ""):
+    for piece in pieces(message["content"] or ""):
         yield chunk({"content": piece})
     yield chunk({}, "tool_calls" if message.get("tool_calls") else "stop")
     yield b"data: [DONE]\n\n"

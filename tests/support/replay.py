@@ -38,12 +38,23 @@ class Replay(msgspec.Struct, kw_only=True):
 
 async def replay_all(port: int, upstream_port: int, replays: Sequence[Replay], connections: int = 4) -> None:
     """Play them over a few kept-alive connections; fills in what was seen and received."""
+    await _play(port, upstream_port, replays, [iter(replays)] * connections)
+
+
+async def replay_runs(port: int, upstream_port: int, runs: Sequence[Sequence[Replay]]) -> None:
+    """Play all runs at once, each in its order on a connection of its own. Numbers go on from run to run."""
+    await _play(port, upstream_port, [replay for run in runs for replay in run], [iter(run) for run in runs])
+
+
+async def _play(
+    port: int, upstream_port: int, replays: Sequence[Replay], connections: Sequence[Iterator[Replay]]
+) -> None:
+    """`connections`: what is to be sent over each; they may share one."""
     server = await asyncio.start_server(
         lambda reader, writer: _serve(reader, writer, replays), "127.0.0.1", upstream_port, limit=1 << 24
     )
-    waiting = iter(replays)
     async with server, asyncio.TaskGroup() as group:
-        for _ in range(connections):
+        for waiting in connections:
             group.create_task(_send_each(port, waiting))
 
 
