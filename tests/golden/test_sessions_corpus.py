@@ -24,7 +24,6 @@ from tests.recorded_sessions import (
     Call,
     answered_tool_calls,
     asked_tool_calls,
-    common_blocks,
     common_messages,
     compact,
     is_continued,
