@@ -16,6 +16,8 @@ once:
 7. Blocks are compared where the format has them; those of a chat completion are runs of one kind, in our own words.
 8. Numbers that stand for words are texts. An error is named by the provider's type, or by its words.
 
+How many exchanges need rules 2 and 4 to 6, and by which decision, is counted by `tests/strict_truth.py`.
+
 `null` in the truth means "not stated or ambiguous" and is not compared, but for counts: what nobody states must not
 appear in a recording (`made_up`).
 """
@@ -52,7 +54,7 @@ _COUNTS = {
 }
 _BESIDE_THE_INPUT = ("anthropic", "anthropic-vertex", "bedrock-invoke-anthropic", "bedrock-converse")
 _NAMES_BLOCKS = (*_BESIDE_THE_INPUT, "openai-responses")
-_NAMES_SERVER_CALLS = ("anthropic", "anthropic-vertex", "openai-responses")
+NAMES_SERVER_CALLS = ("anthropic", "anthropic-vertex", "openai-responses")
 _SPLIT_OTHERWISE = ("shell_call", "local_shell_call", "apply_patch_call", "nova_code_interpreter")
 _NOT_READ = ("cohere", "bedrock-converse-stream", "bedrock-invoke-other", "openai-media")
 """Where the truth holds no counts although the bodies do, as in all binary ones."""
@@ -89,7 +91,7 @@ def differences(exchange: Exchange, truth: Truth, event: ResponseRecorded, body:
 
 def made_up(exchange: Exchange, truth: Truth, event: ResponseRecorded) -> Iterator[str]:
     """Counts of the recording that the truth does not have and the provider's own usage object does not hold."""
-    if _is_unread(exchange):
+    if is_unread(exchange):
         return
     stated = _numbers_in(truth["raw_usage"]) | {truth["total_tokens"], truth["input_tokens"], truth["output_tokens"]}
     for name, count in counts(exchange, truth).items():
@@ -123,7 +125,8 @@ def counts(exchange: Exchange, truth: Truth) -> dict[str, int | None]:
     return found | {"total_tokens": (inputs or 0) + (outputs or 0) if has_total else None}
 
 
-def _is_unread(exchange: Exchange) -> bool:
+def is_unread(exchange: Exchange) -> bool:
+    """Whether the truth holds no counts and no calls although the body may."""
     return exchange["provider"] in _NOT_READ or exchange.get("response_body_raw") is None
 
 
@@ -149,7 +152,7 @@ def _error(truth: Truth, event: ResponseRecorded) -> Iterator[str]:
 
 
 def _calls(exchange: Exchange, truth: Truth, event: ResponseRecorded) -> Iterator[str]:
-    if truth["tool_calls"] is None or _is_unread(exchange):  # several choices, each with its own
+    if truth["tool_calls"] is None or is_unread(exchange):  # several choices, each with its own
         return
     client = [(call.tool_name, call.tool_call_id) for call in event.stats.tool_calls]
     server = [(call.tool_name, call.tool_call_id) for call in event.stats.server_tool_calls]
@@ -158,7 +161,7 @@ def _calls(exchange: Exchange, truth: Truth, event: ResponseRecorded) -> Iterato
     if _certain(client) != _certain(true_client):
         yield f"tool calls are {client}, not {true_client}"
     together = Counter(map(_identity, client + server)) == Counter(map(_identity, true_client + true_server))
-    if exchange["provider"] in _NAMES_SERVER_CALLS and not together:
+    if exchange["provider"] in NAMES_SERVER_CALLS and not together:
         yield f"calls are {client + server}, not {true_client + true_server}"
 
 
@@ -174,7 +177,7 @@ def _identity(call: tuple[str, str | None]) -> str | None:
 def _shape(exchange: Exchange, truth: Truth, event: ResponseRecorded, body: bytes) -> Iterator[str]:
     provider = exchange["provider"]
     blocks = truth["content_block_types"]
-    if provider in _NAMES_BLOCKS and not _is_unread(exchange) and event.stats.content_blocks != (blocks or []):
+    if provider in _NAMES_BLOCKS and not is_unread(exchange) and event.stats.content_blocks != (blocks or []):
         yield f"content_blocks are {event.stats.content_blocks}, not {blocks}"
     if truth["blocked"] and event.finish_reason not in _FILTERS:
         yield f"blocked, but the finish_reason is {event.finish_reason!r}"
