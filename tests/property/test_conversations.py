@@ -5,149 +5,103 @@ Told with and without session ids, and told again by a recorder that was restart
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lunaroute.assemble.exchange import Assembled, RunEnded
-from lunaroute.capture.records import Outcome
+from lunaroute.assemble.exchange import Assembled
 from lunaroute.events import Event
 from lunaroute.events.types import Completed, RequestRecorded, ResponseRecorded, ToolCallRecorded
 from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
-from tests.exchanges import EVENT_STREAM, MS, START_WALL_NS, ExchangeScript
-from tests.traffic import MODEL, session_header
+from tests.conversations import Told, Turn, stories, told
+from tests.traffic import MODEL
 
-STEP_MS = 400
-
-
-@st.composite
-def stories(draw: st.DrawFn) -> list[tuple[int, str, int]]:
-    """(which conversation goes on, how its provider answers, how many tools it asks for), in order."""
-    turn = st.tuples(
-        st.integers(0, 2), st.sampled_from(["ok", "ok", "ok", "failed", "cut", "repeated"]), st.integers(0, 2)
-    )
-    return draw(st.lists(turn, min_size=1, max_size=10))
-
-
-class Conversation:
-    """An agent: it repeats what failed, resumes what was cut, and answers every tool call."""
-
-    def __init__(self, name: str, has_id: bool) -> None:
-        self.name = name
-        self.has_id = has_id
-        self.messages: list[dict[str, Any]] = [{"role": "user", "content": f"the task of {name}"}]
-        self.served: set[str] = set()
-        self.answered: set[str] = set()
-        self.requests = 0
-
-    def exchange(self, number: int, kind: str, call_count: int) -> ExchangeScript:
-        at_ms = number * STEP_MS
-        self.requests += 1
-        self._note_answers()
-        headers = session_header(self.name) if self.has_id else []
-        if kind == "repeated":
-            headers = [*headers, (b"x-stainless-retry-count", b"1")]
-        body = {"model": MODEL, "tools": [{"name": "ls"}], "messages": self.messages, "stream": kind == "cut"}
-        script = ExchangeScript(
-            number, body=json.dumps(body).encode(), headers=headers, opened_ms=at_ms, sent_ms=at_ms + 10
-        )
-        calls = [f"toolu_{number}_{index}" for index in range(call_count)]
-        self._answer(script, kind, calls, at_ms)
-        return script
-
-    def _answer(self, script: ExchangeScript, kind: str, calls: list[str], at_ms: int) -> None:
-        text = f"answer {script.exchange.opened.exchange} to {self.name}"
-        content: list[dict[str, Any]] = [{"type": "text", "text": text}]
-        content += [{"type": "tool_use", "id": one, "name": "ls", "input": {"n": 1}} for one in calls]
-        outcome: Outcome = "completed"
-        if kind == "failed":
-            script.answer(529, at_ms=at_ms + 100)
-            script.chunk(b'{"type":"error","error":{"type":"overloaded_error","message":"x"}}', at_ms=at_ms + 110)
-        elif kind == "cut":
-            outcome = "upstream_cut"
-            script.answer(200, at_ms=at_ms + 100, headers=EVENT_STREAM)
-            start = {"id": f"msg_{at_ms}", "role": "assistant", "content": [], "usage": {"input_tokens": 7}}
-            block = {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": text}}
-            for event in ({"type": "message_start", "message": start}, block):
-                data = f"event: {event['type']}\ndata: {json.dumps(event)}\n\n".encode()
-                script.chunk(data, at_ms=at_ms + 110)
-            self.messages = [*self.messages, {"role": "assistant", "content": text}, {"role": "user", "content": "on"}]
-        else:
-            self.served.update(calls)
-            usage = {"input_tokens": 10 * len(self.messages), "output_tokens": 3, "cache_read_input_tokens": 5}
-            response = {"id": f"msg_{at_ms}", "role": "assistant", "model": MODEL, "content": content, "usage": usage}
-            script.answer(200, at_ms=at_ms + 100)
-            script.chunk(json.dumps(response).encode(), at_ms=at_ms + 110)
-            results = [{"type": "tool_result", "tool_use_id": one, "content": "out"} for one in calls]
-            say: Any = results or f"go on, {self.name}"
-            self.messages = [
-                *self.messages,
-                {"role": "assistant", "content": content},
-                {"role": "user", "content": say},
-            ]
-        script.close(at_ms=at_ms + 200, outcome=outcome)
-
-    def _note_answers(self) -> None:
-        for message in self.messages:
-            if isinstance(message["content"], list):
-                self.answered.update(block["tool_use_id"] for block in message["content"] if "tool_use_id" in block)
-
-
-def told(
-    story: list[tuple[int, str, int]], has_ids: bool
-) -> tuple[list[Conversation], dict[str, int], list[Assembled]]:
-    """(the conversations, request id → which one it is of, what the assembler gives out)."""
-    conversations = [Conversation(f"run-{index}", has_ids) for index in range(3)]
-    owner: dict[str, int] = {}
-    items: list[Assembled] = []
-    for number, (index, kind, call_count) in enumerate(story):
-        script = conversations[index].exchange(number, kind, call_count)
-        owner[script.exchange.request_id] = index
-        items += [script.received, script.ended]
-    return conversations, owner, [*items, RunEnded(START_WALL_NS + 3_600_000 * MS)]
+PRICES = {"input_mtok": 2.0, "output_mtok": 10.0, "cache_read_mtok": 0.5, "cache_write_mtok": 3.0}
+SETTINGS = PipelineSettings(own_prices={f"anthropic/{MODEL}": PRICES})
 
 
 def of(events: list[Event], kind: type[Any]) -> list[Any]:
     return [event for event in events if isinstance(event, kind)]
 
 
-def recorded(items: list[Assembled]) -> list[Event]:
-    pipeline = Pipeline(PipelineSettings())
-    events = [event for item in items for event in pipeline.feed(item)]
+def recorded(items: Sequence[Assembled], restarts: Sequence[int] = ()) -> list[Event]:
+    """With the recorder started again before each of these items."""
+    pipeline, stored = Pipeline(SETTINGS), dict[str, bytes]()
+    events: list[Event] = []
+    for number, item in enumerate(items):
+        for _ in range(restarts.count(number)):
+            changes = pipeline.take_changes()
+            stored = {key: value for key, value in stored.items() if key not in changes.deleted} | changes.put
+            pipeline = Pipeline.restore(SETTINGS, stored)
+        events += pipeline.feed(item)
     assert pipeline.take_poisoned() == []
     return events
 
 
 @settings(max_examples=60, deadline=None)
 @given(story=stories(), has_ids=st.booleans())
-def test_each_conversation_is_one_session_and_nothing_counts_twice(
-    story: list[tuple[int, str, int]], has_ids: bool
-) -> None:
+def test_each_conversation_is_one_session(story: list[Turn], has_ids: bool) -> None:
     conversations, owner, items = told(story, has_ids)
-    events = recorded(items)
     sessions: dict[str, set[int]] = defaultdict(set)
-    for request in of(events, RequestRecorded):
+    for request in of(recorded(items), RequestRecorded):
         sessions[request.session_id].add(owner[request.request_id])
-    began = sum(one.requests > 0 for one in conversations)
     assert all(len(owners) == 1 for owners in sessions.values())
-    assert len(sessions) == began
+    assert len(sessions) == sum(one.requests > 0 for one in conversations)
+
+
+@settings(max_examples=100, deadline=None)
+@given(story=stories(has_pauses=True), has_ids=st.booleans(), data=st.data())
+def test_all_that_the_provider_said_is_counted_once(story: list[Turn], has_ids: bool, data: st.DataObject) -> None:
+    """Under failures, retries, resumptions, sessions that ended and go on in new ones, and restarts of the recorder."""
+    one = told(story, has_ids)
+    restarts = data.draw(st.lists(st.integers(0, len(one.items) - 1), max_size=3))
+    check_sums(one, recorded(one.items, restarts), len(story))
+
+
+def check_sums(one: Told, events: list[Event], request_count: int) -> None:
     finals = [event.final_stats for event in of(events, Completed)]
-    assert sum(final.request_count for final in finals) == len(story)
-    served = {call for one in conversations for call in one.served}
-    answered = {call for one in conversations for call in one.answered}
-    assert sum(final.tool_summary.total_calls for final in finals) == len(served)
+    assert sum(final.request_count for final in finals) == request_count
+    check_tokens(one, events)
     results = [event.tool_call_id for event in of(events, ToolCallRecorded)]
-    assert sorted(results) == sorted(answered)
+    assert sorted(results) == sorted(call for each in one.conversations for call in each.answered)
+    served = {call for each in one.conversations for call in each.served}
+    assert sum(final.tool_summary.total_calls for final in finals) == len(served)
     sent = sum(request.stats.request_size_bytes for request in of(events, RequestRecorded))
     assert sum(final.context.new_bytes + final.context.resent_bytes for final in finals) == sent
 
 
+def check_tokens(one: Told, events: list[Event]) -> None:
+    """Sessions = exchanges = provider, of each kind and in dollars."""
+    read = sum(usage.get("cache_read_input_tokens", 0) for usage in one.said)
+    written = sum(usage.get("cache_creation_input_tokens", 0) for usage in one.said)
+    uncached = sum(usage["input_tokens"] for usage in one.said)
+    output = sum(usage.get("output_tokens", 0) for usage in one.said)
+    said = (uncached + read + written, output, read, written)
+    totals = [event.final_stats.total_tokens for event in of(events, Completed)]
+    assert _added([(each.input, each.output, each.cache_read, each.cache_creation) for each in totals]) == said
+    counts = [event.stats.tokens for event in of(events, ResponseRecorded)]
+    rows = [(c.input_tokens, c.output_tokens, c.cache_read_tokens, c.cache_creation_tokens) for c in counts]
+    assert _added(rows) == said
+    parts = zip((uncached, output, read, written), PRICES.values(), strict=True)
+    dollars = pytest.approx(sum(count * per_mtok for count, per_mtok in parts) / 1e6)
+    costs = [event.final_stats.estimated_cost for event in of(events, Completed)]
+    assert sum(cost.total_cost_usd or 0 for cost in costs) == dollars
+    assert sum(cost.unpriced_requests for cost in costs) == 0
+    each_cost = [event.stats.estimated_cost for event in of(events, ResponseRecorded)]
+    assert sum(cost.total_cost_usd or 0 for cost in each_cost if cost is not None) == dollars
+
+
+def _added(rows: list[tuple[int | None, ...]]) -> tuple[int, ...]:
+    return tuple(sum(count or 0 for count in column) for column in zip(*rows, strict=True))
+
+
 @settings(max_examples=40, deadline=None)
 @given(story=stories(), has_ids=st.booleans())
-def test_retries_name_the_request_before_them_that_went_wrong(story: list[tuple[int, str, int]], has_ids: bool) -> None:
+def test_retries_name_the_request_before_them_that_went_wrong(story: list[Turn], has_ids: bool) -> None:
     _, owner, items = told(story, has_ids)
     events = recorded(items)
     success = {event.request_id: event.success for event in of(events, ResponseRecorded)}
@@ -161,15 +115,8 @@ def test_retries_name_the_request_before_them_that_went_wrong(story: list[tuple[
 
 
 @settings(max_examples=30, deadline=None)
-@given(story=stories(), has_ids=st.booleans(), data=st.data())
-def test_a_recorder_that_was_restarted_tells_the_same(
-    story: list[tuple[int, str, int]], has_ids: bool, data: st.DataObject
-) -> None:
-    _, _, items = told(story, has_ids)
-    at = data.draw(st.integers(0, len(items)))
-    pipeline = Pipeline(PipelineSettings())
-    events = [event for item in items[:at] for event in pipeline.feed(item)]
-    changes = pipeline.take_changes()
-    restored = Pipeline.restore(PipelineSettings(), changes.put)
-    events += [event for item in items[at:] for event in restored.feed(item)]
-    assert events == recorded(items)
+@given(story=stories(has_pauses=True), has_ids=st.booleans(), data=st.data())
+def test_a_recorder_that_was_restarted_tells_the_same(story: list[Turn], has_ids: bool, data: st.DataObject) -> None:
+    items = told(story, has_ids).items
+    restarts = data.draw(st.lists(st.integers(0, len(items) - 1), min_size=1, max_size=3))
+    assert recorded(items, restarts) == recorded(items)
