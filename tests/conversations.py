@@ -1,5 +1,5 @@
-"""Agents whose requests fail, are repeated, cut and resumed, and that come back after their sessions have ended; and what
-their provider said, which is what must have been counted in the end.
+"""Agents whose requests fail, are repeated, cut and resumed, and that come back after their sessions have ended; and
+what their provider said, which is what must have been counted in the end.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
-"""A recording is a function of the spool: whatever is read at a time, and however often, the files are the same, byte for
-byte, and everything in them counts once."""
+"""A recording is a function of the spool: whatever is read at a time, and however often, the files are the same, byte
+for byte, and everything in them counts once."""
 
 from __future__ import annotations
 

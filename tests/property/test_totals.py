@@ -1,5 +1,5 @@
-"""Session numbers are sums of their exchanges, and these of what the providers said, for any traffic: re-added here from
-the events and from the traffic alone."""
+"""Session numbers are sums of their exchanges, and these of what the providers said, for any traffic: re-added here
+from the events and from the traffic alone."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from lunaroute.dialects import framing_of, read_response_body, reader_for
-from lunaroute.dialects.facts import ResponseFacts, ToolResult, WireFormat
+from lunaroute.dialects.facts import RequestFacts, ResponseFacts, ToolResult, WireFormat
 from tests.aws_frames import aws_frame
 from tests.unit.dialects.streams import message_of
 
@@ -54,6 +54,46 @@ def test_a_converse_request() -> None:
     assert facts.tool_results == [
         ToolResult(tool_call_id="t1", output_text='{"a":1}\nb', output_size_bytes=9, is_error=True)
     ]
+
+
+def converse_request(**fields: Any) -> RequestFacts:
+    return reader_for("bedrock_converse").read_request(json.dumps(fields).encode())
+
+
+def test_what_a_cache_sees_of_a_converse_request() -> None:
+    system, tool = {"text": "you are"}, {"toolSpec": {"name": "ls"}}
+    facts = converse_request(system=[system], toolConfig={"tools": [tool]}, messages=[])
+    assert [(block.kind, block.excerpt) for block in facts.system_blocks] == [("text", "you are")]
+    assert [block.kind for block in facts.tool_blocks] == ["tool"]
+    assert (facts.has_system_prompt, facts.has_tools) == (True, True)
+    choice = {"tools": [tool], "toolChoice": {"any": {}}}
+    thinking = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
+    asked = [
+        facts,
+        converse_request(toolConfig=choice),
+        converse_request(additionalModelRequestFields=thinking),
+        converse_request(additionalModelRequestFields={"top_k": 4}),
+    ]
+    settings = [one.cache_settings for one in asked]
+    assert settings[0] == settings[3] == b""
+    assert len(set(settings)) == 3
+
+
+def test_cache_points_come_and_go_and_say_nothing() -> None:
+    point = {"cachePoint": {"type": "default"}}
+    tools, texts = [{"toolSpec": {"name": "ls"}}], [{"text": "a"}]
+    plain = converse_request(system=texts, toolConfig={"tools": tools}, messages=[{"role": "user", "content": texts}])
+    marked = converse_request(
+        system=[*texts, point],
+        toolConfig={"tools": [*tools, point]},
+        messages=[{"role": "user", "content": [*texts, point]}],
+    )
+    assert marked.tool_count == 1
+    assert (marked.tool_blocks, marked.system_blocks) == (plain.tool_blocks, plain.system_blocks)
+    [one], [other] = marked.messages, plain.messages
+    assert (one.digest, one.blocks) == (other.digest, other.blocks)
+    assert marked.marks.chain == plain.marks.chain
+    assert not converse_request(system=[point], messages=[]).has_system_prompt
 
 
 def test_a_converse_answer_counts_the_cache_into_the_input() -> None:

@@ -90,6 +90,50 @@ def test_a_missed_hit_names_the_first_block_that_differs_and_its_cost() -> None:
     assert sums.cache_miss_cost_usd == miss.cost_usd
 
 
+@pytest.mark.parametrize(
+    ("changed", "reason", "excerpt"),
+    [
+        ({"toolConfig": {"tools": [{"toolSpec": {"name": "rm"}}]}}, "tools_changed", '{"toolSpec":{"name":"rm"}}'),
+        ({"system": [{"text": "Now it is noon."}]}, "system_changed", "Now it is noon."),
+        ({"toolConfig": {"tools": [{"toolSpec": {"name": "ls"}}], "toolChoice": {"any": {}}}}, "settings_changed", ""),
+    ],
+)
+def test_bedrocks_tools_and_system_prompt_are_compared_too(changed: dict[str, Any], reason: str, excerpt: str) -> None:
+    """And its cache points, which move, are not."""
+    point = {"cachePoint": {"type": "default"}}
+    common = {"toolConfig": {"tools": [{"toolSpec": {"name": "ls"}}, point]}, "system": [{"text": SYSTEM}, point]}
+    first, later = [{"text": "a"}], [{"text": "c"}, point]
+    begun = {"messages": [{"role": "user", "content": [*first, point]}]}
+    history = [{"role": "user", "content": first}, {"role": "assistant", "content": [{"text": "ok"}]}]
+    gone_on = {"messages": [*history, {"role": "user", "content": later}]}
+    _, responses, _ = run(
+        converse(1, common | begun, read=0, written=5_000),
+        converse(2, common | gone_on, read=5_000, written=100),
+        converse(3, common | gone_on | changed, read=0, written=5_100),
+    )
+    contexts = [response.stats.context for response in responses]
+    assert [context is not None and context.cache_miss is not None for context in contexts] == [False, False, True]
+    assert contexts[2] is not None
+    miss = contexts[2].cache_miss
+    assert miss is not None
+    assert (miss.reason, miss.missed_tokens, miss.block_excerpt or "") == (reason, 5_100, excerpt)
+
+
+def converse(number: int, body: dict[str, Any], *, read: int, written: int) -> list[Assembled]:
+    usage = {"inputTokens": 10, "outputTokens": 5, "cacheReadInputTokens": read, "cacheWriteInputTokens": written}
+    answer = {"output": {"message": {"role": "assistant", "content": [{"text": "ok"}]}}, "usage": usage}
+    return both(
+        exchange_of(
+            number,
+            json.dumps(body, separators=(",", ":")).encode(),
+            json.dumps(answer | {"stopReason": "end_turn"}).encode(),
+            at_ms=number * SECOND_MS,
+            provider="bedrock",
+            path="/model/anthropic.claude-haiku-4-5/converse",
+        )
+    )
+
+
 def test_an_expired_cache_is_no_fault_of_the_prompt() -> None:
     _, responses, _ = run(
         turn(1, 0, ["a"], usage(0, 5_000)),

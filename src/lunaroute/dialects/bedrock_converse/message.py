@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from lunaroute.dialects.facts import MessageFacts, Role, ToolResult
+from lunaroute.dialects.facts import ContentBlock, MessageFacts, Role, ToolResult
 from lunaroute.dialects.loose import as_dict, as_json, as_list, as_text, encode, objects_in, read_as
 from lunaroute.dialects.message_digest import (
     call_piece,
@@ -33,6 +33,7 @@ class _Block(msgspec.Struct):
     toolUse: Any = None
     toolResult: Any = None
     reasoningContent: Any = None
+    cachePoint: Any = None
 
 
 class _Output(msgspec.Struct):
@@ -52,7 +53,7 @@ _ROLES: dict[str, Role] = {"user": "user", "assistant": "assistant", "system": "
 def read_message(raw: msgspec.Raw) -> MessageFacts:
     found = read_as(raw, _message_decoder) or _Message()
     role: Role = _ROLES.get(found.role, "other") if isinstance(found.role, str) else "other"
-    blocks = [(one, read_as(one, _block_decoder) or _Block()) for one in objects_in(found.content)]
+    blocks = _blocks(found.content)
     results = [as_dict(block.toolResult) for _, block in blocks]
     call_ids = [as_text(as_dict(block.toolUse).get("toolUseId")) for _, block in blocks]
     return MessageFacts(
@@ -62,15 +63,31 @@ def read_message(raw: msgspec.Raw) -> MessageFacts:
         tool_results=[_tool_result(fields) for fields in results if isinstance(fields.get("toolUseId"), str)],
         tool_call_ids=[call_id for call_id in call_ids if call_id],
         digest=message_digest(role, [_piece(one, block) for one, block in blocks]),
-        blocks=[
-            content_block("text" if isinstance(b.text, str) else "block", one, as_text(b.text)) for one, b in blocks
-        ],
+        blocks=[_content_block(one, block) for one, block in blocks],
     )
+
+
+def system_blocks(system: msgspec.Raw) -> list[ContentBlock]:
+    return [_content_block(one, block) for one, block in _blocks(system)]
+
+
+def tool_blocks(tools: msgspec.Raw) -> list[ContentBlock]:
+    return [content_block("tool", one) for one, _ in _blocks(tools)]
 
 
 def read_answer(message: msgspec.Raw | dict[str, Any] | None) -> list[MessageFacts]:
     found = None if message is None else read_as(as_json(message), _response_decoder)
     return [] if found is None or not found.output.message else [read_message(found.output.message)]
+
+
+def _blocks(content: msgspec.Raw) -> list[tuple[msgspec.Raw, _Block]]:
+    """Without the cache points: markers that move from request to request, here blocks of their own."""
+    found = [(one, read_as(one, _block_decoder) or _Block()) for one in objects_in(content)]
+    return [(one, block) for one, block in found if block.cachePoint is None]
+
+
+def _content_block(raw: msgspec.Raw, block: _Block) -> ContentBlock:
+    return content_block("text" if isinstance(block.text, str) else "block", raw, as_text(block.text))
 
 
 def _piece(raw: msgspec.Raw, block: _Block) -> str:
