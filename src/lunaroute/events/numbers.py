@@ -87,20 +87,20 @@ def _cost(
     unpriced_requests: int,
 ) -> Cost:
     return Cost(
-        total_cost_usd=None if parts is None else _usd(parts.total),
-        input_cost_usd=None if parts is None else _usd(parts.input),
-        output_cost_usd=None if parts is None else _usd(parts.output),
-        thinking_cost_usd=None if parts is None else _usd(parts.thinking),
-        cache_read_cost_usd=None if parts is None else _usd(parts.cache_read),
-        cache_creation_cost_usd=None if parts is None else _usd(parts.cache_creation),
-        cost_per_1k_tokens=None if parts is None or not total_tokens else _usd(parts.total) * 1000 / total_tokens,
-        by_model={name: _usd(amount) for name, amount in by_model.items()},
+        total_cost_usd=None if parts is None else to_usd(parts.total),
+        input_cost_usd=None if parts is None else to_usd(parts.input),
+        output_cost_usd=None if parts is None else to_usd(parts.output),
+        thinking_cost_usd=None if parts is None else to_usd(parts.thinking),
+        cache_read_cost_usd=None if parts is None else to_usd(parts.cache_read),
+        cache_creation_cost_usd=None if parts is None else to_usd(parts.cache_creation),
+        cost_per_1k_tokens=None if parts is None or not total_tokens else to_usd(parts.total) * 1000 / total_tokens,
+        by_model={name: to_usd(amount) for name, amount in by_model.items()},
         price_version=price_version,
         unpriced_requests=unpriced_requests,
     )
 
 
-def _usd(picodollars: int) -> float:
+def to_usd(picodollars: int) -> float:
     return picodollars / PICODOLLARS
 
 
@@ -139,14 +139,19 @@ def final_stats(sums: SessionSums, cost: CostSums) -> FinalStats:
 
 
 def _context(sums: SessionSums) -> ContextSums:
-    is_unknown = sums.cache_miss_count > 0 and sums.priced_miss_count == 0
     return ContextSums(
         new_bytes=sums.new_bytes,
         resent_bytes=sums.resent_bytes,
         cache_miss_count=sums.cache_miss_count,
         cache_missed_tokens=sums.cache_missed_tokens,
-        cache_miss_cost_usd=None if is_unknown else _usd(sums.cache_miss_picodollars),
+        cache_miss_cost_usd=miss_cost_usd(sums),
     )
+
+
+def miss_cost_usd(sums: SessionSums) -> float | None:
+    """Of a session's missed cache hits: the sum of what is known; None where there were some and nothing is known."""
+    is_unknown = sums.cache_miss_count > 0 and sums.priced_miss_count == 0
+    return None if is_unknown else to_usd(sums.cache_miss_picodollars)
 
 
 def _total_tokens(sums: SessionSums) -> TotalTokens:

@@ -10,14 +10,15 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from lunaroute.pricing import CostSums, Pricer, PriceRequest
+from lunaroute.pricing import CostSums, Pricer, PriceRequest, miss_picodollars
+from lunaroute.stats.sums import SessionSums
 from lunaroute.stats.tokens import COUNTED, TokenCounts
 
 from .figures import (
     Cost,
     Tokens,
 )
-from .numbers import exchange_cost, session_cost, unpriced_cost
+from .numbers import exchange_cost, miss_cost_usd, session_cost, to_usd, unpriced_cost
 from .types import (
     Completed,
     Event,
@@ -37,6 +38,14 @@ class Recost(msgspec.Struct, frozen=True, kw_only=True):
     model: str | None
     old: Cost
     new: Cost
+    has_misses: bool = False
+    """Cache hits were missed in the exchange, or the session."""
+    old_miss_usd: float | None = None
+    new_miss_usd: float | None = None
+
+    @property
+    def is_changed(self) -> bool:
+        return (self.old, self.old_miss_usd) != (self.new, self.new_miss_usd)
 
 
 class SessionRepricer:
@@ -45,6 +54,7 @@ class SessionRepricer:
     def __init__(self, pricer: Pricer) -> None:
         self._pricer = pricer
         self._sums = CostSums()
+        self._misses = SessionSums()
         self._provider = ""
         self._asked: dict[str, tuple[str, str | None]] = {}
         """request_id → provider and model of the request."""
@@ -59,9 +69,16 @@ class SessionRepricer:
             case ResponseRecorded():
                 return self._exchange(event)
             case Completed():
-                old, new = event.final_stats.estimated_cost, session_cost(self._sums)
-                return Recost(event=event, provider=self._provider, model=None, old=old, new=new)
+                return self._session(event)
         return None
+
+    def _session(self, event: Completed) -> Recost:
+        old, context = event.final_stats.estimated_cost, event.final_stats.context
+        recost = Recost(event=event, provider=self._provider, model=None, old=old, new=session_cost(self._sums))
+        if context is None or not context.cache_miss_count:
+            return recost
+        old_usd, new_usd = context.cache_miss_cost_usd, miss_cost_usd(self._misses)
+        return msgspec.structs.replace(recost, has_misses=True, old_miss_usd=old_usd, new_miss_usd=new_usd)
 
     def _exchange(self, event: ResponseRecorded) -> Recost | None:
         old = event.stats.estimated_cost
@@ -84,7 +101,15 @@ class SessionRepricer:
         else:
             self._sums.add(parts, tokens.total_tokens or 0, self._pricer.version)
             new = exchange_cost(parts, tokens.total_tokens or 0, self._pricer.version)
-        return Recost(event=event, provider=provider, model=event.model_used or model_requested, old=old, new=new)
+        model = event.model_used or model_requested
+        recost = Recost(event=event, provider=provider, model=model, old=old, new=new)
+        miss = None if event.stats.context is None else event.stats.context.cache_miss
+        if miss is None:
+            return recost
+        cost = miss_picodollars(miss.missed_tokens, request, parts or {}, self._pricer)
+        self._misses.add_miss(miss.missed_tokens, cost)
+        new_usd = None if cost is None else to_usd(cost)
+        return msgspec.structs.replace(recost, has_misses=True, old_miss_usd=miss.cost_usd, new_miss_usd=new_usd)
 
 
 def _counts(tokens: Tokens) -> TokenCounts:

@@ -1,19 +1,14 @@
-"""[pure] What an exchange's context cost: the change of its prompt and the provider's token counts in, figures out.
-
-The cost of a missed cache hit is the difference between what was paid and what the same counts would have cost with
-the missed part read from the cache.
-"""
+"""[pure] What an exchange's context cost: the change of its prompt and the provider's token counts in, figures out."""
 
 from __future__ import annotations
 
 import msgspec
 
 from lunaroute.events.figures import CacheMiss, Context
-from lunaroute.pricing import CostParts, Pricer, PriceRequest
-from lunaroute.pricing.cost import PICODOLLARS
+from lunaroute.pricing import PICODOLLARS, CostParts, Pricer, PriceRequest, miss_picodollars
 from lunaroute.sessions.state import OpenExchange
 from lunaroute.stats.caching import CacheMiss as Missed
-from lunaroute.stats.caching import find_miss, new_input_tokens, without_miss
+from lunaroute.stats.caching import find_miss, new_input_tokens
 from lunaroute.stats.tokens import TokenCounts
 
 
@@ -32,7 +27,7 @@ def economics_of(
         return Economics()
     new = new_input_tokens(change, request.answered, tokens, is_first=request.is_first)
     missed = find_miss(change, request.answered, tokens, price_request.wall_ns)
-    cost = None if missed is None or not parts else _cost(missed, price_request, parts, pricer)
+    cost = None if missed is None else miss_picodollars(missed.missed_tokens, price_request, parts, pricer)
     context = Context(
         new_input_tokens=new,
         resent_input_tokens=None if new is None else tokens.input_tokens - new,
@@ -46,16 +41,6 @@ def _share(tokens: TokenCounts) -> float | None:
     if tokens.cache_read_tokens is None or not tokens.input_tokens:
         return None
     return min(1.0, tokens.cache_read_tokens / tokens.input_tokens)
-
-
-def _cost(missed: Missed, price_request: PriceRequest, parts: dict[str, CostParts], pricer: Pricer) -> int | None:
-    ideal = msgspec.structs.replace(price_request, tokens=without_miss(price_request.tokens, missed.missed_tokens))
-    ideal_parts = pricer.price(ideal)
-    return None if ideal_parts is None else max(0, _total(parts) - _total(ideal_parts))
-
-
-def _total(parts: dict[str, CostParts]) -> int:
-    return sum(part.total for part in parts.values())
 
 
 def _event(missed: Missed, cost: int | None) -> CacheMiss:

@@ -1,8 +1,9 @@
 """The costs of finished sessions computed again, in their files and in the index.
 
 In: the session files, prices. Out: the same files with other costs in them, where they differ, and the rows of the
-index that follow from them. Nothing but the values of `estimated_cost` changes: all other bytes of every line stay what
-they are. A file is written beside the old one and takes its place in one step; its rows follow in one transaction.
+index that follow from them. Nothing but the values of `estimated_cost`, and what missed cache hits cost, changes: all
+other bytes of every line stay what they are. A file is written beside the old one and takes its place in one step; its
+rows follow in one transaction.
 Whatever was interrupted is made good by the next run, which finds what is still different.
 
 A session that is not over, in its file and in the index, is left alone: its lines and rows are the recorder's. So it is
@@ -21,13 +22,9 @@ from pathlib import Path
 import msgspec
 
 from lunaroute.errors import LunarouteError
-from lunaroute.events.figures import (
-    Cost,
-)
+from lunaroute.events.figures import Cost
 from lunaroute.events.repricing import Recost, SessionRepricer
-from lunaroute.events.types import (
-    Completed,
-)
+from lunaroute.events.types import Completed
 from lunaroute.pricing import PICODOLLARS, Pricer
 
 from .layout import session_files
@@ -118,7 +115,7 @@ def _reprice_session(
     for recost in recosts[:-1]:
         key = (recost.provider, recost.model or "unknown")
         report.by_model.setdefault(key, ModelCosts()).add(recost.old, recost.new)
-    changed = {recost.event.seq: recost.new for recost in recosts if recost.old != recost.new}
+    changed = {recost.event.seq: recost for recost in recosts if recost.is_changed}
     has_stale_rows = report.has_index and is_stale(index, recosts)
     report.changed_count += bool(changed or has_stale_rows)
     if is_dry:
@@ -143,13 +140,13 @@ def _read(path: Path, pricer: Pricer) -> tuple[list[Recost], str | None]:
     return recosts, str(bad[0]) if bad else None
 
 
-def _rewrite(path: Path, before: tuple[int, int, int], changed: dict[int, Cost]) -> None:
+def _rewrite(path: Path, before: tuple[int, int, int], changed: dict[int, Recost]) -> None:
     """The file with other costs. Each line's number is its `seq`: that was looked at."""
     aside = path.with_name(f"{path.name}.repriced")
     try:
         with SessionFileWriter(aside, is_compressed=path.suffix == ".zst") as writer:
             for seq, line in enumerate(read_lines(path)):
-                writer.write(_with_cost(line, changed[seq]) if seq in changed else line)
+                writer.write(_with_costs(line, changed[seq]) if seq in changed else line)
         if _identity(path) != before:
             raise LunarouteError(f"{path} was changed by somebody else; run it again")
         os.replace(aside, path)
@@ -162,14 +159,20 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
 
 
-def _with_cost(line: bytes, cost: Cost) -> bytes:
-    """The line with another cost in it, and no other byte changed."""
-    fields = _fields.decode(line)
-    inside = "stats" if "stats" in fields else "final_stats"
-    stats = _fields.decode(fields[inside])
-    stats["estimated_cost"] = msgspec.Raw(_encode(cost))
-    fields[inside] = msgspec.Raw(_encode(stats))
-    return _encode(fields)
+def _with_costs(line: bytes, recost: Recost) -> bytes:
+    """The line with other costs in it, and no other byte changed."""
+    is_session = isinstance(recost.event, Completed)
+    stats = "final_stats" if is_session else "stats"
+    miss = ("cache_miss_cost_usd",) if is_session else ("cache_miss", "cost_usd")
+    line = _replaced(line, (stats, "estimated_cost"), recost.new)
+    return _replaced(line, (stats, "context", *miss), recost.new_miss_usd) if recost.has_misses else line
+
+
+def _replaced(data: bytes | msgspec.Raw, path: tuple[str, ...], value: Cost | float | None) -> bytes:
+    """The JSON object with another value at the end of the path."""
+    fields, (name, *rest) = _fields.decode(data), path
+    inner = _replaced(fields[name], tuple(rest), value) if rest else _encode(value)
+    return _encode(fields | {name: msgspec.Raw(inner)})
 
 
 def _open_index(database: Path) -> sqlite3.Connection:

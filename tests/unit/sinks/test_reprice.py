@@ -87,6 +87,31 @@ def test_other_prices_give_what_a_recorder_with_them_would_have_written(
     assert dump(sessions_dir / "sessions.db") == repriced
 
 
+@pytest.mark.parametrize("prices", [NEW, UNKNOWN])
+def test_what_missed_cache_hits_cost_follows_the_prices(tmp_path: Path, prices: Prices) -> None:
+    """With a price before and after, and with none before."""
+    missed: list[Assembled] = []
+    for number, provider in enumerate(["anthropic", "anthropic", "my-gateway", "my-gateway"]):
+        answer = anthropic_response("ok", cache_read_input_tokens=0, cache_creation_input_tokens=5_000)
+        at_ms = number * 150
+        missed += both(exchange_of(number, anthropic_request("hi"), answer, at_ms=at_ms, provider=provider))
+    missed.append(RunEnded(START_WALL_NS + 3_600_000 * MS))
+    for name, at in (("repriced", OLD), ("wanted", prices)):
+        record(tmp_path / name, missed, at)
+
+    assert run(tmp_path / "repriced", prices, is_dry=True).changed_count > 0
+    run(tmp_path / "repriced", prices)
+
+    assert contents(tmp_path / "repriced") == contents(tmp_path / "wanted")
+    rows = dump(tmp_path / "repriced" / "sessions.db")
+    assert rows == dump(tmp_path / "wanted" / "sessions.db")
+    with sqlite3.connect(tmp_path / "repriced" / "sessions.db") as index:
+        costs = index.execute("SELECT SUM(cache_miss_count), SUM(cache_miss_cost_usd) FROM sessions").fetchone()
+    # 5,000 tokens each: $1.25 and $0.10, or $100 both; $1 both, where the table knows nothing.
+    assert costs == (2, pytest.approx(5_000 * (1.25 - 0.10) / 1e6 if prices is UNKNOWN else 0))
+    assert run(tmp_path / "repriced", prices).changed_count == 0
+
+
 def test_there_and_back_again(sessions_dir: Path) -> None:
     files, rows = contents(sessions_dir), dump(sessions_dir / "sessions.db")
     assert run(sessions_dir, NEW | UNKNOWN).changed_count == 4

@@ -19,6 +19,7 @@ from lunaroute.events.types import Completed
 from .exchange_rows import EXCHANGE_COST_COLUMNS, exchange_cost_values
 from .rows import SESSION_COST_COLUMNS, add_usd, session_cost_values
 
+_MISS_COLUMN = "cache_miss_cost_usd"
 _UNKNOWN = "unknown"
 _OLD_EXCHANGE = (
     "SELECT e.started_at, e.provider, e.model_name, s.client_name, e.total_cost_usd, e.unpriced_requests"
@@ -83,11 +84,13 @@ def reprice_rows(index: sqlite3.Connection, recosts: Iterable[Recost]) -> None:
 
 
 def _row_of(recost: Recost) -> tuple[str, tuple[str, ...], tuple[str, str], tuple[Any, ...]]:
-    """(table, columns, (key, its value), values) of the row that an event's cost stands in."""
-    event = recost.event
+    """(table, columns, (key, its value), values) of the row that an event's costs stand in."""
+    event, miss = recost.event, recost.new_miss_usd
     if isinstance(event, Completed):
-        return "sessions", SESSION_COST_COLUMNS, ("session_id", event.session_id), session_cost_values(recost.new)
-    return "session_stats", EXCHANGE_COST_COLUMNS, ("request_id", event.request_id), exchange_cost_values(recost.new)
+        columns, values = (*SESSION_COST_COLUMNS, _MISS_COLUMN), (*session_cost_values(recost.new), miss)
+        return "sessions", columns, ("session_id", event.session_id), values
+    columns, values = (*EXCHANGE_COST_COLUMNS, _MISS_COLUMN), (*exchange_cost_values(recost.new), miss)
+    return "session_stats", columns, ("request_id", event.request_id), values
 
 
 def _move_cost(index: sqlite3.Connection, recost: Recost) -> list[_Sum]:
