@@ -47,13 +47,14 @@ class BothWays(msgspec.Struct, frozen=True, kw_only=True):
         return [[one.request.request_text for one in session.exchanges()] for session in self.sessions]
 
 
-def both_ways(folder: Path, drive: Drive) -> BothWays:
-    """Drive the client both ways; the server is stopped then, and everything is recorded."""
+def both_ways(folder: Path, drive: Drive, *, http_only: bool = False) -> BothWays:
+    """Drive the client both ways; the server is stopped then, and everything is recorded. `http_only`: the provider
+    knows no WebSocket."""
     home = folder / "lunaroute"
-    with start_simulator() as provider:
+    with start_simulator(http_only=http_only) as provider:
         direct = drive(Sandbox(folder / "direct"), Address(base_url=provider.base_url, server_home=None))
         direct_ledger = _settled(provider.ledger())
-    with start_simulator() as provider:
+    with start_simulator(http_only=http_only) as provider:
         upstreams = dict.fromkeys(("anthropic", "openai", "google"), provider.base_url)
         with serving(home, upstreams) as server:
             relayed = drive(Sandbox(folder / "relayed"), Address(base_url=server.base_url, server_home=home))
@@ -81,10 +82,10 @@ def check_same_work(ways: BothWays) -> None:
         assert relayed.exit_code == 0, relayed
         assert relayed.project == direct.project
     assert len(ways.direct_ledger) > 0
-    assert sorted(map(_work, ways.relayed_ledger)) == sorted(map(_work, ways.direct_ledger))
+    assert sorted(map(work, ways.relayed_ledger)) == sorted(map(work, ways.direct_ledger))
 
 
-def _work(entry: LedgerEntry) -> tuple[Any, ...]:
+def work(entry: LedgerEntry) -> tuple[Any, ...]:
     """What a request is about: ids, times and folders differ from run to run, the rest must not."""
     names = [name for name, _ in entry.request_headers if name.lower() not in HOP_BY_HOP]
     calls = [(call.name, call.arguments) for call in entry.tool_calls]

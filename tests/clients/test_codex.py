@@ -8,7 +8,15 @@ import sys
 
 import pytest
 
-from tests.clients.both_ways import Address, BothWays, both_ways, calls_with_results, check_recording, check_same_work
+from tests.clients.both_ways import (
+    Address,
+    BothWays,
+    both_ways,
+    calls_with_results,
+    check_recording,
+    check_same_work,
+    work,
+)
 from tests.clients.catalog import CODEX
 from tests.clients.conftest import skip_without
 from tests.clients.sandbox import NOTES, Ended, Sandbox
@@ -77,6 +85,17 @@ def as_it_comes(tmp_path_factory: pytest.TempPathFactory) -> BothWays:
     )
 
 
+@pytest.fixture(scope="module")
+def without_websocket(tmp_path_factory: pytest.TempPathFactory) -> BothWays:
+    """Told that its provider knows WebSocket, which it does not."""
+    skip_without(CODEX)
+    return both_ways(
+        tmp_path_factory.mktemp("codex_http"),
+        lambda sandbox, address: [with_settings(sandbox, address, SHELL_TASK, is_http=False)],
+        http_only=True,
+    )
+
+
 def test_it_works_as_it_does_without_us(ways: BothWays) -> None:
     check_same_work(ways)
     assert [one.said.strip() for one in ways.relayed] == [ANSWER, "Twice checked.", ANSWER]
@@ -114,3 +133,25 @@ def test_a_sub_agent_is_a_thread_with_a_parent(as_it_comes: BothWays) -> None:
     asked = [one.request_text for one in requests if one.thread_id != main and not one.is_prewarm]
     assert "Task name: /root/counter" in asked[0]  # what it is told to do is encrypted
     assert not any(asked[1:])
+
+
+def test_where_the_provider_knows_no_websocket_it_goes_on_over_http(without_websocket: BothWays) -> None:
+    """At once: our 426 spares it the attempts that it makes after any other answer."""
+    [direct], [relayed] = without_websocket.direct, without_websocket.relayed
+    assert (relayed.exit_code, relayed.said.strip(), relayed.project) == (0, ANSWER, direct.project)
+    ledgers = (without_websocket.direct_ledger, without_websocket.relayed_ledger)
+    direct_work, relayed_work = (sorted(work(one) for one in each if one.method == "POST") for each in ledgers)
+    assert len(direct_work) >= 2
+    assert relayed_work == direct_work
+    direct_refused, relayed_refused = ([one.status for one in each if one.method == "GET"] for each in ledgers)
+    assert relayed_refused == [405]
+    assert len(direct_refused) > 1
+
+
+def test_the_refused_handshake_is_in_the_session_that_goes_on_over_http(without_websocket: BothWays) -> None:
+    check_recording(without_websocket)
+    [session] = without_websocket.sessions
+    refused, *others = session.exchanges()
+    assert (refused.response.status_code, refused.response.outcome) == (405, "http_error")
+    assert {one.response.outcome for one in others} == {"completed"}
+    assert calls_with_results(session) == {"exec_command": 2}

@@ -306,6 +306,12 @@ def test_other_requests_get_the_fitting_status(simulator: RunningSimulator, line
     assert (parts(received)[2] == b"") == line.startswith("HEAD")
 
 
+def test_a_provider_without_websocket_takes_a_handshake_for_any_get() -> None:
+    upgrade = "Upgrade: websocket\r\nConnection: close\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: a2V5\r\n"
+    with start_simulator(http_only=True) as simulator:
+        assert parts(exchange(simulator, f"GET /v1/responses HTTP/1.1\r\n{upgrade}\r\n".encode()))[0] == 405
+
+
 def test_a_kept_connection_serves_several_requests(simulator: RunningSimulator) -> None:
     before = len(simulator.ledger())
     kept = request("/v1/messages", is_stream=False).replace(b"Connection: close\r\n", b"")

@@ -42,10 +42,13 @@ class RunningSimulator:
 
 
 @contextmanager
-def start_simulator(*, port: int = 0, delay_factor: float = 0.0, seed: str | None = None) -> Iterator[RunningSimulator]:
+def start_simulator(
+    *, port: int = 0, delay_factor: float = 0.0, seed: str | None = None, http_only: bool = False
+) -> Iterator[RunningSimulator]:
     """A simulator that is ready when the block begins and gone when it ends. Raises StartError."""
     command = [sys.executable, "-m", "lunaroute.simulator", f"--port={port}", f"--delay-factor={delay_factor}"]
     command += [f"--seed={seed}"] if seed else []
+    command += ["--http-only"] if http_only else []
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with process:
         assert process.stdout is not None

@@ -12,6 +12,8 @@ import hashlib
 import socket
 import struct
 
+import msgspec
+
 from lunaroute.simulator.directives import HEADER
 from lunaroute.simulator.failures import gap_index
 from lunaroute.simulator.http import MAX_HEAD_BYTES, RequestHead, read_body, read_head
@@ -43,8 +45,9 @@ class _Protocol(asyncio.StreamReaderProtocol):
 class Simulator:
     """Serves the four dialects; `delay_factor` 1 is natural speed, 0 as fast as possible."""
 
-    def __init__(self, seed: str, delay_factor: float) -> None:
+    def __init__(self, seed: str, delay_factor: float, *, http_only: bool = False) -> None:
         self._provider = Provider(seed)
+        self._http_only = http_only
         self._ledger = Ledger()
         self._delay_factor = delay_factor
 
@@ -76,7 +79,9 @@ class Simulator:
         if head.path.startswith("/simulator/"):
             return await self._control(head, writer)
         entry = self._ledger.open(head.method, head.target, head.headers, head.raw)
-        if is_handshake(head) and head.path in RESPONSES_PATHS and head.get(HEADER) is None:
+        if is_handshake(head) and self._http_only:
+            head = msgspec.structs.replace(head, headers=_without_upgrade(head.headers))
+        elif is_handshake(head) and head.path in RESPONSES_PATHS and head.get(HEADER) is None:
             await ResponsesSocket(head, reader, writer, self._provider, self._ledger, self._delay_factor).serve(entry)
             return False
         try:
@@ -159,6 +164,11 @@ class Simulator:
         writer.write(f"HTTP/1.1 {status}\r\n{length}\r\n\r\n".encode() + (found or b""))
         await writer.drain()
         return True
+
+
+def _without_upgrade(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """A server that knows no WebSocket reads past the wish for it."""
+    return [(name, value) for name, value in headers if name.lower() != "upgrade"]
 
 
 def _framing(answer: Answer) -> Framing:
