@@ -13,6 +13,19 @@ from tests.clients.task import task
 
 EDITED = f"{NOTES}second note\n"
 EDIT = task(answer=f"This adds a line.\n\nnotes.txt\n```\n{EDITED}```\n")
+MENDED = f"{EDITED}third note\n"
+CHECK = f"""grep -q third notes.txt && exit
+cat <<'END'
+The third note is missing. [[answer: It was.
+
+notes.txt
+```
+{MENDED}```
+]]
+END
+exit 1
+"""
+"""A test of the project that fails once; what it says goes to the model."""
 OPTIONS = (
     "--no-git",
     "--yes-always",
@@ -26,8 +39,8 @@ OPTIONS = (
 VARIABLES = {"OPENAI_API_KEY": "dummy", "ANTHROPIC_API_KEY": "dummy", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 
 
-def aider(sandbox: Sandbox, address: Address, model: str) -> Ended:
-    command = [AIDER.path, f"--model={model}", *OPTIONS, "--message", EDIT, "notes.txt"]
+def aider(sandbox: Sandbox, address: Address, model: str, *options: str) -> Ended:
+    command = [AIDER.path, f"--model={model}", *OPTIONS, *options, "--message", EDIT, "notes.txt"]
     return sandbox.run(command, VARIABLES | client_variables(address.base_url))
 
 
@@ -43,6 +56,18 @@ def ways(tmp_path_factory: pytest.TempPathFactory) -> BothWays:
     )
 
 
+@pytest.fixture(scope="module", params=["openai/gpt-4.1", "anthropic/claude-sonnet-4-6"])
+def mended(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> BothWays:
+    """Runs of several requests: what the first changes fails the project's test."""
+    skip_without(AIDER)
+
+    def drive(sandbox: Sandbox, address: Address) -> list[Ended]:
+        (sandbox.project / "check.sh").write_text(CHECK)
+        return [aider(sandbox, address, request.param, "--auto-test", "--test-cmd=sh check.sh")]
+
+    return both_ways(tmp_path_factory.mktemp("aider_mends"), drive)
+
+
 def test_it_works_as_it_does_without_us(ways: BothWays) -> None:
     check_same_work(ways)
     assert [one.project for one in ways.relayed] == [{"notes.txt": EDITED}] * 2
@@ -55,3 +80,15 @@ def test_everything_is_recorded(ways: BothWays) -> None:
 def test_each_run_is_a_session(ways: BothWays) -> None:
     """One request each: aider answers nothing that a later request could be recognised by."""
     assert [session.started.dialect for session in ways.sessions] == ["openai_chat", "anthropic_messages"]
+
+
+def test_a_run_of_several_requests_works_as_it_does_without_us(mended: BothWays) -> None:
+    check_same_work(mended)
+    assert [one.project["notes.txt"] for one in mended.relayed] == [MENDED]
+
+
+def test_all_requests_of_a_run_are_recorded(mended: BothWays) -> None:
+    check_recording(mended)
+    first, second = (one.request.request_text for one in mended.exchanges())
+    assert "See to the notes." in first
+    assert "The third note is missing." in second
