@@ -85,12 +85,12 @@ def reprice_rows(index: sqlite3.Connection, recosts: Iterable[Recost]) -> None:
 
 def _row_of(recost: Recost) -> tuple[str, tuple[str, ...], tuple[str, str], tuple[Any, ...]]:
     """(table, columns, (key, its value), values) of the row that an event's costs stand in."""
-    event, miss = recost.event, recost.new_miss_usd
+    event, cost, miss = recost.event, recost.new, recost.new_miss_usd
     if isinstance(event, Completed):
-        columns, values = (*SESSION_COST_COLUMNS, _MISS_COLUMN), (*session_cost_values(recost.new), miss)
-        return "sessions", columns, ("session_id", event.session_id), values
-    columns, values = (*EXCHANGE_COST_COLUMNS, _MISS_COLUMN), (*exchange_cost_values(recost.new), miss)
-    return "session_stats", columns, ("request_id", event.request_id), values
+        columns, key = (*SESSION_COST_COLUMNS, _MISS_COLUMN), ("session_id", event.session_id)
+        return "sessions", columns, key, (*session_cost_values(cost), miss)
+    exchange_columns = (*EXCHANGE_COST_COLUMNS, _MISS_COLUMN)
+    return "session_stats", exchange_columns, ("request_id", event.request_id), (*exchange_cost_values(cost), miss)
 
 
 def _move_cost(index: sqlite3.Connection, recost: Recost) -> list[_Sum]:
