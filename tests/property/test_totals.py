@@ -37,7 +37,7 @@ def turns(draw: st.DrawFn) -> list[dict[str, Any]]:
                     "tool": st.sampled_from(["Bash", "Read"]),
                     "is_stream": st.booleans(),
                     "fails": st.booleans(),
-                    "provider": st.sampled_from(["anthropic", "anthropic", "my-gateway", "google"]),
+                    "provider": st.sampled_from(["anthropic", "anthropic", "my-gateway", "google", "openai"]),
                 }
             ),
             min_size=1,
@@ -55,8 +55,8 @@ def traffic(story: list[dict[str, Any]]) -> list[Assembled]:
         answered = pending[: turn["answers"]]
         del pending[: turn["answers"]]
         usage = {key: value for key, value in turn.items() if key.endswith("_tokens") and value is not None}
-        if turn["provider"] == "google":
-            items += both(_gemini_turn(number, turn))
+        if turn["provider"] in ("google", "openai"):
+            items += both((_gemini_turn if turn["provider"] == "google" else _chat_turn)(number, turn))
             continue
         response: bytes | list[bytes] = anthropic_response("ok", calls=calls, tool_name=turn["tool"], **usage)
         if turn["is_stream"]:
@@ -99,12 +99,41 @@ def _gemini_turn(number: int, turn: dict[str, Any]) -> ExchangeScript:
     )
 
 
+def _chat_turn(number: int, turn: dict[str, Any]) -> ExchangeScript:
+    """The same numbers in OpenAI's words, whose parts are inside the whole; some providers' reasoning is beside it."""
+    prompt, completion = turn["input_tokens"] or 0, turn["output_tokens"] or 0
+    reasoning = turn["cache_creation_input_tokens"] or 0
+    usage = {
+        "prompt_tokens": prompt,
+        "prompt_tokens_details": {"cached_tokens": min(prompt, turn["cache_read_input_tokens"] or 0)},
+        "completion_tokens": completion,
+        "completion_tokens_details": {"reasoning_tokens": reasoning},
+        "total_tokens": prompt + completion + reasoning,
+    }
+    function = {"name": turn["tool"], "arguments": "{}"}
+    calls = [{"id": f"call_{number}_{n}", "type": "function", "function": function} for n in range(turn["calls"])]
+    message = {"role": "assistant", "content": "ok", "tool_calls": calls}
+    body = {"id": f"chatcmpl_{number}", "model": "grok-4", "choices": [{"index": 0, "message": message}]}
+    return exchange_of(
+        number,
+        b'{"messages":[{"role":"user","content":"go"}]}',
+        b"{}" if turn["fails"] else json.dumps(body | {"usage": usage}).encode(),
+        at_ms=number * 150,
+        session=turn["session"],
+        status=500 if turn["fails"] else 200,
+        provider="openai",
+        path="/v1/chat/completions",
+    )
+
+
 def said(turn: dict[str, Any]) -> tuple[int, int]:
     """Input and output as the provider of the turn says them, by the inclusive rule."""
     counts = {name: count or 0 for name, count in turn.items() if name.endswith("_tokens")}
     cache = (counts["cache_read_input_tokens"], counts["cache_creation_input_tokens"])
     if turn["fails"]:
         return 0, 0
+    if turn["provider"] == "openai":
+        return counts["input_tokens"], counts["output_tokens"] + cache[1]
     if turn["provider"] == "google":
         return counts["input_tokens"] + cache[0], counts["output_tokens"] + cache[1]
     if turn["is_stream"]:
