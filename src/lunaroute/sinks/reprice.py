@@ -3,8 +3,8 @@
 In: the session files, prices. Out: the same files with other costs in them, where they differ, and the rows of the
 index that follow from them. Nothing but the values of `estimated_cost`, and what missed cache hits cost, changes: all
 other bytes of every line stay what they are. A file is written beside the old one and takes its place in one step; its
-rows follow in one transaction.
-Whatever was interrupted is made good by the next run, which finds what is still different.
+rows follow in one transaction. Whatever was interrupted is made good by the next run, which finds what is still
+different.
 
 A session that is not over, in its file and in the index, is left alone: its lines and rows are the recorder's. So it is
 safe while a server runs. Whoever rewrites finished files holds a lock on the folder of the sessions.
@@ -22,9 +22,13 @@ from pathlib import Path
 import msgspec
 
 from lunaroute.errors import LunarouteError
-from lunaroute.events.figures import Cost
+from lunaroute.events.figures import (
+    Cost,
+)
 from lunaroute.events.repricing import Recost, SessionRepricer
-from lunaroute.events.types import Completed
+from lunaroute.events.types import (
+    Completed,
+)
 from lunaroute.pricing import PICODOLLARS, Pricer
 
 from .layout import session_files
@@ -146,7 +150,7 @@ def _rewrite(path: Path, before: tuple[int, int, int], changed: dict[int, Recost
     try:
         with SessionFileWriter(aside, is_compressed=path.suffix == ".zst") as writer:
             for seq, line in enumerate(read_lines(path)):
-                writer.write(_with_costs(line, changed[seq]) if seq in changed else line)
+                writer.write(_with_cost(line, changed[seq]) if seq in changed else line)
         if _identity(path) != before:
             raise LunarouteError(f"{path} was changed by somebody else; run it again")
         os.replace(aside, path)
@@ -159,7 +163,7 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _encode = msgspec.json.Encoder().encode
 
 
-def _with_costs(line: bytes, recost: Recost) -> bytes:
+def _with_cost(line: bytes, recost: Recost) -> bytes:
     """The line with other costs in it, and no other byte changed."""
     is_session = isinstance(recost.event, Completed)
     stats = "final_stats" if is_session else "stats"
