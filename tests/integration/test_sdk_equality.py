@@ -14,7 +14,7 @@ import pytest
 from lunaroute.simulator import LedgerEntry, RunningSimulator, start_simulator
 from tests.support.ledger import check_recorded, sent
 from tests.support.sdk_scenarios import SCENARIOS, Results
-from tests.support.server import RecordedExchange, Server, exchanges, serving
+from tests.support.server import RecordedExchange, Server, exchanges, serving, wait_until
 
 SEED = "equal"
 
@@ -64,9 +64,15 @@ def _both_ways(name: str, alone: RunningSimulator, behind: RunningSimulator, ser
     return Outcome(
         direct=scenario(alone.base_url),
         relayed=scenario(server.base_url),
-        direct_ledger=alone.ledger()[direct_from:],
-        relayed_ledger=behind.ledger()[relayed_from:],
+        direct_ledger=_settled(alone)[direct_from:],
+        relayed_ledger=_settled(behind)[relayed_from:],
     )
+
+
+def _settled(simulator: RunningSimulator) -> list[LedgerEntry]:
+    """The ledger when the provider has noticed of every client that it has left."""
+    wait_until(lambda: all(entry.outcome != "open" for entry in simulator.ledger()))
+    return simulator.ledger()
 
 
 EACH = pytest.mark.parametrize("name", SCENARIOS)
