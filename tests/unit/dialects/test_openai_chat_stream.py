@@ -156,7 +156,7 @@ def test_content_may_be_a_list_of_parts() -> None:
     assert facts.content_blocks == ["thinking", "text"]
 
 
-@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
+@pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "reasoning_text"])
 def test_reasoning_text_is_thinking_and_not_text(field: str) -> None:
     facts = read_stream("openai_chat", chunk({field: "h"}), chunk({field: "m"}), chunk({"content": "a"}), DONE)
 

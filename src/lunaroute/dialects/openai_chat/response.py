@@ -16,8 +16,9 @@ from lunaroute.dialects.loose import as_dict, as_list, as_text, encode, read_any
 from lunaroute.dialects.openai_chat.usage import find_usage, usage_of
 from lunaroute.dialects.provider_error import error_in, read_error_body
 
-THINKING_FIELDS = ("reasoning_content", "reasoning")
-"""Names under which compatible providers return thinking text; some send the same text under both."""
+THINKING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
+"""Names under which compatible providers return thinking text (the last is Copilot's); some send the same text under
+two of them."""
 
 _KNOWN_PARTS = frozenset({"text", "output_text", "thinking", "refusal", "image_url", "reference", "audio"})
 
