@@ -13,7 +13,6 @@ from typing import Any
 
 import msgspec
 
-from lunaroute.events.types import RequestRecorded
 from lunaroute.simulator import LedgerEntry, start_simulator
 from tests.clients.sandbox import Ended, Sandbox
 from tests.support.ledger import HOP_BY_HOP, check_recorded
@@ -76,10 +75,9 @@ def _settled(ledger: list[LedgerEntry]) -> list[LedgerEntry]:
     return [entry for entry in ledger if entry.status != 101 or entry.request_bytes > 0]
 
 
-def is_refused_handshake(one: LedgerEntry | RequestRecorded) -> bool:
-    """Of a WebSocket. Its answer is not read to the end, so there is no telling how much of it is recorded."""
-    is_turn = one.websocket is not None if isinstance(one, RequestRecorded) else one.request_bytes > 0
-    return one.method == "GET" and one.target.endswith("/responses") and not is_turn
+def is_handshake(entry: LedgerEntry) -> bool:
+    """Of a WebSocket, and it was refused."""
+    return entry.method == "GET" and entry.target.endswith("/responses") and entry.request_bytes == 0
 
 
 def check_same_work(ways: BothWays) -> None:
@@ -106,13 +104,11 @@ def check_recording(ways: BothWays) -> None:
     found = defaultdict(list)
     for one in ways.exchanges():
         found[one.request.body_sha256, one.response.body_sha256].append(one)
-    for entry in [one for one in ways.relayed_ledger if not is_refused_handshake(one)]:
+    for entry in ways.relayed_ledger:
         matching = found[entry.request_sha256, entry.response_sha256]
         assert matching, (entry.target, entry.text)
         check_recorded(entry, matching.pop())
-    left = [one.request for matching in found.values() for one in matching]
-    refused = [one for one in ways.relayed_ledger if is_refused_handshake(one)]
-    assert [is_refused_handshake(one) for one in left] == [True] * len(refused), left
+    assert not [one.request.target for matching in found.values() for one in matching]
     assert {row["session_id"] for row in ways.rows} == {session.started.session_id for session in ways.sessions}
     for row, session in _with_rows(ways):
         told = [one.response.stats.tokens for one in session.exchanges()]

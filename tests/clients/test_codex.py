@@ -15,7 +15,7 @@ from tests.clients.both_ways import (
     calls_with_results,
     check_recording,
     check_same_work,
-    is_refused_handshake,
+    is_handshake,
     work,
 )
 from tests.clients.catalog import CODEX
@@ -141,10 +141,10 @@ def test_where_the_provider_knows_no_websocket_it_goes_on_over_http(without_webs
     [direct], [relayed] = without_websocket.direct, without_websocket.relayed
     assert (relayed.exit_code, relayed.said.strip(), relayed.project) == (0, ANSWER, direct.project)
     ledgers = (without_websocket.direct_ledger, without_websocket.relayed_ledger)
-    direct_work, relayed_work = (sorted(work(one) for one in each if not is_refused_handshake(one)) for each in ledgers)
+    direct_work, relayed_work = (sorted(work(one) for one in each if not is_handshake(one)) for each in ledgers)
     assert len(direct_work) >= 2
     assert relayed_work == direct_work
-    direct_refused, relayed_refused = ([one.status for one in each if is_refused_handshake(one)] for each in ledgers)
+    direct_refused, relayed_refused = ([one.status for one in each if is_handshake(one)] for each in ledgers)
     assert relayed_refused == [405]
     assert len(direct_refused) > 1
 

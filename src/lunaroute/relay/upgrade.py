@@ -42,6 +42,7 @@ class RelayedUpgrade(RelayedExchange):
     _client_has_ended = False
     _upstream_has_ended = False
     _was_reset = False  # by the client
+    _refused_by = 0  # the provider's status, while the rest of its answer is read
 
     # ---- the handshake --------------------------------------------------------------------------------------
 
@@ -74,6 +75,10 @@ class RelayedUpgrade(RelayedExchange):
         self._was_answered = True
         self._finish(outcome, f"the provider {status}; the client was told 426, to go on over HTTP")
 
+    def _refuse_as_answered(self, outcome: Outcome = "completed") -> None:
+        """`outcome`: whether its answer came to its end."""
+        self._refuse(f"answered {self._refused_by}", outcome)
+
     @property
     def _has_http_too(self) -> bool:
         return self._route.path.rstrip("/").endswith("/responses")
@@ -85,6 +90,8 @@ class RelayedUpgrade(RelayedExchange):
         if self._is_upgraded:
             if idle_s > _HALF_OPEN_S and (self._client_has_ended or self._upstream_has_ended):
                 self._finish("completed", None)
+        elif self._refused_by and idle_s > _HANDSHAKE_S:
+            self._refuse_as_answered("upstream_cut")
         elif not self.response_is_open and idle_s > _HANDSHAKE_S:
             self.fail(504, f"no answer from {self._where} in {_HANDSHAKE_S:g} s", "upstream_cut")
         else:
@@ -129,13 +136,21 @@ class RelayedUpgrade(RelayedExchange):
             self._pass_on_later(False, [raw], t_ns)
         elif head is not None and self._has_http_too and _means_no_websocket(head.status_code):
             self._tap.records.response_opened(self.number, t_ns, head.status_code, head.recorded, payload)
-            self._refuse(f"answered {head.status_code}", "completed")
+            self._refused_by = head.status_code
+            if is_done or head.status_code < 300:  # a stream perhaps, which nobody waits for
+                self._refuse_as_answered()
+        elif self._refused_by:
+            self._tap.records.response_chunk(self.number, t_ns, payload)
+            if is_done:
+                self._refuse_as_answered()
         else:
             super().respond(head, raw, payload, is_done, t_ns)
 
     def upstream_broke(self, reason: str, raw: bytes) -> None:
         self._context.turn.pass_on()
-        if self._has_http_too and not self.response_is_open:
+        if self._refused_by:
+            self._refuse_as_answered("upstream_cut")
+        elif self._has_http_too and not self.response_is_open:
             self._refuse(f"gave no answer to the handshake ({reason})", "upstream_cut")
         else:
             super().upstream_broke(reason, raw)
@@ -154,6 +169,10 @@ class RelayedUpgrade(RelayedExchange):
 
     def response_ended_by_close(self) -> None:
         """The provider's connection is gone, in order."""
+        if self._refused_by:
+            self._upstream = None
+            self._refuse_as_answered()
+            return
         if not self._is_upgraded:
             super().response_ended_by_close()
             return
@@ -162,6 +181,10 @@ class RelayedUpgrade(RelayedExchange):
         self._finish("completed", None)
 
     def upstream_lost(self, error: Exception | None) -> None:
+        if self._refused_by:
+            self._upstream = None
+            self._refuse_as_answered("upstream_cut")
+            return
         if not self._is_upgraded:
             super().upstream_lost(error)
             return

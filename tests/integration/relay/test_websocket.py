@@ -7,6 +7,7 @@ import os
 import signal
 import ssl
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -247,6 +248,37 @@ def test_provider_that_cannot_do_websocket_sends_the_client_to_http(
     assert exchange.response.status_code == status
     assert exchange.closed is not None
     assert exchange.closed.detail == (f"the provider answered {status}; the client was told 426, to go on over HTTP")
+
+
+LATE = {
+    "length": (b"Content-Length: %d\r\n" % len(BODY), [BODY[:5], BODY[5:]], BODY, "completed"),
+    "chunked": (b"Transfer-Encoding: chunked\r\n", [b"4\r\n", BODY[:4] + b"\r\n0\r\n\r\n"], BODY[:4], "completed"),
+    "until_close": (b"Connection: close\r\n", [BODY[:5], BODY[5:], b""], BODY, "completed"),
+    "cut": (b"Content-Length: 99\r\n", [BODY[:5], b""], BODY[:5], "upstream_cut"),
+    "broken": (b"Transfer-Encoding: chunked\r\n", [b"4\r\nabcd\r\nno size\r\n"], b"", "upstream_cut"),
+}
+"""framing → (its header, what is sent after the head piece by piece (nothing = close), the body, the outcome)"""
+
+
+@pytest.mark.parametrize("framing", LATE)
+def test_the_answer_of_a_provider_that_cannot_do_websocket_is_recorded_to_its_end(
+    relay: RelayProcess, upstream: ScriptedUpstream, framing: str
+) -> None:
+    header, pieces, body, outcome = LATE[framing]
+    client, peer = ask(relay, upstream)
+    peer.send(b"HTTP/1.1 404 Not Found\r\n%s\r\n" % header)
+    for piece in pieces:
+        time.sleep(0.02)  # so that it comes by itself; whether it does changes nothing
+        if piece:
+            peer.send(piece)
+        else:
+            peer.close()
+    assert client.read_head().startswith(b"HTTP/1.1 426 ")
+    exchange = relay.spool.exchange(upstream.name)
+    assert exchange.response is not None
+    assert (exchange.response.status_code, exchange.response_body) == (404, body)
+    assert exchange.closed is not None
+    assert exchange.closed.outcome == outcome
 
 
 @pytest.mark.parametrize("status", [301, 401, 403, 407, 426, 429, 500, 502, 503, 529])
