@@ -15,6 +15,7 @@ from typing import cast
 from lunaroute import __version__
 from lunaroute.capture.records import RelayStarted, RelayStopped
 from lunaroute.config import Config
+from lunaroute.spool.keeper import Keeper
 from lunaroute.spool.writer import SpoolWriter, open_lane
 
 from .client import ClientConnection
@@ -61,13 +62,14 @@ async def _serve(config: Config, run_id: str, listen_fd: int, alive_fd: int) -> 
     tap = Tap(writer, recording.on_failure, sync_always=recording.fsync_ms == 0, count_open=exchanges.__len__)
     context = RelayContext(config, run_id, load_salt(config.home), tap, writer.opening, exchanges, loop)
     context.pool = Pool(context)
+    keeper = Keeper(writer.lane_dir, writer.segment_bytes)
     stop = _stop_event(loop, alive_fd)
     server = await loop.create_server(
         lambda: cast(asyncio.Protocol, ClientConnection(context)),
         sock=socket.socket(fileno=listen_fd),
         backlog=_BACKLOG,
     )
-    upkeep = [loop.create_task(_sweep(context)), loop.create_task(_sync(config, writer, tap))]
+    upkeep = [loop.create_task(_sweep(context)), loop.create_task(_sync(config, writer, tap, keeper))]
     gc.collect()
     gc.freeze()  # what lives for the process's whole life need not be looked at again
     await stop.wait()
@@ -76,6 +78,7 @@ async def _serve(config: Config, run_id: str, listen_fd: int, alive_fd: int) -> 
     for task in upkeep:
         task.cancel()
     await asyncio.gather(*upkeep, return_exceptions=True)
+    keeper.close()
     with suppress(OSError):
         writer.close([RelayStopped(time.monotonic_ns(), time.time_ns())], time.monotonic_ns())
 
@@ -114,16 +117,15 @@ async def _sweep(context: RelayContext) -> None:
         context.sweep()
 
 
-async def _sync(config: Config, writer: SpoolWriter, tap: Tap) -> None:
-    """fsync off the event loop, every `fsync_ms` in which something was written."""
+async def _sync(config: Config, writer: SpoolWriter, tap: Tap, keeper: Keeper) -> None:
+    """fsync beside the event loop, every `fsync_ms` in which something was written."""
     interval_s = config.recording.fsync_ms / 1000
     if interval_s == 0:
         return
-    loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(interval_s)
         if writer.is_dirty and tap.is_working:
             try:
-                await loop.run_in_executor(None, writer.sync)
+                await keeper.sync(writer.take_unsynced())
             except OSError as error:
                 tap.fail(error)

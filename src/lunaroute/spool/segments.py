@@ -10,8 +10,8 @@ SUFFIX = ".seg"
 FREE_DIR = "free"
 LOCK_FILE = "lock"
 LAST_FILE = "last"
-MAX_FREE = 4
-"""Consumed segments kept for re-use; more are deleted."""
+MIN_FREE, MAX_FREE = 4, 32
+"""Segments kept for re-use, after some quiet and after a burst."""
 
 
 class LaneTakenError(OSError):
@@ -62,10 +62,18 @@ def note_number(lane_dir: Path, number: int) -> None:
     os.replace(aside, lane_dir / LAST_FILE)
 
 
+def list_free(lane_dir: Path) -> list[Path]:
+    """Segments that may be written over: consumed ones, and ones made ahead."""
+    try:
+        names = os.listdir(lane_dir / FREE_DIR)
+    except FileNotFoundError:
+        return []
+    return sorted(lane_dir / FREE_DIR / name for name in names if name.endswith(SUFFIX))
+
+
 def take_free(lane_dir: Path, size_bytes: int) -> Path | None:
-    """A consumed segment of the right size, moved out of the free folder; None when there is none."""
-    for number in list_segments(lane_dir / FREE_DIR):
-        free = segment_path(lane_dir / FREE_DIR, number)
+    """A free segment of the right size, moved out of its folder; None when there is none."""
+    for free in list_free(lane_dir):
         aside = lane_dir / "next.tmp"
         try:
             if free.stat().st_size != size_bytes:
@@ -83,7 +91,7 @@ def recycle(lane_dir: Path, number: int) -> None:
     path = segment_path(lane_dir, number)
     free = lane_dir / FREE_DIR
     free.mkdir(mode=0o700, exist_ok=True)
-    if len(list_segments(free)) >= MAX_FREE:
+    if len(list_free(lane_dir)) >= MAX_FREE:
         path.unlink(missing_ok=True)
         return
     with contextlib.suppress(FileNotFoundError):  # somebody tidied up; it is gone, which is what we want

@@ -42,10 +42,9 @@ from .frame import (
     upgrade_payload,
 )
 from .segments import LaneTakenError
+from .syncing import Unsynced, sync_here
 
 _LOCK_PAUSE_S = 0.01
-_CACHED_SEGMENTS = 8
-"""So many may wait for the reader before they are dropped from the page cache."""
 _COPY_BELOW_BYTES = 32768
 _LOW_BYTES = 2 * MAX_PAYLOAD_BYTES
 _UPGRADE_BYTES = MAX_PAYLOAD_BYTES - 16
@@ -64,13 +63,13 @@ def open_lane(spool_dir: Path, segment_bytes: int) -> SpoolWriter:
 
 
 class SpoolWriter:
-    """put … put flush; put … flush. Not thread-safe, except `sync`.
+    """put … put flush; put … flush. Not thread-safe.
 
     Of all the methods that queue, only `put` raises; the others leave errors to `flush`."""
 
     def __init__(self, lane_dir: Path, segment_bytes: int) -> None:
         self.lane_dir = lane_dir
-        self._segment_bytes = max(segment_bytes, 4 * MAX_PAYLOAD_BYTES)
+        self.segment_bytes = max(segment_bytes, 4 * MAX_PAYLOAD_BYTES)
         lane_dir.mkdir(mode=0o700, exist_ok=True)
         self._lock_fd = _lock(lane_dir / segments.LOCK_FILE)
         self._fd = -1
@@ -212,23 +211,18 @@ class SpoolWriter:
             _write_rest(self._fd, pieces, offset, written)
         self.is_dirty = True
 
-    def sync(self) -> None:
-        """Make all that was flushed survive a power loss. May run in another thread."""
+    def take_unsynced(self) -> Unsynced:
+        """What was flushed since the last time; the caller syncs it and closes what has ended."""
         self.is_dirty = False
-        rolled, self._unsynced = self._unsynced, []
-        is_backlog = bool(rolled) and len(segments.list_segments(self.lane_dir)) > _CACHED_SEGMENTS
-        try:
-            for fd in rolled:
-                os.fdatasync(fd)
-                if is_backlog:
-                    _drop_from_cache(fd)
-        finally:
-            for fd in rolled:
-                os.close(fd)
-        if self._has_new_name:  # the data of a renamed file may be safe and its name not
-            self._has_new_name = False
-            _sync_folder(self.lane_dir)
-        os.fdatasync(self._fd)
+        ended, self._unsynced = self._unsynced, []
+        is_backlog = bool(ended) and len(segments.list_segments(self.lane_dir)) > segments.MAX_FREE
+        lane_dir = self.lane_dir if self._has_new_name else None
+        self._has_new_name = False
+        return Unsynced(ended, self._fd, lane_dir, is_backlog)
+
+    def sync(self) -> None:
+        """Make all that was flushed survive a power loss, before this returns."""
+        sync_here(self.take_unsynced())
 
     def reopen(self) -> None:
         """After an error: drop what is queued and go on in a fresh segment."""
@@ -258,8 +252,8 @@ class SpoolWriter:
 
     def _next_segment(self) -> None:
         number = self.number + 1
-        aside = segments.take_free(self.lane_dir, self._segment_bytes)
-        fd = _preallocated(self.lane_dir / "next.tmp", self._segment_bytes) if aside is None else -1
+        aside = segments.take_free(self.lane_dir, self.segment_bytes)
+        fd = _preallocated(self.lane_dir / "next.tmp", self.segment_bytes) if aside is None else -1
         if aside is not None:
             fd = os.open(aside, os.O_RDWR | os.O_CLOEXEC)
         try:
@@ -272,7 +266,7 @@ class SpoolWriter:
         if self._fd >= 0:
             self._unsynced.append(self._fd)
         self._fd, self.number, self._offset = fd, number, SEGMENT_HEADER_BYTES
-        self._end = self._segment_bytes - FRAME_HEADER_BYTES  # the end frame always fits
+        self._end = self.segment_bytes - FRAME_HEADER_BYTES  # the end frame always fits
         self._left = self._end - SEGMENT_HEADER_BYTES
         self._most = MAX_PAYLOAD_BYTES
         self._has_new_name = self.is_dirty = True
@@ -291,21 +285,6 @@ def _lock(path: Path) -> int:
                 raise LaneTakenError(error.errno, "lane is in use", str(path)) from error
             time.sleep(_LOCK_PAUSE_S)
     raise AssertionError("unreachable")
-
-
-def _drop_from_cache(fd: int) -> None:
-    """The reader is far behind: its memory is better used for the segments still to be written. New pages cost
-    several times what used ones do (docs/performance.md); the reader gets this segment from the disk."""
-    if hasattr(os, "posix_fadvise"):
-        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def _sync_folder(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def _preallocated(path: Path, size_bytes: int) -> int:
