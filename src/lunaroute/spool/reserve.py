@@ -1,8 +1,8 @@
 """[io] Free segments of a lane, ready to be written over.
 
 Writing to a page that exists already costs half of what the first write to one of a new file does, or less
-(docs/performance.md). So segments that were consumed are used again, and where there are none, some are made ahead: a few
-always, more while they are taken as fast as they come.
+(docs/performance.md). So segments that were consumed are used again, and where there are none, some are made ahead: a
+few always, more while they are taken as fast as they come.
 """
 
 from __future__ import annotations

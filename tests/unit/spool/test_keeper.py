@@ -103,7 +103,8 @@ def test_it_outlives_a_terminals_interrupt_and_ends_with_the_writer(keeper: Keep
     synced(keeper, writer)
     process = keeper._process
     keeper.close()
-    assert process is not None and process.returncode == 0
+    assert process is not None
+    assert process.returncode == 0
 
 
 def test_it_has_segments_ready(keeper: Keeper, writer: SpoolWriter) -> None:
