@@ -2,8 +2,8 @@
 
 Sending hundreds of megabytes a second to the disk costs CPU time, and whoever calls `fdatasync` pays it; so does the
 first write to each page of a new file. The keeper does both: it syncs the writer's segments when told, and has segments
-ready whose pages exist (`reserve`). The descriptors are the writer's own, so it hears of an error of the disk as if it had
-synced by itself. A keeper that is gone is replaced; the writer's process syncs in its stead meanwhile.
+ready whose pages exist (`reserve`). The descriptors are the writer's own, so it hears of an error of the disk as if it
+had synced by itself. A keeper that is gone is replaced; the writer's process syncs in its stead meanwhile.
 """
 
 from __future__ import annotations
