@@ -1,8 +1,8 @@
 """The relay, recording, against nginx, recording nothing: CPU per request, latency, delay of stream chunks.
 
-Proxy on core 0; provider, load generator, recorder and the spool's keeper on core 1; the proxies' rounds interleaved, each round reversed;
-medians. CPU is the growth of the process's schedstat over its threads, divided by requests. Quote the ratios: the
-absolute figures are this machine's at this moment.
+Proxy on core 0; provider, load generator, recorder and the spool's keeper on core 1; the proxies' rounds interleaved,
+each round reversed; medians. CPU is the growth of the process's schedstat over its threads, divided by requests. Quote
+the ratios: the absolute figures are this machine's at this moment.
 """
 
 from __future__ import annotations
@@ -195,5 +195,6 @@ def median(rounds: list[Result], key: str) -> float:
 
 
 if __name__ == "__main__":
-    os.environ.pop("PYTHONPATH", None)
+    for name in ("PYTHONPATH", "LUNAROUTE_LAB"):
+        os.environ.pop(name, None)
     main()
