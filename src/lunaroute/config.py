@@ -30,6 +30,8 @@ class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     workers: int = 1
     max_head_bytes: int = 65536
     """A request or response head larger than this is refused (431 / 502)."""
+    add_headers: bool = False
+    """Give each response `x-lunaroute-request-id` and `x-lunaroute-overhead-ms`; otherwise it stays as it came."""
     shutdown_grace_s: float = 10.0
     """How long an orderly stop waits for open exchanges before it cuts them."""
 

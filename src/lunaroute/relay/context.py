@@ -50,6 +50,7 @@ class RelayContext:
         self.config = config
         self.run_id = run_id
         self.max_head_bytes = config.server.max_head_bytes
+        self.adds_headers = config.server.add_headers
         self.tap = tap
         self.turn = Turn(tap, loop.call_soon)
         self.loop = loop

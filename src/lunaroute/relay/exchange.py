@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from typing import TYPE_CHECKING
 
 from lunaroute.capture.records import Outcome
@@ -43,6 +44,7 @@ class RelayedExchange:
     _connecting: asyncio.Task[None] | None = None
     _pending: list[bytes]  # waits for the connection
     _sent_ns: int | None = None
+    _request_id = b""  # kept only where the client is told
     _pre_ns = 0
     _post_ns = 0
     _active_ns = 0
@@ -79,6 +81,8 @@ class RelayedExchange:
         plan = self._plan
         wall_ns = time.time_ns()
         request_id = self._context.new_request_id(wall_ns)
+        if self._context.adds_headers:
+            self._request_id = request_id
         length = int(digits) if digits else -1
         client_ip, opening, tell = self._client.client_ip, plan.opening, self._tap.records.request_opened
         try:
@@ -246,9 +250,15 @@ class RelayedExchange:
         self._ends_by_close = head.body == UNTIL_CLOSE
         if self._ends_by_close or head.is_http_1_0:
             self._client_keeps_alive = False
-        if self._client_keeps_alive:
-            return head.forwarded
-        return head.forwarded[:-2] + b"Connection: close\r\n\r\n"
+        added = self._own_headers() if self._request_id else b""
+        if not self._client_keeps_alive:
+            added += b"Connection: close\r\n"
+        return head.forwarded[:-2] + added + b"\r\n" if added else head.forwarded
+
+    def _own_headers(self) -> bytes:
+        """What `server.add_headers` asks for. The overhead is that of the way there: the way back has just begun."""
+        request_id = str(uuid.UUID(bytes=self._request_id))
+        return f"x-lunaroute-request-id: {request_id}\r\nx-lunaroute-overhead-ms: {self._pre_ns / 1e6:.3f}\r\n".encode()
 
     def response_ended_by_close(self) -> None:
         """The provider closed, which is how this response ends."""
