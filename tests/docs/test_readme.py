@@ -29,8 +29,12 @@ def test_every_setting_is_in_the_readme_with_its_default() -> None:
     defaults: dict[str, str] = {"upstreams.NAME": "–"}
     for section in ("server", "timeouts", "recording", "sessions"):
         for key, value in msgspec.structs.asdict(getattr(config, section)).items():
-            defaults[f"{section}.{key}"] = ",".join(value) if isinstance(value, tuple) else str(value)
+            defaults[f"{section}.{key}"] = ",".join(value) if isinstance(value, tuple) else _as_toml(value)
     assert rows == defaults
+
+
+def _as_toml(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 @pytest.mark.parametrize("page", _PAGES)
