@@ -1,7 +1,7 @@
 """The relay, recording, against nginx, recording nothing: CPU per request, latency, delay of stream chunks.
 
-Proxy on core 0; provider, load generator, recorder and the spool's keeper on core 1; the proxies' rounds interleaved,
-each round reversed; medians. CPU is the growth of the process's schedstat over its threads, divided by requests. Quote
+Proxy on core 0; provider, load generator and recorder on core 1; the spool's keeper where the kernel puts it. The
+proxies' rounds interleaved, each round reversed; medians. CPU is the growth of the process's schedstat over its threads, divided by requests. Quote
 the ratios: the absolute figures are this machine's at this moment.
 """
 
@@ -107,21 +107,15 @@ def child_of(pid: int) -> int:
 
 
 def pin(server: int) -> tuple[int, int]:
-    """Relay on core 0, recorder and the spool's keeper on core 1; pids of relay and recorder."""
+    """Relay on core 0, recorder on core 1; their pids."""
     pids = {}
     for pid in children(server):
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
         for name, core in (("relay", 0), ("recorder", 1)):
             if f"lunaroute.{name}".encode() in command:
-                keep_on(core, pid)
+                subprocess.run(["taskset", "-a", "-p", "-c", str(core), str(pid)], check=True, capture_output=True)
                 pids[name] = pid
-    for keeper in children(pids["relay"]):
-        keep_on(1, keeper)
     return pids["relay"], pids["recorder"]
-
-
-def keep_on(core: int, pid: int) -> None:
-    subprocess.run(["taskset", "-a", "-p", "-c", str(core), str(pid)], check=True, capture_output=True)
 
 
 def cpu_ns(pid: int) -> int:

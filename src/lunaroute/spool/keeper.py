@@ -24,7 +24,6 @@ from .syncing import Order, Orders, Unsynced, carry_out, sync_here
 
 _MAX_DESCRIPTORS = 200  # in a message; Linux takes 253 (SCM_MAX_FD)
 _REPLY_BYTES = 4
-_NICENESS = 5
 
 
 class Keeper:
@@ -93,7 +92,6 @@ def main() -> None:
     """The keeper's side: until the writer's process is gone."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    os.nice(_NICENESS)
     fd, lane_dir, segment_bytes = int(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     threading.Thread(target=keep_ready, args=(lane_dir, segment_bytes), daemon=True).start()
     with suppress(ConnectionError), socket.socket(fileno=fd) as writer:

@@ -16,7 +16,7 @@ from . import segments
 
 _ZEROS = bytes(1 << 20)
 _BUSY_S, _QUIET_S, _FAILED_S = 0.01, 0.1, 1.0
-_QUIET_AFTER_S = 5.0
+_QUIET_AFTER_S = 60.0
 
 
 def keep_ready(lane_dir: Path, segment_bytes: int) -> None:
