@@ -1,8 +1,8 @@
 """The relay, recording, against nginx, recording nothing: CPU per request, latency, delay of stream chunks.
 
-Proxy on core 0; provider, load generator and recorder on core 1; the spool's keeper where the kernel puts it. The
-proxies' rounds interleaved, each round reversed; medians. CPU is the growth of the process's schedstat over its threads,
-divided by requests. Quote the ratios: the absolute figures are this machine's at this moment.
+Proxy on core 0; provider, load generator and recorder on core 1; the spool's keeper where the kernel puts it. Rounds of
+the proxies interleaved, every other one reversed; medians. CPU is the growth of the process's schedstat over its
+threads, divided by requests. Quote the ratios: the absolute figures are this machine's at this moment.
 """
 
 from __future__ import annotations

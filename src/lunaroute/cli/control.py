@@ -97,6 +97,7 @@ def read_status(config: Config) -> dict[str, Any]:
         **_listening(server),
         "recording": _recording(recorder) | {"spool_disk_bytes": _spool_disk_bytes(config.spool_dir)},
         "sessions": _session_counts(config.database),
+        "overhead": _overhead(config.database),
     }
 
 
@@ -175,6 +176,28 @@ def _session_counts(database: Path) -> dict[str, int | None]:
     return {"open": row[0], "today": row[1]}
 
 
+def _overhead(database: Path) -> dict[str, float] | None:
+    """The relay's own time; None when there is no index to ask, or nothing in it."""
+    import sqlite3
+    from contextlib import closing
+
+    import msgspec
+
+    from lunaroute.errors import LunarouteError
+    from lunaroute.query.index import open_index
+    from lunaroute.query.overhead import recent_overhead
+
+    try:
+        index = open_index(database)
+        if index is None:
+            return None
+        with closing(index):
+            overhead = recent_overhead(index)
+    except (sqlite3.Error, LunarouteError):
+        return None
+    return None if overhead is None else msgspec.to_builtins(overhead)  # type: ignore[no-any-return]
+
+
 def _describe(status: dict[str, Any]) -> list[str]:
     if not status["is_running"]:
         lines = [f"not running ({status['home']})"]
@@ -191,6 +214,12 @@ def _describe(status: dict[str, Any]) -> list[str]:
     sessions = status["sessions"]
     if sessions["today"] is not None:
         lines.append(f"sessions: {sessions['open']:,} open, {sessions['today']:,} started today (UTC)")
+    if status["overhead"] is not None:
+        p50_ms, p99_ms = status["overhead"]["p50_ms"], status["overhead"]["p99_ms"]
+        lines.append(
+            f"the relay's own time: p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
+            f" (latest {status['overhead']['count']:,} exchanges)"
+        )
     return lines
 
 
