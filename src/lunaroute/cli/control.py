@@ -195,7 +195,7 @@ def _overhead(database: Path) -> dict[str, float] | None:
             overhead = recent_overhead(index)
     except (sqlite3.Error, LunarouteError):
         return None
-    return None if overhead is None else msgspec.to_builtins(overhead)  # type: ignore[no-any-return]
+    return None if overhead is None else msgspec.to_builtins(overhead)
 
 
 def _describe(status: dict[str, Any]) -> list[str]:

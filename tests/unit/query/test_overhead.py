@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from lunaroute.cli import main
+from lunaroute.cli.control import status_command
 from lunaroute.query.overhead import Overhead, recent_overhead
 
 
@@ -36,6 +36,6 @@ def test_status_shows_it(home: Path) -> None:
     with sqlite3.connect(home / "sessions" / "sessions.db") as index:
         index.execute("UPDATE session_stats SET total_proxy_overhead_ms = 0.25 WHERE completed_at IS NOT NULL")
     index.close()
-    count = json.loads(CliRunner().invoke(main, ["status", "--json", "--home", str(home)]).output)["overhead"]["count"]
-    text = CliRunner().invoke(main, ["status", "--home", str(home)]).output
+    count = json.loads(CliRunner().invoke(status_command, ["--json", "--home", str(home)]).output)["overhead"]["count"]
+    text = CliRunner().invoke(status_command, ["--home", str(home)]).output
     assert f"the relay's own time: p50 0.25 ms, p99 0.25 ms (latest {count} exchanges)" in text
