@@ -109,13 +109,21 @@ def child_of(pid: int) -> int:
 def pin(server: int) -> tuple[int, int]:
     """Relay on core 0, recorder on core 1; their pids."""
     pids = {}
-    for pid in children(server):
-        command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        for name, core in (("relay", 0), ("recorder", 1)):
-            if f"lunaroute.{name}".encode() in command:
-                subprocess.run(["taskset", "-a", "-p", "-c", str(core), str(pid)], check=True, capture_output=True)
-                pids[name] = pid
+    for name, core in (("relay", 0), ("recorder", 1)):
+        pids[name] = wait_for_child(server, f"lunaroute.{name}".encode())
+        subprocess.run(["taskset", "-a", "-p", "-c", str(core), str(pids[name])], check=True, capture_output=True)
     return pids["relay"], pids["recorder"]
+
+
+def wait_for_child(server: int, module: bytes) -> int:
+    """The server's child that runs the module: it listens before all of them are there."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        for pid in children(server):
+            if module in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+        time.sleep(0.05)
+    sys.exit(f"the server has no {module.decode()} process")
 
 
 def cpu_ns(pid: int) -> int:
