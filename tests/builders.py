@@ -18,6 +18,7 @@ import msgspec
 
 from lunaroute.capture.ids import derived_uuid7
 from lunaroute.capture.records import Outcome
+from lunaroute.events import encode_event
 from lunaroute.events.figures import (
     Cost,
     FinalStats,
@@ -44,7 +45,7 @@ from lunaroute.events.types import (
 )
 from tests.event_values import MODEL, Call, cost, response_stats, sum_known, tokens, total_tokens_of
 
-__all__ = ["MODEL", "TEN_OCLOCK", "Call", "SessionScript", "cost", "session_id_at", "stamp", "tokens"]
+__all__ = ["MODEL", "TEN_OCLOCK", "Call", "SessionScript", "as_written", "cost", "session_id_at", "stamp", "tokens"]
 
 TEN_OCLOCK = datetime(2026, 11, 22, 10, 0, tzinfo=UTC)
 
@@ -322,3 +323,19 @@ class SessionScript:
 
 def _unix_ms(moment: datetime) -> int:
     return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)
+
+
+def as_written(events: Sequence[Event]) -> list[Event]:
+    """The events of one session as its file has them: each names the line before it, by the words of the contract."""
+    written: list[Event] = []
+    prev: str | None = None
+    for event in events:
+        written.append(msgspec.structs.replace(event, prev=prev))
+        line = encode_event(written[-1])
+        match event:
+            case RequestRecorded(request_json=body, request_body=None):
+                line = line.replace(b'"request_json":' + bytes(body), b'"request_json":', 1)
+            case ResponseRecorded(response_json=body, response_body=None):
+                line = line.replace(b'"response_json":' + bytes(body), b'"response_json":', 1)
+        prev = hashlib.sha256(line).hexdigest()
+    return written

@@ -14,7 +14,7 @@ from lunaroute.errors import FilterError, LunarouteError, NoSuchSession
 from lunaroute.events.types import Completed, Started
 from lunaroute.sinks.layout import plain_path
 from lunaroute.sinks.session_file import zstd
-from tests.builders import TEN_OCLOCK, Call, SessionScript, tokens
+from tests.builders import TEN_OCLOCK, Call, SessionScript, as_written, tokens
 from tests.unit.query.conftest import record
 
 
@@ -67,7 +67,7 @@ def test_events_are_read_from_both_kinds_of_files(tmp_path: Path, script: Sessio
         packed = path.with_suffix(".jsonl.zst")
         packed.write_bytes(zstd.compress(path.read_bytes()))
         path = packed
-    assert list(lunaroute.read_events(path)) == script.events
+    assert list(lunaroute.read_events(path)) == as_written(script.events)
 
 
 def test_a_line_that_is_no_event_is_named(tmp_path: Path) -> None:

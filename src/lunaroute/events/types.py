@@ -34,6 +34,10 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True, tag_field="type"):
     seq: int
     """0, 1, 2 … within the file, without gaps."""
     schema: int = SCHEMA_VERSION
+    prev: str | None = None
+    """The line before, by its link: the SHA-256 of its bytes without the newline, and without those of `request_json`
+    or `response_json` where `body_sha256` is the hash of just these (`request_body`, `response_body` null). Null on
+    the first line, and until the event is written."""
 
 
 NO_JSON = msgspec.Raw(b"null")

@@ -1,8 +1,8 @@
 """Session files: every event one line, appended to the one file of its session.
 
 In: batches of events, each session's in `seq` order, possibly again after a crash. Out: files in which `seq` is
-0, 1, 2 … without gaps or repetitions, and which only ever grow. The file itself says what it holds: there is no
-other state to lose.
+0, 1, 2 … without gaps or repetitions, in which each line names the one before it (`events.chain`), and which only ever
+grow. The file itself says what it holds: there is no other state to lose.
 
 Somebody may delete or shorten the file of a session that is still open. What comes afterwards is stored all the same,
 in a file that then lacks what was taken out of it, and a line on stderr says so; no other session waits for it.
@@ -16,12 +16,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
+
 from lunaroute.events import Event, encode_event
+from lunaroute.events.chain import link_of
 from lunaroute.events.types import Completed
 
 from .layout import compressed_path, make_private_dir, plain_path
 from .syncfs import sync_filesystem
-from .tail import EMPTY_SEQ, find_tail, last_seq_of_compressed
+from .tail import NO_TAIL, Tail, find_tail, last_seq_of_compressed
 
 _MAX_OPEN_FILES = 128
 _SYNCFS_FROM = 32
@@ -29,14 +32,15 @@ _SYNCFS_FROM = 32
 
 
 class _OpenFile:
-    """A session's file, open for appending, and the `seq` of its last line."""
+    """A session's file, open for appending, and the `seq` and link of its last line."""
 
-    __slots__ = ("fd", "last_seq", "path")
+    __slots__ = ("fd", "last_seq", "link", "path")
 
-    def __init__(self, path: Path, fd: int, last_seq: int) -> None:
+    def __init__(self, path: Path, fd: int, tail: Tail) -> None:
         self.path = path
         self.fd = fd
-        self.last_seq = last_seq
+        self.last_seq = tail.last_seq
+        self.link = tail.link
 
 
 class JsonlSink:
@@ -90,12 +94,13 @@ class JsonlSink:
             return
         try:
             self._unsynced.add(file.path)
-            _write_all(file.fd, b"".join([encode_event(event) + b"\n" for event in new]))
+            data, link = _chained(new, file.link)
+            _write_all(file.fd, data)
         except BaseException:
             # The file may end in a torn line now; opening it again repairs it.
             self._forget(session_id)
             raise
-        file.last_seq = new[-1].seq
+        file.last_seq, file.link = new[-1].seq, link
         if isinstance(new[-1], Completed):
             # The file may be compressed and removed from now on; a descriptor kept would write into nothing.
             self._forget(session_id)
@@ -125,7 +130,7 @@ class JsonlSink:
         is_new = not path.exists()
         fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            last_seq = EMPTY_SEQ if is_new else _repair(fd)
+            tail = NO_TAIL if is_new else _repair(fd)
         except BaseException:
             os.close(fd)
             raise
@@ -133,19 +138,19 @@ class JsonlSink:
             self._unsynced.add(path.parent)
         if len(self._files) >= _MAX_OPEN_FILES:
             os.close(self._files.popitem(last=False)[1].fd)
-        file = self._files[session_id] = _OpenFile(path, fd, last_seq)
+        file = self._files[session_id] = _OpenFile(path, fd, tail)
         return file
 
     def _forget(self, session_id: str) -> None:
         os.close(self._files.pop(session_id).fd)
 
 
-def _repair(fd: int) -> int:
-    """Cut off a torn tail; the `seq` of the last line."""
+def _repair(fd: int) -> Tail:
+    """Cut off a torn tail; what the last line is then."""
     tail = find_tail(fd)
     if tail.valid_bytes < os.fstat(fd).st_size:
         os.ftruncate(fd, tail.valid_bytes)
-    return tail.last_seq
+    return tail
 
 
 def _new_events(events: list[Event], last_seq: int, path: Path) -> list[Event]:
@@ -158,6 +163,16 @@ def _new_events(events: list[Event], last_seq: int, path: Path) -> list[Event]:
             new.append(event)
             last_seq = event.seq
     return new
+
+
+def _chained(events: list[Event], link: str | None) -> tuple[bytes, str | None]:
+    """The events as lines, the first of which names `link` as the line before it; and the link of the last."""
+    pieces: list[bytes] = []
+    for event in events:
+        line = encode_event(msgspec.structs.replace(event, prev=link))
+        link = link_of(event, line)
+        pieces += (line, b"\n")
+    return b"".join(pieces), link
 
 
 def _write_all(fd: int, data: bytes) -> None:

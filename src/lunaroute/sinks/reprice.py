@@ -1,10 +1,10 @@
 """The costs of finished sessions computed again, in their files and in the index.
 
 In: the session files, prices. Out: the same files with other costs in them, where they differ, and the rows of the
-index that follow from them. Nothing but the values of `estimated_cost`, and what missed cache hits cost, changes: all
-other bytes of every line stay what they are. A file is written beside the old one and takes its place in one step; its
-rows follow in one transaction. Whatever was interrupted is made good by the next run, which finds what is still
-different.
+index that follow from them. Only the costs, those of missed cache hits too, and `prev` behind a line that changed, are
+others: all other bytes of every line stay what they are. A file is written beside the old one and takes its place in
+one step; its rows follow in one transaction. Whatever was interrupted is made good by the next run, which finds what is
+still different.
 
 A session that is not over, in its file and in the index, is left alone: its lines and rows are the recorder's. So it is
 safe while a server runs. Whoever rewrites finished files holds a lock on the folder of the sessions.
@@ -15,13 +15,14 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
 
 from lunaroute.errors import LunarouteError
+from lunaroute.events.chain import link_of_line
 from lunaroute.events.figures import (
     Cost,
 )
@@ -149,14 +150,26 @@ def _rewrite(path: Path, before: tuple[int, int, int], changed: dict[int, Recost
     aside = path.with_name(f"{path.name}.repriced")
     try:
         with SessionFileWriter(aside, is_compressed=path.suffix == ".zst") as writer:
-            for seq, line in enumerate(read_lines(path)):
-                writer.write(_with_cost(line, changed[seq]) if seq in changed else line)
+            for line in _repriced(read_lines(path), changed):
+                writer.write(line)
         if _identity(path) != before:
             raise LunarouteError(f"{path} was changed by somebody else; run it again")
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
     _fsync(path.parent)
+
+
+def _repriced(lines: Iterable[bytes], changed: dict[int, Recost]) -> Iterator[bytes]:
+    """The lines with other costs, each naming the new link of the line before where it named the old one: a chain that
+    is broken stays broken."""
+    links: tuple[str, str] | None = None  # of the line before, as it was and as it is, where these differ
+    for seq, line in enumerate(lines):
+        new = _with_cost(line, changed[seq]) if seq in changed else line
+        if links is not None:
+            new = _with_link(new, *links)
+        links = None if new is line else (link_of_line(line), link_of_line(new))
+        yield new
 
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -177,6 +190,14 @@ def _replaced(data: bytes | msgspec.Raw, path: tuple[str, ...], value: Cost | fl
     fields, (name, *rest) = _fields.decode(data), path
     inner = _replaced(fields[name], tuple(rest), value) if rest else _encode(value)
     return _encode(fields | {name: msgspec.Raw(inner)})
+
+
+def _with_link(line: bytes, old: str, new: str) -> bytes:
+    fields = _fields.decode(line)
+    if fields.get("prev") != msgspec.Raw(_encode(old)):
+        return line
+    fields["prev"] = msgspec.Raw(_encode(new))
+    return _encode(fields)
 
 
 def _open_index(database: Path) -> sqlite3.Connection:

@@ -1,7 +1,7 @@
 """The end of a session file: which line is the last whole one, what is torn off behind it.
 
-In: an open file. Out: its valid length and the `seq` of its last event. Reads backwards in blocks, so that a file
-of gigabytes costs no more than its last line. The torn bytes need no rescue: they were never acknowledged, and the
+In: an open file. Out: its valid length, and the `seq` and link of its last event. Reads backwards in blocks, so that a
+file of gigabytes costs no more than its last line. The torn bytes need no rescue: they were never acknowledged, and the
 same event is handed over again.
 """
 
@@ -11,6 +11,8 @@ import os
 from pathlib import Path
 
 import msgspec
+
+from lunaroute.events.chain import link_of_line
 
 from .session_file import read_lines
 
@@ -25,6 +27,12 @@ class Tail(msgspec.Struct, frozen=True, kw_only=True):
     """Length up to and including the last newline that ends an event."""
     last_seq: int
     """EMPTY_SEQ when there is no event."""
+    link: str | None
+    """Of the last event's line; None when there is none."""
+
+
+NO_TAIL = Tail(valid_bytes=0, last_seq=EMPTY_SEQ, link=None)
+"""Of an empty file."""
 
 
 class _Numbered(msgspec.Struct):
@@ -41,10 +49,11 @@ def find_tail(fd: int) -> Tail:
     while end:
         start = _rfind_newline(fd, end - 1) + 1
         try:
-            return Tail(valid_bytes=end, last_seq=_decoder.decode(_read(fd, start, end)).seq)
+            line = _read(fd, start, end - 1)
+            return Tail(valid_bytes=end, last_seq=_decoder.decode(line).seq, link=link_of_line(line))
         except ValueError:
             end = start
-    return Tail(valid_bytes=0, last_seq=EMPTY_SEQ)
+    return NO_TAIL
 
 
 def last_seq_of_compressed(path: Path) -> int:

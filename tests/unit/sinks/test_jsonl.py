@@ -16,7 +16,7 @@ from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.layout import day_of, existing_file, plain_path, session_files
 from lunaroute.sinks.session_file import zstd
 from lunaroute.sinks.tail import find_tail
-from tests.builders import TEN_OCLOCK, SessionScript
+from tests.builders import TEN_OCLOCK, SessionScript, as_written
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_a_file_holds_its_events_as_lines_in_order(sink: JsonlSink, tmp_path: Pa
     script = SessionScript().turn().complete()
     sink.write_batch(script.events)
     path = tmp_path / "2026-11-22" / f"{script.session_id}.jsonl"
-    assert path.read_bytes() == b"".join(encode_event(event) + b"\n" for event in script.events)
+    assert path.read_bytes() == b"".join(encode_event(event) + b"\n" for event in as_written(script.events))
     assert [line["type"] for line in _lines(path)] == [
         "started",
         "request_recorded",
@@ -86,13 +86,13 @@ def test_a_torn_tail_is_cut_and_its_event_written_again(sink: JsonlSink, tmp_pat
     script.complete()
     again.write_batch(script.events)
     again.close()
-    assert path.read_bytes() == b"".join(encode_event(event) + b"\n" for event in script.events)
+    assert path.read_bytes() == b"".join(encode_event(event) + b"\n" for event in as_written(script.events))
 
 
 @pytest.mark.parametrize("kept", range(0, 400, 57))
 def test_a_file_cut_anywhere_is_made_whole_again(tmp_path: Path, kept: int) -> None:
     script = SessionScript().turn().complete()
-    whole = b"".join(encode_event(event) + b"\n" for event in script.events)
+    whole = b"".join(encode_event(event) + b"\n" for event in as_written(script.events))
     path = plain_path(tmp_path, script.session_id)
     path.parent.mkdir()
     path.write_bytes(whole[: kept * len(whole) // 400])
@@ -164,7 +164,7 @@ def test_a_write_that_stops_half_way_is_made_good_by_the_next_try(
             sink.write_batch(script.events)
     sink.write_batch(script.events)
     path = plain_path(tmp_path, script.session_id)
-    assert path.read_bytes() == b"".join(encode_event(event) + b"\n" for event in script.events)
+    assert path.read_bytes() == b"".join(encode_event(event) + b"\n" for event in as_written(script.events))
 
 
 def test_short_writes_are_continued(sink: JsonlSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

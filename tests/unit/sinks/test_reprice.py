@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 
 from lunaroute.assemble.exchange import Assembled, RunEnded
 from lunaroute.errors import LunarouteError
+from lunaroute.events.chain import link_of_line
 from lunaroute.pricing import PICODOLLARS, Pricer
 from lunaroute.sinks import reprice as module
 from lunaroute.sinks.jsonl import JsonlSink
@@ -176,9 +178,21 @@ def test_nothing_but_costs_differs(sessions_dir: Path) -> None:
 
 def _without_cost(line: bytes) -> str:
     event = json.loads(line)
+    event.pop("prev")
     for inside in ("stats", "final_stats"):
         event.get(inside, {}).pop("estimated_cost", None)
     return json.dumps(event)  # the order of the fields counts
+
+
+def test_a_chain_that_was_broken_stays_broken(sessions_dir: Path) -> None:
+    session_id, path = next(one for one in session_files(sessions_dir) if one[0] != live(sessions_dir))
+    path.write_bytes(path.read_bytes().replace(b'"request_text":"question', b'"request_text":"no question'))
+    run(sessions_dir, NEW)
+    lines = contents(sessions_dir)[session_id].splitlines()
+    fits = [json.loads(line)["prev"] == link_of_line(before) for before, line in pairwise(lines)]
+    changed = [b'"request_text":"no question' in line for line in lines[:-1]]
+    assert any(changed)
+    assert fits == [not is_changed for is_changed in changed]
 
 
 def test_a_line_keeps_fields_that_this_program_does_not_know(sessions_dir: Path) -> None:
