@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from pathlib import Path
 
-from lunaroute.assemble.exchange import RunEnded
+from lunaroute.assemble.exchange import Assembled, RunEnded
 from lunaroute.events import Event, decode_event, encode_event
 from lunaroute.events.bodies import request_bytes, response_bytes
 from lunaroute.events.types import Completed, RequestRecorded, ResponseRecorded
 from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.verify.check import verify
 from tests.corpus import corpus_dir, exchange_ids, exchanges
 from tests.corpus_scripts import script_of
 from tests.exchanges import MS, START_WALL_NS
+from tests.repriced import record
+from tests.traffic import both
 
 
 def test_real_exchanges_are_recorded_byte_for_byte() -> None:
@@ -32,6 +37,21 @@ def test_real_exchanges_are_recorded_byte_for_byte() -> None:
     assert [_hash(request_bytes(e)) for e in restored if isinstance(e, RequestRecorded)] == request_hashes
     assert [_hash(response_bytes(e)) for e in restored if isinstance(e, ResponseRecorded)] == response_hashes
     assert sum(e.final_stats.request_count for e in restored if isinstance(e, Completed)) == len(exchange_ids())
+
+
+def test_a_recording_of_them_all_has_no_problems(tmp_path: Path) -> None:
+    corpus_dir()
+
+    def traffic() -> Iterator[Assembled]:
+        for number, recorded in enumerate(exchanges()):
+            yield from both(script_of(number, recorded))
+        yield RunEnded(START_WALL_NS + 10_000_000 * MS)
+
+    sessions_dir = tmp_path / "sessions"
+    record(sessions_dir, traffic(), {})
+    report = verify(sessions_dir, sessions_dir / "sessions.db", tmp_path / "lock")
+    assert report.problems == []
+    assert report.line_count > 2 * len(exchange_ids())
 
 
 def _hash(data: bytes) -> bytes:

@@ -23,6 +23,7 @@ from typing import Any
 from lunaroute.simulator import RunningSimulator
 from lunaroute.sinks.reindex import reindex
 from lunaroute.supervisor.instance import read_info
+from lunaroute.verify.check import verify
 from tests.support.relay import Wire
 from tests.support.server import RecordedExchange, RecordedSession, Server, sessions, start_server, wait_until
 
@@ -208,6 +209,7 @@ def check_recordings(home: Path) -> list[RecordedSession]:
     anew = home / "anew.db"
     report = reindex(home / "sessions", anew)
     assert (report.bad_lines, report.rejected) == ([], [])
+    assert verify(home / "sessions", live, home / "recorder" / "lock").problems == []
     rows, rows_anew = dump(live), dump(anew)
     for table, expected in rows_anew.items():
         assert rows[table] == expected, table

@@ -35,6 +35,7 @@ _COMMANDS = {
     "tail": ("lunaroute.cli.tail:tail_command", "Show the newest events; -f follows them."),
     "sql": ("lunaroute.cli.sql:sql_command", "Ask the index in SQL, read-only."),
     "reprice": ("lunaroute.cli.reprice:reprice_command", "Compute the costs of finished sessions again."),
+    "verify": ("lunaroute.cli.verify:verify_command", "Check every file and the index."),
     "reindex": ("lunaroute.cli.reindex:reindex_command", "Rebuild the index from the session files."),
 }
 

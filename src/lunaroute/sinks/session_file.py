@@ -28,6 +28,10 @@ _WINDOW_LOG_MAX = 31
 """Accept every window a compressor may have chosen: whole sessions are packed with long ones."""
 
 
+DAMAGED = (EOFError, zstd.ZstdError)
+"""What reading a compressed file raises that is cut or damaged."""
+
+
 class BadLine(msgspec.Struct, frozen=True, kw_only=True):
     """A line that could not be read."""
 
@@ -41,8 +45,8 @@ class BadLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_lines(path: Path) -> Iterator[bytes]:
-    """The file's whole lines without their newlines, decoded as a stream. Raises OSError; EOFError or ZstdError
-    where a compressed file is cut or damaged."""
+    """The file's whole lines without their newlines, decoded as a stream. Raises OSError; DAMAGED where a compressed
+    file is cut or damaged."""
     with _open(path) as file:
         for line in file:
             if line.endswith(b"\n"):
@@ -60,7 +64,7 @@ def read_events(path: Path, on_bad: Callable[[BadLine], None]) -> Iterator[Event
                 on_bad(BadLine(path=path, line_number=number, reason=str(error)))
             else:
                 yield event
-    except (EOFError, zstd.ZstdError) as error:
+    except DAMAGED as error:
         on_bad(BadLine(path=path, line_number=number + 1, reason=f"compressed data is damaged: {error}"))
 
 
