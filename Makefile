@@ -15,7 +15,7 @@ OFFLINE := $(shell unshare --map-root-user --net true 2>/dev/null && echo unshar
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure test-clients test-sessions check format compile bench seed-million bench-query lock clean
+.PHONY: help demo test test-pure test-faults test-clients test-sessions check format compile bench seed-million bench-query lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,6 +29,9 @@ test: $(COMPILED)  ## Run the tests
 test-pure: $(INSTALLED)  ## Run the tests of relay and spool on the uncompiled sources
 	rm -rf build/pure && mkdir -p build/pure && cp -r src/lunaroute build/pure && find build/pure -name '*.so' -delete
 	PYTHONPATH=build/pure $(PYTHON) -m pytest tests/unit/relay tests/unit/spool tests/integration/relay $(ARGS)
+
+test-faults: $(COMPILED)  ## Kill processes under load, 200 times; LONG=1 for 2,000
+	LUNAROUTE_KILLS=$(if $(LONG),2000,200) $(PYTHON) -m pytest tests/faults $(ARGS)
 
 test-sessions: $(COMPILED)  ## Run the tests on recorded agent sessions with all of their calls
 	LUNAROUTE_WHOLE_SESSIONS=1 $(PYTHON) -m pytest tests/golden/test_sessions_corpus.py $(ARGS)

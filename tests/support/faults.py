@@ -2,7 +2,7 @@
 
 stream = Stream(server.port, "marker")      # the provider speaks slowly
 stream.read_some()                          # some of its text has arrived
-kill(processes(server)["relay"])
+kill(*processes(server).relays)
 …
 check_recordings(home)                      # files whole, index = files
 """
@@ -16,7 +16,7 @@ import socket
 import sqlite3
 import subprocess
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -139,12 +139,12 @@ def processes(server: Server) -> Processes:
 
 
 def _children(parent: int) -> dict[str, list[int]]:
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+    listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
     found: dict[str, list[int]] = {}
     for line in listed.stdout.splitlines():
         pid, ppid, command = line.split(None, 2)
         for name in ("relay", "recorder"):
-            if int(ppid) == parent and command.endswith(f"-m lunaroute.{name}"):
+            if int(ppid) == parent and command.endswith((f"-m lunaroute.{name}", f"-m tests.support.crashing {name}")):
                 found.setdefault(name, []).append(int(pid))
     return found
 
@@ -169,31 +169,37 @@ def accident_prone(home: Path, simulator: RunningSimulator, *flags: str) -> Iter
     server = start_server(home, dict.fromkeys(("anthropic", "openai"), simulator.base_url), flags=flags)
     known: set[int] = {server.process.pid}
     try:
-        wait_until(lambda: _is_ready(server) or server.process.poll() is not None)
+        wait_until(lambda: is_ready(server) or server.process.poll() is not None)
         assert server.process.poll() is None, server.said
         known.update(processes(server).all)
         yield server
         server.stop()
         assert "Traceback" not in server.said, server.said
     finally:
-        for children in _children(server.process.pid).values():
-            known.update(children)
-        for pid in known:
-            _end(pid)
-        server.process.wait(30)
+        end(server, known)
 
 
-def _is_ready(server: Server) -> bool:
+def end(server: Server, known: set[int]) -> None:
+    """Whatever is left of a server, and of those that were killed before it."""
+    for children in _children(server.process.pid).values():
+        known.update(children)
+    for pid in known | {server.process.pid}:
+        _end(pid)
+    server.process.wait(30)
+
+
+def is_ready(server: Server) -> bool:
     """A killed server's server.json stays; it is not this one's."""
     info = read_info(server.home / "run")
     return info is not None and info.pid == server.process.pid
 
 
 def _end(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+    """Its number may have gone to somebody else by now."""
+    listed = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    if "lunaroute" in listed.stdout or "tests.support.crashing" in listed.stdout:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 # ---- what must hold ---------------------------------------------------------------------------------------------

@@ -86,15 +86,26 @@ def serving(home: Path, upstreams: Mapping[str, str], *, flags: Sequence[str] = 
         server.stop()
 
 
-def start_server(home: Path, upstreams: Mapping[str, str], *, flags: Sequence[str] = ()) -> Server:
-    """The process, not waited for."""
+def start_server(
+    home: Path,
+    upstreams: Mapping[str, str],
+    *,
+    flags: Sequence[str] = (),
+    program: str = "lunaroute",
+    variables: Mapping[str, str] | None = None,
+) -> Server:
+    """The process, not waited for. `program`: a module that is run as `lunaroute`; `variables`: more of them."""
     routes = dict.fromkeys(DEFAULT_UPSTREAMS, NOWHERE) | dict(upstreams)
-    command = [sys.executable, "-m", "lunaroute", "serve", f"--home={home}", "--port=0", "--ui-port=0", *flags]
+    command = [sys.executable, "-m", program, "serve", f"--home={home}", "--port=0", "--ui-port=0", *flags]
     command += [f"--upstream={name}={url}" for name, url in routes.items()]
     log = home.parent / f"{home.name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, env=clean_environment()
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=clean_environment() | (variables or {}),
         )
     return Server(home, process, log)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +13,12 @@ from lunaroute.events import decode_event
 from lunaroute.events.types import Completed, ResponseRecorded
 from lunaroute.recorder import open_exchanges
 from lunaroute.recorder import recorder as recorder_module
-from lunaroute.recorder.journal import Journal
 from lunaroute.recorder.recorder import Recorder
-from lunaroute.sinks import jsonl
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.layout import session_files
-from lunaroute.sinks.sqlite.sink import SqliteSink
 from lunaroute.spool import follow, segments
-from lunaroute.spool.follow import Follower
 from lunaroute.spool.writer import SpoolWriter
+from tests.support.crash_points import RECORDER_POINTS
 from tests.support.faults import dump
 from tests.support.spooled import SEGMENT_BYTES, LaneScript, copied, files, open_home, record, write_spool
 from tests.traffic import anthropic_request, anthropic_response
@@ -32,59 +28,8 @@ class KilledError(BaseException):
     """kill -9: no handler may run."""
 
 
-class Trap:
-    """Ends the process's life at the nth call of a method, before or after it."""
-
-    def __init__(self, owner: object, name: str, *, is_before: bool) -> None:
-        self.owner = owner
-        self.name = name
-        self._is_before = is_before
-
-    def set(self, patch: pytest.MonkeyPatch, nth: int) -> None:
-        original: Callable[..., Any] = getattr(self.owner, self.name)
-        calls = 0
-
-        def trapped(*arguments: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == nth and self._is_before:
-                raise KilledError
-            result = original(*arguments)
-            if calls == nth:
-                raise KilledError
-            return result
-
-        patch.setattr(self.owner, self.name, trapped)
-
-
-def _half_a_write(patch: pytest.MonkeyPatch, nth: int) -> None:
-    original = jsonl._write_all
-    calls = 0
-
-    def torn(fd: int, data: bytes) -> None:
-        nonlocal calls
-        calls += 1
-        if calls == nth:
-            original(fd, data[: len(data) // 2])
-            raise KilledError
-        original(fd, data)
-
-    patch.setattr(jsonl, "_write_all", torn)
-
-
-CRASH_POINTS: dict[str, Callable[[pytest.MonkeyPatch, int], None]] = {
-    "before the plan": Trap(Journal, "add_plan", is_before=True).set,
-    "after the plan": Trap(Journal, "add_plan", is_before=False).set,
-    "in the middle of a line": _half_a_write,
-    "between the sinks": Trap(SqliteSink, "write_batch", is_before=True).set,
-    "after the sinks": Trap(SqliteSink, "write_batch", is_before=False).set,
-    "before the syncs": Trap(JsonlSink, "sync", is_before=True).set,
-    "between the syncs": Trap(SqliteSink, "sync", is_before=True).set,
-    "before the commit": Trap(Journal, "commit", is_before=True).set,
-    "in the commit": Trap(Journal, "_write", is_before=False).set,
-    "before segments are given back": Trap(Follower, "release", is_before=True).set,
-    "after segments are given back": Trap(Follower, "release", is_before=False).set,
-}
+def _die() -> None:
+    raise KilledError
 
 
 @pytest.fixture(scope="module")
@@ -139,13 +84,13 @@ def _assert_same(home: Path, undisturbed: Path) -> None:
 
 
 @pytest.mark.parametrize("nth", [1, 2, 4])
-@pytest.mark.parametrize("point", CRASH_POINTS)
+@pytest.mark.parametrize("point", RECORDER_POINTS)
 def test_a_crash_at_any_point_changes_no_byte(
     undisturbed: Path, tmp_path: Path, point: str, nth: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home = copied(undisturbed.with_name("home"), f"{point} {nth}")
     with monkeypatch.context() as patch:
-        CRASH_POINTS[point](patch, nth)
+        RECORDER_POINTS[point](patch.setattr, nth, _die)
         assert _record_until_killed(home)
     record(home)
     _assert_same(home, undisturbed)
@@ -160,7 +105,7 @@ def test_crashes_of_crashed_recorders_change_no_byte(
     crash_count = 0
     for _ in range(12):
         with monkeypatch.context() as patch:
-            CRASH_POINTS[chance.choice(list(CRASH_POINTS))](patch, chance.randint(1, 2))
+            RECORDER_POINTS[chance.choice(list(RECORDER_POINTS))](patch.setattr, chance.randint(1, 2), _die)
             crash_count += _record_until_killed(home)
     record(home)
     assert crash_count >= 2

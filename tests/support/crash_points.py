@@ -1,0 +1,102 @@
+"""Named points at which a process may die, and how to have it die there.
+
+POINTS["after the plan"](patch, nth, die)   # dies at the nth time that this point is reached
+
+`patch` sets an attribute, as `setattr` does; `die` does not return. There is nothing of this in the program itself: a
+point is a call that the program makes anyway.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from lunaroute.recorder.journal import Journal
+from lunaroute.sinks import jsonl
+from lunaroute.sinks.jsonl import JsonlSink
+from lunaroute.sinks.sqlite.sink import SqliteSink
+from lunaroute.spool import segments
+from lunaroute.spool.follow import Follower
+
+Patch = Callable[[Any, str, Any], None]
+Die = Callable[[], None]
+SetTrap = Callable[[Patch, int, Die], None]
+
+
+def _around(owner: object, name: str, *, is_before: bool) -> SetTrap:
+    """Before or after a call of `owner.name`."""
+
+    def set_trap(patch: Patch, nth: int, die: Die) -> None:
+        original: Callable[..., Any] = getattr(owner, name)
+        calls = 0
+
+        def trapped(*arguments: Any, **more: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == nth and is_before:
+                die()
+            result = original(*arguments, **more)
+            if calls == nth:
+                die()
+            return result
+
+        patch(owner, name, trapped)
+
+    return set_trap
+
+
+def _half_a_line(patch: Patch, nth: int, die: Die) -> None:
+    original = jsonl._write_all
+    calls = 0
+
+    def torn(fd: int, data: bytes) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            original(fd, data[: len(data) // 2])
+            die()
+        original(fd, data)
+
+    patch(jsonl, "_write_all", torn)
+
+
+def _half_a_frame(patch: Patch, nth: int, die: Die) -> None:
+    original = os.pwritev
+    calls = 0
+
+    def torn(fd: int, pieces: list[bytes], offset: int) -> int:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            data = b"".join(pieces)
+            original(fd, [data[: len(data) // 2]], offset)
+            die()
+        return original(fd, pieces, offset)
+
+    patch(os, "pwritev", torn)
+
+
+RECORDER_POINTS: dict[str, SetTrap] = {
+    "before the plan": _around(Journal, "add_plan", is_before=True),
+    "after the plan": _around(Journal, "add_plan", is_before=False),
+    "in the middle of a line": _half_a_line,
+    "between the sinks": _around(SqliteSink, "write_batch", is_before=True),
+    "after the sinks": _around(SqliteSink, "write_batch", is_before=False),
+    "before the syncs": _around(JsonlSink, "sync", is_before=True),
+    "between the syncs": _around(SqliteSink, "sync", is_before=True),
+    "before the commit": _around(Journal, "commit", is_before=True),
+    "in the commit": _around(Journal, "_write", is_before=False),
+    "before segments are given back": _around(Follower, "release", is_before=True),
+    "after segments are given back": _around(Follower, "release", is_before=False),
+}
+
+RELAY_POINTS: dict[str, SetTrap] = {
+    "before a flush": _around(os, "pwritev", is_before=True),
+    "in the middle of a frame": _half_a_frame,
+    "after a flush": _around(os, "pwritev", is_before=False),
+    "before a segment's number is noted": _around(segments, "note_number", is_before=True),
+    "after a segment's number is noted": _around(segments, "note_number", is_before=False),
+    "before a segment has its name": _around(os, "replace", is_before=True),
+    "after a segment has its name": _around(os, "replace", is_before=False),
+}
