@@ -24,7 +24,7 @@ Die = Callable[[], None]
 SetTrap = Callable[[Patch, int, Die], None]
 
 
-def _around(owner: object, name: str, *, is_before: bool) -> SetTrap:
+def around(owner: object, name: str, *, is_before: bool) -> SetTrap:
     """Before or after a call of `owner.name`."""
 
     def set_trap(patch: Patch, nth: int, die: Die) -> None:
@@ -78,25 +78,25 @@ def _half_a_frame(patch: Patch, nth: int, die: Die) -> None:
 
 
 RECORDER_POINTS: dict[str, SetTrap] = {
-    "before the plan": _around(Journal, "add_plan", is_before=True),
-    "after the plan": _around(Journal, "add_plan", is_before=False),
+    "before the plan": around(Journal, "add_plan", is_before=True),
+    "after the plan": around(Journal, "add_plan", is_before=False),
     "in the middle of a line": _half_a_line,
-    "between the sinks": _around(SqliteSink, "write_batch", is_before=True),
-    "after the sinks": _around(SqliteSink, "write_batch", is_before=False),
-    "before the syncs": _around(JsonlSink, "sync", is_before=True),
-    "between the syncs": _around(SqliteSink, "sync", is_before=True),
-    "before the commit": _around(Journal, "commit", is_before=True),
-    "in the commit": _around(Journal, "_write", is_before=False),
-    "before segments are given back": _around(Follower, "release", is_before=True),
-    "after segments are given back": _around(Follower, "release", is_before=False),
+    "between the sinks": around(SqliteSink, "write_batch", is_before=True),
+    "after the sinks": around(SqliteSink, "write_batch", is_before=False),
+    "before the syncs": around(JsonlSink, "sync", is_before=True),
+    "between the syncs": around(SqliteSink, "sync", is_before=True),
+    "before the commit": around(Journal, "commit", is_before=True),
+    "in the commit": around(Journal, "_write", is_before=False),
+    "before segments are given back": around(Follower, "release", is_before=True),
+    "after segments are given back": around(Follower, "release", is_before=False),
 }
 
 RELAY_POINTS: dict[str, SetTrap] = {
-    "before a flush": _around(os, "pwritev", is_before=True),
+    "before a flush": around(os, "pwritev", is_before=True),
     "in the middle of a frame": _half_a_frame,
-    "after a flush": _around(os, "pwritev", is_before=False),
-    "before a segment's number is noted": _around(segments, "note_number", is_before=True),
-    "after a segment's number is noted": _around(segments, "note_number", is_before=False),
-    "before a segment has its name": _around(os, "replace", is_before=True),
-    "after a segment has its name": _around(os, "replace", is_before=False),
+    "after a flush": around(os, "pwritev", is_before=False),
+    "before a segment's number is noted": around(segments, "note_number", is_before=True),
+    "after a segment's number is noted": around(segments, "note_number", is_before=False),
+    "before a segment has its name": around(os, "replace", is_before=True),
+    "after a segment has its name": around(os, "replace", is_before=False),
 }

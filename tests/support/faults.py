@@ -50,7 +50,13 @@ class Stream:
         self.received = b""
         self.wire = Wire(socket.create_connection(("127.0.0.1", port), _TIMEOUT_S))
         self.wire.sock.settimeout(_TIMEOUT_S)
-        self.wire.send(_request(marker, f"answer_bytes={answer_bytes};{simulate}", session or marker, padding_bytes))
+        try:
+            self.wire.send(
+                _request(marker, f"answer_bytes={answer_bytes};{simulate}", session or marker, padding_bytes)
+            )
+        except OSError:
+            self.close()
+            raise
 
     @property
     def text(self) -> str:

@@ -185,6 +185,7 @@ def record(home: Path, before_step: Callable[[], None] = lambda: None) -> None:
     try:
         while not recorder.is_drained():
             before_step()
+        recorder.checkpoint()
     finally:
         recorder.close()
 

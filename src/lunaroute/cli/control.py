@@ -235,7 +235,9 @@ def _describe_recording(recording: dict[str, Any], *, is_running: bool) -> list[
     if is_running and (recording["silent_s"] or 0) > _SILENCE_S:
         lines.append(f"the recorder is not at work since {recording['updated_at']}; what passes waits in the spool")
     if recording["unrecorded_exchanges"]:
-        lines.append(f"not recorded: {recording['unrecorded_exchanges']:,} exchanges, the spool could not be written")
+        lines.append(
+            f"not recorded: {recording['unrecorded_exchanges']:,} exchanges; sessions/gaps.jsonl says when and why"
+        )
     if recording["dead_letters"]:
         lines.append(f"dead letters: {recording['dead_letters']:,} events that could not be stored")
     return lines

@@ -153,7 +153,8 @@ class Journal:
             self._write(checkpoint)
             db.execute("COMMIT")
         except BaseException:
-            db.execute("ROLLBACK")
+            if db.in_transaction:  # a full disk has ended it already
+                db.execute("ROLLBACK")
             raise
         finally:
             db.execute("PRAGMA synchronous=NORMAL")

@@ -27,6 +27,7 @@ from lunaroute.sinks.base import Sink
 from lunaroute.spool.follow import Follower, LaneRead
 
 from .dead_letter import DeadLetters
+from .gaps import GapFile
 from .journal import Checkpoint, Journal, LaneState, Plan, Range, Remembered
 from .open_exchanges import OpenExchangeLog
 from .pipeline import Pipeline, PipelineSettings, PoisonExchange
@@ -43,7 +44,6 @@ class Counts(msgspec.Struct):
 
     exchanges_recorded: int = 0
     events_written: int = 0
-    unrecorded_exchanges: int = 0
 
 
 class Recorder:
@@ -56,10 +56,12 @@ class Recorder:
         settings: PipelineSettings,
         sinks: Sequence[Sink],
         dead_letters: DeadLetters,
+        gaps: GapFile,
     ) -> None:
         self._journal = journal
         self._sinks = sinks
         self._dead_letters = dead_letters
+        self.gaps = gaps
         self.counts = Counts()
         self._saved = OpenExchangeLog()
         self._bytes_since_checkpoint = 0
@@ -89,7 +91,7 @@ class Recorder:
         if reads or dead or is_tick:
             events = self._derive(plan, reads)
             if reads or dead or events:
-                self._journal.add_plan(plan)
+                self._insist("journal", lambda: self._journal.add_plan(plan))
                 self._is_dirty = True
                 self._write(events)
         self._bytes_since_checkpoint += sum(_size(read) for read in reads)
@@ -121,8 +123,7 @@ class Recorder:
         self._is_dirty = False
 
     def close(self) -> None:
-        if self._is_dirty:
-            self.checkpoint()
+        """Let go of everything. No checkpoint: a step that failed may have led to a state whose events nobody has."""
         self.follower.close()
         for sink in self._sinks:
             sink.close()
@@ -165,7 +166,7 @@ class Recorder:
         events: list[Event] = []
         for item in assembled:
             if isinstance(item, RecordingGap):
-                self.counts.unrecorded_exchanges += item.exchange_count
+                self._insist("gaps", lambda item=item: self.gaps.add(item))  # type: ignore[misc]
             if not self._is_passed_over(item):
                 events += self._pipeline.feed(item)
         return events

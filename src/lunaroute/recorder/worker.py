@@ -22,6 +22,7 @@ from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.sqlite.sink import SqliteSink
 
 from .dead_letter import DeadLetters
+from .gaps import GapFile
 from .pipeline import PipelineSettings
 from .recorder import Recorder
 from .relearn import JOURNAL_ERRORS, open_journal, set_aside
@@ -65,7 +66,8 @@ def open_recorder(config: Config, dead_letters: DeadLetters) -> Recorder:
     def over_journal() -> Recorder:
         journal = open_journal(path, config.spool_dir, index)
         try:
-            return Recorder(config.spool_dir, journal, settings, sinks, dead_letters)
+            gaps = GapFile(config.sessions_dir / "gaps.jsonl")
+            return Recorder(config.spool_dir, journal, settings, sinks, dead_letters, gaps)
         except BaseException:
             journal.close()
             raise
@@ -129,6 +131,7 @@ def _write_status(run_dir: Path, recorder: Recorder, dead_letters: DeadLetters) 
         "lag_bytes": recorder.follower.lag_bytes(),
         "skipped_segments": recorder.follower.skipped_segments,
         "dead_letters": dead_letters.count,
+        "unrecorded_exchanges": recorder.gaps.unrecorded_exchanges,
         **msgspec.structs.asdict(recorder.counts),
     }
     try:

@@ -51,7 +51,7 @@ class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
     exchanges_recorded: int | None = None
     """Since the recorder started."""
     unrecorded_exchanges: int | None = None
-    """Exchanges that passed while the spool could not be written."""
+    """Exchanges that ever passed while the spool could not be written."""
     dead_letters: int | None = None
 
 

@@ -13,12 +13,13 @@ from lunaroute.events import decode_event
 from lunaroute.events.types import Completed, ResponseRecorded
 from lunaroute.recorder import open_exchanges
 from lunaroute.recorder import recorder as recorder_module
+from lunaroute.recorder.journal import Journal, Plan
 from lunaroute.recorder.recorder import Recorder
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.layout import session_files
 from lunaroute.spool import follow, segments
 from lunaroute.spool.writer import SpoolWriter
-from tests.support.crash_points import RECORDER_POINTS
+from tests.support.crash_points import RECORDER_POINTS, around
 from tests.support.faults import dump
 from tests.support.spooled import SEGMENT_BYTES, LaneScript, copied, files, open_home, record, write_spool
 from tests.traffic import anthropic_request, anthropic_response
@@ -245,6 +246,41 @@ def test_a_sink_that_refuses_is_tried_again_until_it_takes_the_batch(
     _assert_same(home, undisturbed)
 
 
+@pytest.mark.parametrize("nth", [1, 2, 5])
+@pytest.mark.parametrize(("owner", "name"), [(Journal, "add_plan"), (JsonlSink, "write_batch"), (Journal, "commit")])
+def test_a_step_that_breaks_is_made_anew_by_the_next_recorder(
+    undisturbed: Path, owner: type, name: str, nth: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A defect, not a kill: the recorder closes in order, and must not store a state whose events nobody has."""
+    home = copied(undisturbed.with_name("home"), f"{name} {nth}")
+
+    def break_down() -> None:
+        raise KeyError("a defect")
+
+    with monkeypatch.context() as patch:
+        around(owner, name, is_before=True)(patch.setattr, nth, break_down)
+        with pytest.raises(KeyError):
+            record(home)
+    record(home)
+    _assert_same(home, undisturbed)
+
+
+def test_a_plan_that_cannot_be_written_is_tried_again(undisturbed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = copied(undisturbed.with_name("home"), "no room for plans")
+    refusals = iter([True] * 3)
+    really_add = Journal.add_plan
+
+    def refuse(journal: Journal, plan: Plan) -> None:
+        if next(refusals, False):
+            raise sqlite3.OperationalError("database or disk is full")
+        really_add(journal, plan)
+
+    monkeypatch.setattr(Journal, "add_plan", refuse)
+    monkeypatch.setattr(recorder_module, "_RETRY_S", (0.0,))
+    record(home)
+    _assert_same(home, undisturbed)
+
+
 def test_counts_tell_what_was_recorded(undisturbed: Path) -> None:
     home = copied(undisturbed.with_name("home"), "counted")
     recorder = open_home(home)
@@ -254,4 +290,4 @@ def test_counts_tell_what_was_recorded(undisturbed: Path) -> None:
     lines = b"".join(files(home).values()).splitlines()
     assert recorder.counts.events_written == len(lines)
     assert recorder.counts.exchanges_recorded == sum(b'"type":"response_recorded"' in line for line in lines)
-    assert recorder.counts.unrecorded_exchanges == 0
+    assert recorder.gaps.unrecorded_exchanges == 0

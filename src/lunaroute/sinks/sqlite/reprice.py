@@ -79,7 +79,8 @@ def reprice_rows(index: sqlite3.Connection, recosts: Iterable[Recost]) -> None:
             _clear_sum(index, one)
         index.execute("COMMIT")
     except BaseException:
-        index.execute("ROLLBACK")
+        if index.in_transaction:  # a full disk has ended it already
+            index.execute("ROLLBACK")
         raise
 
 
