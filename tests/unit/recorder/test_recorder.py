@@ -70,6 +70,7 @@ def _record_until_killed(home: Path) -> bool:
         recorder = open_home(home)
         while not recorder.is_drained():
             pass
+        recorder.checkpoint()
         recorder.close()
     except KilledError:
         if recorder is not None:  # else it died while it ran plans again
@@ -246,7 +247,7 @@ def test_a_sink_that_refuses_is_tried_again_until_it_takes_the_batch(
     _assert_same(home, undisturbed)
 
 
-@pytest.mark.parametrize("nth", [1, 2, 5])
+@pytest.mark.parametrize("nth", [1, 2, 4])
 @pytest.mark.parametrize(("owner", "name"), [(Journal, "add_plan"), (JsonlSink, "write_batch"), (Journal, "commit")])
 def test_a_step_that_breaks_is_made_anew_by_the_next_recorder(
     undisturbed: Path, owner: type, name: str, nth: int, monkeypatch: pytest.MonkeyPatch
