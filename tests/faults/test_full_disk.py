@@ -133,10 +133,12 @@ def test_pass_mode_lets_all_through_and_puts_the_gap_on_record(provider: Running
         streams = [_ask(server, f"while full {number}") for number in range(ASKED)]
         assert all(stream.is_whole for stream in streams)
         assert len(_seen(provider)) == 1 + ASKED
+        assert read_status(Config(home=home))["is_recording"] is False
         assert "traffic goes on unrecorded" in server.said
         _make_room(disk)
         wait_until((home / "sessions" / "gaps.jsonl").exists)
         assert _ask(server, "after").is_whole
+        assert read_status(Config(home=home))["is_recording"] is True
     found = check_recordings(home)
     exchanges = [one for session in found for one in session.exchanges()]
     whole = {one.request.request_text for one in exchanges if one.response.outcome == "completed"}

@@ -104,15 +104,17 @@ def read_status(config: Config) -> dict[str, Any]:
 def _listening(server: RunningServer | None) -> dict[str, Any]:
     from datetime import UTC, datetime
 
-    from lunaroute.supervisor.health import base_url, is_healthy
+    from lunaroute.supervisor.health import base_url, relay_state
 
     info = None if server is None else server.info
     if info is None:
         names = ("url", "host", "port", "ui_port", "run_id", "version", "started_at", "uptime_s", "workers")
-        return {"is_healthy": False, **dict.fromkeys(names)}
+        return {"is_healthy": False, "is_recording": None, **dict.fromkeys(names)}
+    state = relay_state(info.host, info.port, info.run_id, _HEALTH_TIMEOUT_S)
     uptime_s = (datetime.now(UTC) - datetime.fromisoformat(info.started_at)).total_seconds()
     return {
-        "is_healthy": is_healthy(info.host, info.port, info.run_id, _HEALTH_TIMEOUT_S),
+        "is_healthy": state is not None,
+        "is_recording": None if state is None else state == "recording",
         "url": base_url(info.host, info.port),
         "host": info.host,
         "port": info.port,
@@ -205,6 +207,8 @@ def _describe(status: dict[str, Any]) -> list[str]:
         lines = [f"starting, pid {status['pid']} ({status['home']})"]
     else:
         state = "running" if status["is_healthy"] else "running, but the relay does not answer"
+        if status["is_recording"] is False:
+            state = "running, but the spool cannot be written, so nothing is recorded"
         lines = [
             f"{state}: {status['url']}, pid {status['pid']}, {_duration(status['uptime_s'])},"
             f" workers: {status['workers']}",

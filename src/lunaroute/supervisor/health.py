@@ -9,9 +9,13 @@ from __future__ import annotations
 import select
 import socket
 import time
+from typing import Literal
 
 HEALTH_PATH = "/lunaroute/health"
 _MAX_ANSWER_BYTES = 65536
+_NOT_RECORDING = b'"not_recording"'  # comes before the run's id
+
+RelayState = Literal["recording", "not recording"]
 
 
 def client_host(host: str) -> str:
@@ -57,22 +61,34 @@ class HealthProbe:
             return self._answer.startswith(b"HTTP/1.1 200")
         return None if data and len(self._answer) < _MAX_ANSWER_BYTES else False
 
+    @property
+    def is_recording(self) -> bool:
+        """Whether the worker that answered can write its spool."""
+        return _NOT_RECORDING not in self._answer
+
     def close(self) -> None:
         self._socket.close()
 
 
 def is_healthy(host: str, port: int, run_id: str, timeout_s: float) -> bool:
     """Whether the relay of this run answers within the time."""
+    return relay_state(host, port, run_id, timeout_s) is not None
+
+
+def relay_state(host: str, port: int, run_id: str, timeout_s: float) -> RelayState | None:
+    """What the worker that answers says of itself; None when none of this run does within the time."""
     deadline_s = time.monotonic() + timeout_s
     try:
         probe = HealthProbe(host, port, run_id, connect_timeout_s=timeout_s)
     except OSError:
-        return False
+        return None
     try:
         answer: bool | None = None
         while answer is None:
             readable, _, _ = select.select([probe], [], [], max(0.0, deadline_s - time.monotonic()))
             answer = probe.read() if readable else False
-        return answer
+        if not answer:
+            return None
+        return "recording" if probe.is_recording else "not recording"
     finally:
         probe.close()
