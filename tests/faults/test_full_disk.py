@@ -87,8 +87,8 @@ def _fill_up(server: Server, disk: Path, home: Path) -> Path:
     wait_until(lambda: _is_on_record(home, "before"))
     ballast = _fill(disk)
     for lane in (home / "spool").iterdir():
-        for number in segments.list_segments(lane / segments.FREE_DIR):
-            os.truncate(segments.segment_path(lane / segments.FREE_DIR, number), 0)  # of another size: of no use
+        for free in segments.list_free(lane):
+            os.truncate(free, 0)  # of another size: of no use
     _fill(disk).replace(disk / "more-ballast")
     return ballast
 

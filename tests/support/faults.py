@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -29,6 +30,7 @@ from tests.support.server import RecordedExchange, RecordedSession, Server, sess
 
 MODEL = "claude-haiku-4-5"
 _TIMEOUT_S = 30
+_MODULE = re.compile(r" -m (?:lunaroute\.|tests\.support\.crashing )(relay|recorder|spool\.keeper)\b")
 _SOME_EVENTS = 4
 """Pieces of text after which a stream counts as well under way."""
 
@@ -125,10 +127,12 @@ class Processes:
         self.supervisor = supervisor
         self.relays = relays
         self.recorder = recorder
+        self.keepers = [pid for relay in relays for pid in _children(relay).get("spool.keeper", [])]
+        """Of the relays' lanes; one may be about to be replaced."""
 
     @property
     def all(self) -> list[int]:
-        return [self.supervisor, *self.relays, self.recorder]
+        return [self.supervisor, *self.relays, *self.keepers, self.recorder]
 
 
 def processes(server: Server) -> Processes:
@@ -149,18 +153,18 @@ def _children(parent: int) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for line in listed.stdout.splitlines():
         pid, ppid, command = line.split(None, 2)
-        for name in ("relay", "recorder"):
-            if int(ppid) == parent and command.endswith((f"-m lunaroute.{name}", f"-m tests.support.crashing {name}")):
-                found.setdefault(name, []).append(int(pid))
+        module = _MODULE.search(command)
+        if int(ppid) == parent and module is not None:
+            found.setdefault(module[1], []).append(int(pid))
     return found
 
 
 def kill(*pids: int) -> None:
     """kill -9, all of them before any can react to the end of another."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
+    for number in (signal.SIGSTOP, signal.SIGKILL):
+        for pid in pids:
+            with suppress(ProcessLookupError):  # a keeper may just have followed its relay
+                os.kill(pid, number)
 
 
 def is_running(pid: int) -> bool:

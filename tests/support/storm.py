@@ -30,6 +30,7 @@ VICTIMS: dict[str, Callable[[Processes, Random], list[int]]] = {
     "relay": lambda here, chance: [chance.choice(here.relays)],
     "relay and recorder": lambda here, chance: [here.recorder, chance.choice(here.relays)],
     "all relays": lambda here, chance: here.relays,
+    "keepers": lambda here, chance: here.keepers,
     "supervisor": lambda here, chance: [here.supervisor],
     "supervisor and recorder": lambda here, chance: [here.supervisor, here.recorder],
     "all": lambda here, chance: here.all,
