@@ -17,7 +17,7 @@ HOST = b"Host: r\r\n"
 
 
 def reader() -> LineReader:
-    return LineReader(lambda value: "fp_x")
+    return LineReader(lambda value: "fp_x", bytes)
 
 
 def request(start: bytes, lines: bytes = HOST) -> RequestHead:
