@@ -12,7 +12,8 @@ import re
 from urllib.parse import unquote, unquote_to_bytes
 
 _SCHEME = re.compile(rb"^(bearer|basic|token|apikey)\s+", re.IGNORECASE)
-_MEMBER = re.compile(r"(?P<start>^|[?&;#])(?P<name>[^=&;#?]*)=(?P<value>[^&;#]*)")
+_MEMBER = re.compile(r"(?:^|[?&;#])(?P<name>[^=&;#?]*)=")
+_VALUE = re.compile(r"[^&;#]*")
 _CREDENTIAL_NAME = re.compile(
     r"(?:^|.*[-_.\[])(?:key|keyid|apikey|token|accesstoken|authtoken|idtoken|refreshtoken|secret|clientsecret|"
     r"password|passwd|pwd|passphrase|sig|signature|credentials?|code|auth|authorization|jwt|assertion|ticket|cookie)\]?",
@@ -42,20 +43,23 @@ class Fingerprinter:
     def clean_members(self, text: str) -> str:
         """`name=value` pairs, such as a query, with the values replaced whose name says that they are credentials,
         whatever of the name is percent-encoded."""
-        return _MEMBER.sub(self._clean_member, text)
+        shown: list[str] = []
+        done = 0
+        for match in _MEMBER.finditer(text):
+            if match.start() < done or _CREDENTIAL_NAME.fullmatch(_decoded(match["name"])) is None:
+                continue  # within a value that is replaced, or a value that may be a URL with a query of its own
+            start = match.end()
+            end = _VALUE.match(text, start).end()  # type: ignore[union-attr]  # it may be empty, so it always matches
+            if end > start:
+                shown += (text[done:start], self(unquote_to_bytes(text[start:end])))
+                done = end
+        return "".join((*shown, text[done:])) if shown else text
 
     def clean_url(self, value: bytes) -> bytes:
         """A header value that is a URL, or holds one: its password and its credential parameters replaced."""
         text = value.decode("latin-1")
         text = _USERINFO.sub(lambda match: match[1] + self(match[2].encode("latin-1")) + "@", text)
         return self.clean_members(text).encode("latin-1")
-
-    def _clean_member(self, match: re.Match[str]) -> str:
-        name, value = match["name"], match["value"]
-        if not value or _CREDENTIAL_NAME.fullmatch(_decoded(name)) is None:
-            within, mark, query = value.partition("?")  # a URL with a query of its own
-            return f"{match['start']}{name}={within}{mark}{self.clean_members(mark + query)[1:]}" if mark else match[0]
-        return f"{match['start']}{name}={self(unquote_to_bytes(value))}"
 
 
 def _decoded(name: str) -> str:
