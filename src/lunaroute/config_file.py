@@ -25,6 +25,7 @@ from lunaroute.config import (
     Config,
     PriceConfig,
     RecordingConfig,
+    RedactionConfig,
     ServerConfig,
     SessionsConfig,
     TimeoutConfig,
@@ -42,6 +43,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "timeouts": TimeoutConfig,
     "recording": RecordingConfig,
     "sessions": SessionsConfig,
+    "redaction": RedactionConfig,
 }
 _FIELDS = {name: {field.name: field for field in msgspec.structs.fields(kind)} for name, kind in _SECTIONS.items()}
 _UPSTREAMS = "upstreams"
@@ -97,6 +99,7 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         timeouts=TimeoutConfig(**values["timeouts"]),
         recording=RecordingConfig(**values["recording"]),
         sessions=SessionsConfig(**values["sessions"]),
+        redaction=_checked_redaction(RedactionConfig(**values["redaction"])),
         upstreams=upstreams,
         prices=values[_PRICES],
     )
@@ -255,6 +258,19 @@ def _checked_price(setting: _Setting) -> PriceConfig:
     if not {"input_mtok", "output_mtok", "audio_hours"} & table.keys():
         raise ConfigError(f"{setting.origin}: say at least input_mtok or output_mtok, US dollars per million tokens")
     return PriceConfig(**{unit: float(dollars) for unit, dollars in table.items()})
+
+
+def _checked_redaction(config: RedactionConfig) -> RedactionConfig:
+    """A rule or a pattern that nobody understands must not be found out only when there is something to redact."""
+    if config.mode != "off":
+        from lunaroute.redact.finder import Finder
+        from lunaroute.redact.settings import RedactionSettings
+
+        try:
+            Finder(RedactionSettings(rules=config.rules, patterns=config.patterns))
+        except ConfigError as error:
+            raise ConfigError(f"[redaction]: {error}") from None
+    return config
 
 
 def _check_provider(setting: _Setting, upstreams: Mapping[str, str]) -> None:

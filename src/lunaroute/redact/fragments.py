@@ -1,0 +1,149 @@
+"""What a stream says in pieces: a text whose beginning is in one event and whose end is in another.
+
+Dialects differ in where they put the pieces, but all put those of one text at the same place of events of the same
+kind, with the same indexes beside it. So the texts at each such place are joined over all events, whatever the dialect,
+and what is found in a joined text is mapped back to its pieces: the first gets the replacement, the others lose theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import msgspec
+
+from lunaroute.assemble.json_stream import JsonStreamParser
+
+from .finder import Finding
+from .unescape import Unescaped
+
+_DATA_LINE = re.compile(rb"(?:^|(?<=[\r\n]))data:[ ]?([^\r\n]*)", re.MULTILINE)
+_STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?', re.DOTALL)
+_INDEXES = ("index", "output_index", "content_index", "summary_index", "contentBlockIndex", "item_id", "thought")
+_DEEPEST = 32
+_BETWEEN = b"\n\x00\n"
+_UNREADABLE = b'{"redacted":true}'
+
+_decode = msgspec.json.Decoder().decode
+Key = tuple[Any, ...]
+
+
+class _Piece(msgspec.Struct, gc=False):
+    event: int
+    number: int
+    """The how manieth text of the event."""
+    text: bytes
+
+
+class _Event(msgspec.Struct):
+    start: int
+    data: bytes
+
+
+def split_findings(
+    body: bytes, find: Callable[[bytes], list[Finding]], replacement: Callable[[Finding], bytes]
+) -> list[Finding]:
+    """What is found only, or found whole only, when the pieces are joined: a finding for each piece, with its
+    replacement."""
+    events = list(_events(body))
+    if len(events) < 2:
+        return []
+    texts = [pieces for pieces in _collected(events).values() if len(pieces) > 1]
+    joined = _BETWEEN.join(b"".join([piece.text for piece in pieces]) for pieces in texts)
+    found = find(joined)
+    if not found:
+        return []
+    starts, pieces = _laid_out(texts)
+    out: list[Finding] = []
+    for one in found:
+        first = bisect_right(starts, one.start) - 1
+        last = bisect_right(starts, one.end - 1) - 1
+        if first == last:
+            continue  # in one piece: found there
+        text = replacement(one)
+        for number in range(first, last + 1):
+            begin = max(0, one.start - starts[number])
+            end = min(len(pieces[number].text), one.end - starts[number])
+            if begin < end:
+                out.append(_placed(events[pieces[number].event], pieces[number], begin, end, one, text))
+                text = b""
+    return out
+
+
+def _events(body: bytes) -> Iterator[_Event]:
+    """The JSON texts of a body of events, with their places."""
+    head = body[:1024].lstrip()
+    if not head.startswith((b"{", b"[")):
+        for match in _DATA_LINE.finditer(body):
+            yield _Event(match.start(1), match[1])
+        return
+    parser = JsonStreamParser()
+    place = 0
+    for event in [*parser.feed(body, 0), *parser.finish()]:
+        place = body.find(event.data, place)
+        if place < 0:
+            return
+        yield _Event(place, event.data)
+        place += len(event.data)
+
+
+def _collected(events: list[_Event]) -> dict[Key, list[_Piece]]:
+    """The texts of all events by where they stand."""
+    by_place: dict[Key, list[_Piece]] = {}
+    for number, event in enumerate(events):
+        try:
+            value = _decode(event.data)
+        except (msgspec.DecodeError, UnicodeError, RecursionError):
+            continue
+        kind = value.get("type") if isinstance(value, dict) else None
+        for count, (key, text) in enumerate(_texts(value, (kind if isinstance(kind, str) else None,), 0)):
+            by_place.setdefault(key, []).append(_Piece(number, count, text.encode("utf-8", "replace")))
+    return by_place
+
+
+def _texts(value: Any, place: Key, depth: int) -> Iterator[tuple[Key, str]]:
+    """Each text in a JSON value with its place, in the order in which they are written."""
+    if isinstance(value, str):
+        yield place, value
+    elif depth > _DEEPEST:
+        return
+    elif isinstance(value, dict):
+        for name in _INDEXES:
+            if name in value:
+                index = value[name]
+                place = (*place, index if isinstance(index, (str, int)) else None)
+        for name, child in value.items():
+            if isinstance(child, (str, dict, list)):
+                yield from _texts(child, (*place, name), depth + 1)
+    elif isinstance(value, list):
+        for number, child in enumerate(value):
+            if isinstance(child, (str, dict, list)):
+                yield from _texts(child, (*place, number), depth + 1)
+
+
+def _laid_out(texts: list[list[_Piece]]) -> tuple[list[int], list[_Piece]]:
+    """Where each piece begins in the joined text."""
+    starts: list[int] = []
+    flat: list[_Piece] = []
+    place = 0
+    for pieces in texts:
+        for piece in pieces:
+            starts.append(place)
+            flat.append(piece)
+            place += len(piece.text)
+        place += len(_BETWEEN)
+    return starts, flat
+
+
+def _placed(event: _Event, piece: _Piece, begin: int, end: int, one: Finding, replacement: bytes) -> Finding:
+    """The part of a piece that is to go, in the body."""
+    values = [match for match in _STRING.finditer(event.data) if match[2] is None]
+    if piece.number < len(values):
+        view = Unescaped(values[piece.number][1])
+        if view.text == piece.text:
+            start = event.start + values[piece.number].start(1)
+            return Finding(start + view.raw_start(begin), start + view.raw_end(end), one.rule, one.value, replacement)
+    # Written in a way that two readers read differently (a name twice): the event goes as a whole.
+    return Finding(event.start, event.start + len(event.data), one.rule, one.value, _UNREADABLE)
