@@ -132,7 +132,6 @@ def _latin_1() -> re2.Options:
     return options
 
 
-
 def _windows() -> dict[bytes, str]:
     """Every piece of each secret that is `WINDOW` characters long → its kind."""
     windows: dict[bytes, str] = {}

@@ -44,7 +44,10 @@ def _anthropic() -> tuple[str, dict[str, Any], list[Answer]]:
         "tools": [{"name": "write", "description": EVERYTHING, "input_schema": {"type": "object"}}],
         "messages": [
             {"role": "user", "content": EVERYTHING},
-            {"role": "assistant", "content": [{"type": "tool_use", "id": "t1", "name": "write", "input": {"a": EVERYTHING}}]},
+            {
+                "role": "assistant",
+                "content": [{"type": "tool_use", "id": "t1", "name": "write", "input": {"a": EVERYTHING}}],
+            },
             {
                 "role": "user",
                 "content": [
@@ -105,10 +108,16 @@ def _chat() -> tuple[str, dict[str, Any], list[Answer]]:
     whole = {"id": "x", "model": "gpt-5", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]}
     deltas = [{"content": piece} for piece in pieces(EVERYTHING)]
     deltas += ({"reasoning_content": piece} for piece in pieces(EVERYTHING, 5))
-    deltas.append({"tool_calls": [{"index": 0, "id": "c2", "type": "function", "function": {"name": "write", "arguments": ""}}]})
+    deltas.append(
+        {"tool_calls": [{"index": 0, "id": "c2", "type": "function", "function": {"name": "write", "arguments": ""}}]}
+    )
     deltas += ({"tool_calls": [{"index": 0, "function": {"arguments": piece}}]} for piece in pieces(ARGUMENTS, 9))
     events = [{"id": "x", "model": "gpt-5", "choices": [{"index": 0, "delta": delta}]} for delta in deltas]
-    return "/v1/chat/completions", request, [(JSON, json.dumps(whole).encode()), (EVENTS, sse(events) + b"data: [DONE]\n\n")]
+    return (
+        "/v1/chat/completions",
+        request,
+        [(JSON, json.dumps(whole).encode()), (EVENTS, sse(events) + b"data: [DONE]\n\n")],
+    )
 
 
 def _responses() -> tuple[str, dict[str, Any], list[Answer]]:
@@ -126,7 +135,9 @@ def _responses() -> tuple[str, dict[str, Any], list[Answer]]:
         {"type": "function_call", "id": "f1", "call_id": "c2", "name": "write", "arguments": ARGUMENTS},
     ]
     whole = {"id": "resp_1", "object": "response", "status": "completed", "model": "gpt-5", "output": output}
-    events: list[dict[str, Any]] = [{"type": "response.created", "response": whole | {"output": [], "status": "in_progress"}}]
+    events: list[dict[str, Any]] = [
+        {"type": "response.created", "response": whole | {"output": [], "status": "in_progress"}}
+    ]
     for index, (kind, item, text) in enumerate(
         [("output_text", "m1", EVERYTHING), ("function_call_arguments", "f1", ARGUMENTS)]
     ):
@@ -155,11 +166,15 @@ def _gemini() -> tuple[str, dict[str, Any], list[Answer]]:
         for piece in pieces(EVERYTHING, 8)
     ]
     array = json.dumps(rows, indent=1).encode()
-    return "/v1beta/models/gemini-2.5-pro:streamGenerateContent", request, [
-        (JSON, json.dumps(whole).encode()),
-        (EVENTS, sse(rows)),
-        (JSON, array),
-    ]
+    return (
+        "/v1beta/models/gemini-2.5-pro:streamGenerateContent",
+        request,
+        [
+            (JSON, json.dumps(whole).encode()),
+            (EVENTS, sse(rows)),
+            (JSON, array),
+        ],
+    )
 
 
 def _ollama() -> tuple[str, dict[str, Any], list[Answer]]:
@@ -173,14 +188,19 @@ def _converse() -> tuple[str, dict[str, Any], list[Answer]]:
     request = {"messages": [{"role": "user", "content": [{"text": EVERYTHING}]}], "system": [{"text": EVERYTHING}]}
     frames = [aws_frame("messageStart", {"role": "assistant"})]
     frames += (
-        aws_frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": piece}}) for piece in pieces(EVERYTHING)
+        aws_frame("contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": piece}})
+        for piece in pieces(EVERYTHING)
     )
     frames.append(aws_frame("throttlingException", {"message": EVERYTHING}, "exception"))
     return "/bedrock/model/anthropic.claude/converse-stream", request, [(FRAMES, b"".join(frames))]
 
 
 def _unknown() -> tuple[str, dict[str, Any], list[Answer]]:
-    return "/v1/other", {"x": EVERYTHING}, [("text/plain", EVERYTHING.encode()), (JSON, json.dumps([EVERYTHING]).encode())]
+    return (
+        "/v1/other",
+        {"x": EVERYTHING},
+        [("text/plain", EVERYTHING.encode()), (JSON, json.dumps([EVERYTHING]).encode())],
+    )
 
 
 DIALECTS = (_anthropic, _chat, _responses, _gemini, _ollama, _converse, _unknown)
@@ -197,9 +217,11 @@ def _cases() -> list[Replay]:
         path, request, answers = dialect()
         for content_type, answer in answers:
             for form, change in FORMS.items():
-                is_changeable = content_type != FRAMES and content_type != "text/plain"
+                is_changeable = content_type in (JSON, EVENTS)
                 body = change(json.dumps(request).encode())
-                replays.append(_replay(len(replays), path, body, content_type, change(answer) if is_changeable else answer))
+                replays.append(
+                    _replay(len(replays), path, body, content_type, change(answer) if is_changeable else answer)
+                )
                 if form == "plain":
                     zipped = gzip.compress(answer)
                     replays.append(_replay(len(replays), path, gzip.compress(body), content_type, zipped, "gzip"))

@@ -18,22 +18,23 @@ from . import encoded
 from .accept import CHECKS
 from .personal import PERSONAL_RULES
 from .rule import Rule
-from .rules import SECRET_RULES
+from .rules import FORMS
 from .settings import GROUPS, RedactionSettings
+from .surroundings import SURROUNDINGS
 from .unescape import Unescaped, has_odd_escapes, odd_windows
 
 _REDACTED = re.compile(rb"\[redacted:[a-z0-9_-]+(?::[^\]]*)?\]")
 _ESCAPE_LETTERS = b"nrtbf"
 _MOST_LEVELS = 4
 """JSON within JSON within JSON: deeper than any client nests."""
-_RETRY_BELOW_BYTES = 64
+_DIGITS = ("is_card", "is_ssn", "is_phone")
 BASE64 = "base64"
 """In place of a rule: a text in base64 with something in it, of which only that is replaced."""
 _BY_SURROUNDINGS = frozenset(
     {"environment", "assigned", "bearer", "basic", "cookie", "url_password", "aws_secret_key", BASE64}
 )
 _MEMORY_BYTES = 64 << 20
-RULES = SECRET_RULES + PERSONAL_RULES
+RULES = FORMS + SURROUNDINGS + PERSONAL_RULES
 
 
 class Finding(msgspec.Struct, frozen=True, order=True):
@@ -80,7 +81,7 @@ class Finder:
         return [finding for number in self._all.Match(text) or () for finding in self._matches(number, text)]
 
     def _find_escaped(self, text: bytes, levels: int) -> list[Finding]:
-        """What shows only when escapes are undone: `\\/` and `\\u0040` within a word, and what own patterns look for."""
+        """What shows only when escapes are undone: `\\/` and `\\u0040` in a word, and what own patterns look for."""
         if self._has_own and b"\\" in text:
             windows: Sequence[tuple[int, int]] = [(0, len(text))]
         elif has_odd_escapes(text):
@@ -109,7 +110,7 @@ class Finder:
             start = _behind_escape(text, start, end)
             if start < end and (check is None or check(text, start, end)):
                 yield Finding(start, end, rule.name, text[start:end])
-            elif match.end() - match.start() <= _RETRY_BELOW_BYTES:
+            elif rule.accept in _DIGITS:
                 place = match.start() + 1  # what counts may begin within what does not
 
 

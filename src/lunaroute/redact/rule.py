@@ -1,8 +1,8 @@
 """What a rule is, and the pieces that patterns are made of.
 
-Patterns are for RE2, which takes time linear in the text whatever the pattern, so no text can hold the recorder up.
-They are applied to bytes as they were sent, escapes and all. So a word may begin behind `\\n`, whose `n` is no part of
-it (`START`), and a quote may have backslashes in front, one more with each JSON within JSON (`QUOTE`).
+Patterns are for RE2, which takes time linear in the text whatever the pattern: no text can hold the recorder up. They
+are applied to bytes as they were sent, escapes and all. So a word may begin behind `\\n` or `%20`, of which nothing
+is part of it (`START`), and a quote may have backslashes in front, one more with each JSON within JSON (`QUOTE`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 
 Group = Literal["secrets", "personal", "custom"]
 
-START = rb"(?:\b|\\[nrtbf]|\\u[0-9a-fA-F]{4})"
+START = rb"(?:\b|\\[nrtbf]|\\u[0-9a-fA-F]{4}|%[0-9a-fA-F]{2})"
 QUOTE = rb"""\\{0,15}["'`]"""
 SPACE = rb"(?:[ \t]|\\+[nrt]|[\r\n])"
 

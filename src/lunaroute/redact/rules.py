@@ -1,29 +1,20 @@
-"""Secrets: keys of providers, clouds and services by their own forms, and what its surroundings call a secret.
+"""Secrets that are known by their own form: keys of providers, clouds and services, and of anybody.
 
 Sources: the providers' documentation of their key formats, GitHub's list of secret-scanning patterns, and the formats
 that gitleaks (MIT) documents. A form that is nothing but hexadecimal digits is not here: it is found by the name in
-front of it (`assigned`).
+front of it (`surroundings`).
 """
 
 from __future__ import annotations
 
-from .rule import QUOTE, SPACE, START, Rule
+from .rule import START, Rule
 
 
 def _token(name: str, pattern: bytes, accept: str | None = None) -> Rule:
     return Rule(name, START + b"(" + pattern + b")", accept=accept)
 
 
-_NAME = (
-    rb"(?:pass(?:word|wd|phrase)|pwd|secret|[a-z0-9][_.-]token|[a-z]Token|credentials?|"
-    rb"(?:api|access|auth|secret|private|signing|encryption|master|account|shared|storage|subscription|client|service|"
-    rb"license|webhook|ssh|deploy|admin|session)[_.-]?(?:key|token|secret|password)|"
-    rb"(?:access|secret)[_.-]?key[_.-]?id|connection[_.-]?string)(?:[_.-](?:value|base64|b64|prod|dev|test|\d{1,3})){0,2}"
-)
-"""What is called so holds a secret."""
-_ENVIRONMENT_NAME = rb"[A-Z0-9_]{0,60}(?:KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PWD|CREDENTIALS?|PAT|DSN|COOKIE)(?:_[A-Z0-9]{1,16}){0,2}"
-
-SECRET_RULES = (
+FORMS = (
     # Language models
     _token("anthropic_key", rb"sk-ant-[A-Za-z0-9_-]{16,}"),
     _token("openrouter_key", rb"sk-or-[A-Za-z0-9_-]{16,}"),
@@ -51,18 +42,6 @@ SECRET_RULES = (
     # Clouds
     _token("aws_access_key_id", rb"(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b"),
     _token("aws_bedrock_key", rb"ABSK[A-Za-z0-9+/]{60,}={0,2}"),
-    Rule(
-        "aws_secret_key",
-        rb"(?i:aws.{0,30}?(?:secret|session|security)[a-z_.-]{0,30})"
-        + QUOTE
-        + rb"?"
-        + SPACE
-        + rb"{0,8}[:=]"
-        + SPACE
-        + rb"{0,8}(?:"
-        + QUOTE
-        + rb")?([A-Za-z0-9+/]{40,}={0,2})",
-    ),
     Rule("azure_storage_key", rb"(?i:AccountKey|SharedAccessKey)=([A-Za-z0-9+/]{20,}={0,2})"),
     _token("azure_client_secret", rb"[A-Za-z0-9_~.-]{3}[78]Q~[A-Za-z0-9_~.-]{31,34}"),
     Rule("azure_sas", rb"[?&]sig=([A-Za-z0-9%+/]{30,}(?:%3[dD]|=){0,2})"),
@@ -127,63 +106,4 @@ SECRET_RULES = (
         shown_last=0,
     ),
     Rule("putty_key", rb'PuTTY-User-Key-File-[23]:[^"]*?Private-MAC: ?[0-9a-f]{40,64}', shown_last=0),
-    Rule(
-        "url_password",
-        rb"[a-zA-Z][a-zA-Z0-9+.-]{1,30}:(?:\\{0,7}/){2}[^\s/:@\"'\\<>]{0,200}:([^\s/@\"'\\<>]{3,300})@",
-        accept="not_a_placeholder",
-    ),
-    Rule(
-        "bearer", rb"(?i:\bbearer|\\[nrt]bearer)" + SPACE + rb"{1,8}([A-Za-z0-9._~+/-]{16,}={0,2})", accept="has_digit"
-    ),
-    Rule(
-        "basic",
-        rb"(?i:authorization)"
-        + QUOTE
-        + rb"?[ ]{0,4}[:=][ ]{0,4}(?:"
-        + QUOTE
-        + rb")?(?i:basic) {1,4}([A-Za-z0-9+/]{8,}={0,2})",
-    ),
-    Rule(
-        "cookie",
-        rb"(?i:\b(?:set-)?cookie|\\[nrt](?:set-)?cookie)[ ]{0,2}:[ ]{0,4}([A-Za-z0-9_.-]+=[^\s\"'\\]{8,}(?:; ?[^\s\"'\\]+)*)",
-    ),
-    Rule(
-        "environment",
-        START
-        + _ENVIRONMENT_NAME
-        + rb"[ ]{0,4}[:=]{1,2}[ ]{0,4}(?:([^\s\"'`\\,;)}\]]{6,})|"
-        + QUOTE
-        + rb"([^\"'`\\\r\n]{6,}))",
-        accept="not_a_placeholder",
-    ),
-    Rule(
-        "assigned",
-        rb"(?i:"
-        + _NAME
-        + rb")"
-        + QUOTE
-        + SPACE
-        + rb"{0,8}[:=]>?"
-        + SPACE
-        + rb"{0,8}"
-        + QUOTE
-        + rb"([^\"'`\\\r\n]{4,})",
-        accept="not_a_placeholder",
-    ),
-    Rule(
-        "assigned",
-        rb"(?i:" + _NAME + rb")" + rb" {0,4}(?:=>?|:=|:) {0,4}" + QUOTE + rb"([^\"'`\\\r\n]{4,})",
-        accept="not_a_placeholder",
-    ),
-    Rule(
-        "assigned",
-        rb"(?i:token)" + QUOTE + rb"?" + SPACE + rb"{0,8}[:=]" + SPACE + rb"{0,8}" + QUOTE + rb"([^\"'`\\\s]{16,})",
-        accept="is_random",
-    ),
-    Rule(
-        "assigned",
-        START
-        + rb"(?i:password|passwd|api[_-]?key|secret[_-]?key|client[_-]?secret|access[_-]?token)[ ]{0,4}[:=][ ]{0,4}([^\s\"'`\\,;(){}\[\]<>]{8,})",
-        accept="is_random",
-    ),
 )
