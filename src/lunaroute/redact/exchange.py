@@ -16,7 +16,7 @@ from lunaroute.assemble.content import ContentDecoder
 from lunaroute.assemble.exchange import Exchange
 from lunaroute.capture.records import RequestOpened, join_headers, split_headers
 
-from .body import Edited, Redactor, moved
+from .body import Edit, Edited, Redactor, moved
 from .framed import CONTENT_TYPE as FRAMED
 from .framed import redact_frames
 from .replacement import keyed_hash
@@ -28,38 +28,40 @@ _BETWEEN = "\r\n\r\n"
 _MOST_HEADS = 1024
 
 
-class _Body(msgspec.Struct, frozen=True):
+class RedactedBody(msgspec.Struct, frozen=True):
     chunks: list[bytes]
+    """As they are kept."""
     counts: Counter[str] = Counter()
     is_changed: bool = False
     coding_removed: str | None = None
     withheld: str | None = None
+    edits: list[Edit] = []
 
 
 class ExchangeRedactor:
     """One per recorder. Raises ConfigError for settings that cannot be followed."""
 
     def __init__(self, settings: RedactionSettings) -> None:
-        self._redactor = Redactor(settings)
+        self.redactor = Redactor(settings)
         self._settings = settings
         self._heads: dict[str, Edited] = {}
 
     def request(self, exchange: Exchange) -> tuple[Exchange, Redaction]:
         """The exchange with its request redacted, and without its response."""
         opened, counts = self._opened(exchange.opened)
-        body = self._body(exchange.request_chunks, exchange.opened.header_lines, is_stream=exchange.socket is not None)
+        body = self.body(exchange.request_chunks, exchange.opened.header_lines, is_stream=exchange.socket is not None)
         if body.coding_removed:
             opened = msgspec.structs.replace(opened, header_lines=_without_coding(opened.header_lines))
         redacted = msgspec.structs.replace(
             exchange, opened=opened, request_chunks=body.chunks, response=None, response_chunks=[]
         )
-        return redacted, self._redaction(counts, body, exchange.request_chunks)
+        return redacted, self.report(counts, body, exchange.request_chunks)
 
     def response(self, exchange: Exchange) -> tuple[Exchange, Redaction]:
         """The exchange with its response redacted, and without its request's body."""
         head, closed = exchange.response, exchange.closed
         chunks = [data for _, data in exchange.response_chunks]
-        body = self._body(chunks, b"" if head is None else head.header_lines, is_stream=True)
+        body = self.body(chunks, b"" if head is None else head.header_lines, is_stream=True)
         counts: Counter[str] = Counter()
         if head is not None:
             edited = self._head(head.reason, head.header_lines.decode("latin-1"))
@@ -80,7 +82,7 @@ class ExchangeRedactor:
             ],
             closed=closed,
         )
-        return redacted, self._redaction(counts, body, chunks)
+        return redacted, self.report(counts, body, chunks)
 
     def unseen(self, exchange: Exchange, reason: str) -> tuple[Exchange, Redaction]:
         """The exchange without anything a person wrote, where looking at it failed."""
@@ -121,24 +123,26 @@ class ExchangeRedactor:
         if known is None:
             if len(self._heads) >= _MOST_HEADS:
                 self._heads.clear()
-            known = self._heads[text] = self._redactor.text(text.encode("utf-8", "surrogateescape"))
+            known = self._heads[text] = self.redactor.text(text.encode("utf-8", "surrogateescape"))
         return known
 
-    def _body(self, chunks: list[bytes], header_lines: bytes, *, is_stream: bool) -> _Body:
+    def body(self, chunks: list[bytes], header_lines: bytes, *, is_stream: bool) -> RedactedBody:
+        """A body that came in these chunks, under this head; as many chunks are kept."""
         plain, coding, error = _decoded(chunks, _field(header_lines, b"content-encoding"))
         data = plain[0] if len(plain) == 1 else b"".join(plain)
         edited = None
         if is_stream and FRAMED in _field(header_lines, b"content-type"):
-            edited = redact_frames(data, self._redactor)
+            edited = redact_frames(data, self.redactor)
         if edited is None:
-            edited = self._redactor.stream(data) if is_stream else self._redactor.text(data)
+            edited = self.redactor.stream(data) if is_stream else self.redactor.text(data)
         if not edited.edits and error is None:
-            return _Body(chunks)
+            return RedactedBody(chunks)
         ends = [0, *moved(edited.edits, list(accumulate(map(len, plain))))]
         kept = [edited.data[start:end] for start, end in pairwise(ends)]
-        return _Body(kept, edited.counts, True, coding or None, error)
+        return RedactedBody(kept, edited.counts, True, coding or None, error, edited.edits)
 
-    def _redaction(self, counts: Counter[str], body: _Body, chunks: list[bytes]) -> Redaction:
+    def report(self, counts: Counter[str], body: RedactedBody, chunks: list[bytes]) -> Redaction:
+        """What was done: `counts` in the head, and to the body that came in these chunks."""
         original = b"".join(chunks) if body.is_changed else None
         return Redaction(
             mode=self._settings.mode,

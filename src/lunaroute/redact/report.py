@@ -11,6 +11,7 @@ class Redaction(msgspec.Struct, frozen=True, kw_only=True):
     """Redaction was on when this was recorded; what it did. `body_sha256` and all sizes are of what is kept."""
 
     mode: Mode
+    """What was put in the place of what was found."""
     counts: dict[str, int] = {}
     """What was replaced, by rule, in heads and body together."""
     original_size_bytes: int | None = None
