@@ -11,7 +11,19 @@ from .source import Module, imported_names, modules, stage_of
 
 STAGES = [
     *("capture", "spool", "relay", "assemble", "redact", "dialects", "sessions", "stats", "pricing", "events", "sinks"),
-    *("recorder", "query", "export", "api", "supervisor", "config_file", "simulator", "demo", "cli", "__main__"),
+    *(
+        "recorder",
+        "query",
+        "export",
+        "api",
+        "access",
+        "supervisor",
+        "config_file",
+        "simulator",
+        "demo",
+        "cli",
+        "__main__",
+    ),
 ]
 LEAVES = {"", "errors", "config", "compiled"}
 """Importable by all, except that `config` is for shells only."""
@@ -36,7 +48,7 @@ SHELLS = {
     ),
     *("__main__",),
 }
-PURE = {"assemble", "redact", "dialects", "sessions", "stats", "pricing", "events"}
+PURE = {"assemble", "redact", "dialects", "sessions", "stats", "pricing", "events", "access"}
 IMPURE_MODULES = {
     *("time", "os", "socket", "random", "secrets", "threading", "logging", "asyncio", "pathlib", "subprocess"),
     *("multiprocessing", "concurrent", "select", "selectors", "signal", "io", "tempfile", "shutil", "glob"),
