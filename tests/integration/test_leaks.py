@@ -6,6 +6,7 @@ import asyncio
 import base64
 import gzip
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -274,10 +275,15 @@ def _disk(home: Path) -> bytes:
     return b"\n".join(found)
 
 
-@pytest.mark.parametrize("mode", ["mask", "tokenize"])
-def test_nothing_planted_is_on_disk_with_redaction_on(tmp_path: Path, mode: str) -> None:
+@pytest.fixture(scope="module")
+def unredacted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    home = tmp_path_factory.mktemp("leaks") / "home"
+    return home, _played(home, "")[1]
+
+
+def test_nothing_planted_is_on_disk_with_redaction_on(tmp_path: Path) -> None:
     own = "'" + OWN_PATTERN + "'"
-    replays, disk = _played(tmp_path / "home", f"[redaction]\nmode = '{mode}'\n[redaction.patterns]\nbadge = {own}\n")
+    replays, disk = _played(tmp_path / "home", f"[redaction]\nmode = 'tokenize'\n[redaction.patterns]\nbadge = {own}\n")
     assert leaked(disk) == {}
     assert b"credential-" not in disk
     found = exchanges(tmp_path / "home")
@@ -300,7 +306,16 @@ def _check_readable(one: RecordedExchange) -> None:
         assert "[redacted:" in one.response.response_text
 
 
-def test_credentials_of_heads_are_never_on_disk(tmp_path: Path) -> None:
-    _, disk = _played(tmp_path / "home", "")
+def test_credentials_of_heads_are_never_on_disk(unredacted: tuple[Path, bytes]) -> None:
+    _, disk = unredacted
     assert b"credential-" not in disk
     assert len(leaked(disk)) > 60, "the search finds what is there"
+
+
+def test_files_and_folders_are_for_their_owner_only(unredacted: tuple[Path, bytes]) -> None:
+    home, _ = unredacted
+    modes = {path.relative_to(home).as_posix(): stat.S_IMODE(path.stat().st_mode) for path in home.rglob("*")}
+    files = {name: mode for name, mode in modes.items() if (home / name).is_file() and name != "config.toml"}
+    assert {name: oct(mode) for name, mode in files.items() if mode != 0o600} == {}
+    assert {name: oct(mode) for name, mode in modes.items() if (home / name).is_dir() and mode != 0o700} == {}
+    assert len(files) > 5

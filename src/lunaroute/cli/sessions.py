@@ -182,6 +182,6 @@ def export_command(
             if path is None:
                 write_export(form, found, connection, folder, sys.stdout.buffer)
                 return
-            with path.open("wb", opener=private) as file:
+            with open(path, "wb", opener=private) as file:
                 write_export(form, found, connection, folder, file)
     click.echo(f"{len(found)} sessions written to {path}", err=True)

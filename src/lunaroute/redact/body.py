@@ -124,6 +124,8 @@ def _is_bare_number(data: bytes, start: int, end: int) -> bool:
         before -= 1
     while after < len(data) and data[after] in _BLANKS:
         after += 1
+    if before < 0 and after >= len(data):
+        return True
     if before < 0 or after >= len(data) or data[before] not in _BEFORE_NUMBER or data[after] not in _AFTER_NUMBER:
         return False
     line = data[data.rfind(b"\n", 0, start) + 1 : start]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import stat
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,11 @@ def test_every_form_of_export_can_be_redacted(tmp_path: Path, script: SessionScr
     assert not has_texts or "[redacted:anthropic_key]" in shown
     if form == "jsonl":
         assert [decode_event(line.encode()).seq for line in shown.splitlines()] == list(range(len(shown.splitlines())))
+
+
+def test_a_file_that_is_exported_to_is_for_its_owner_only(tmp_path: Path, script: SessionScript) -> None:
+    _export(tmp_path, script.session_id, "-o", str(tmp_path / "out.jsonl"))
+    assert stat.S_IMODE((tmp_path / "out.jsonl").stat().st_mode) == 0o600
 
 
 def test_forms_of_the_index_cannot_be_redacted_and_say_so(tmp_path: Path, script: SessionScript) -> None:

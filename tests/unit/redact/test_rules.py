@@ -75,6 +75,10 @@ def test_a_number_becomes_a_text_and_a_number_in_a_text_does_not_break_it() -> N
     assert value == {"card": "[redacted:card]", "a": 'codes: [redacted:card], "b"', "b": ["[redacted:card]"]}
 
 
+def test_a_body_that_is_nothing_but_a_number_stays_json() -> None:
+    assert json.loads(REDACTOR.text(b"4111111111111111").data) == "[redacted:card]"
+
+
 def test_a_text_in_base64_is_redacted_within() -> None:
     import base64
 
