@@ -16,6 +16,7 @@ from lunaroute.errors import ConfigError
 
 from . import encoded
 from .accept import CHECKS
+from .known import KnownTexts
 from .personal import PERSONAL_RULES
 from .rule import Rule
 from .rules import FORMS
@@ -63,6 +64,7 @@ class Finder:
             self._all.Add(rule.pattern)
         self._all.Compile()
         self._has_own = bool(own)
+        self._known = KnownTexts()
 
     def shown_last(self, rule: str) -> int:
         """How many characters the mode `partial` leaves of what this rule found."""
@@ -70,12 +72,25 @@ class Finder:
 
     def find(self, text: bytes) -> list[Finding]:
         """Everything in a text, or in what it says in escapes or in base64."""
+        # What the user's own patterns match is not known, so nothing is known of what they depend on.
+        shared = None if self._has_own else self._known.shared(text)
+        if shared is None:
+            found = self._find_all(text)
+        else:
+            rest = self._find_all(text[shared.start :])
+            behind = (_moved(one, shared.start) for one in rest if one.end + shared.start > shared.end)
+            found = [*shared.found, *behind]
+        if not self._has_own:
+            self._known.keep(text, found)
+        return _without_redacted(text, found) if found else found
+
+    def _find_all(self, text: bytes) -> list[Finding]:
         found = self._find_plain(text)
         found += self._find_escaped(text, _MOST_LEVELS)
         for start, end, decoded in encoded.texts_in(text):
             if self._find_plain(decoded):
                 found.append(Finding(start, end, BASE64, text[start:end]))
-        return _without_redacted(text, _merged(found)) if found else found
+        return _merged(found) if found else found
 
     def _find_plain(self, text: bytes) -> list[Finding]:
         return [finding for number in self._all.Match(text) or () for finding in self._matches(number, text)]
@@ -153,6 +168,10 @@ def _behind_escape(text: bytes, start: int, end: int) -> int:
     ):
         return start + 5
     return start + 1 if text[start] in _ESCAPE_LETTERS else start
+
+
+def _moved(one: Finding, by: int) -> Finding:
+    return Finding(one.start + by, one.end + by, one.rule, one.value)
 
 
 def _merged(found: list[Finding]) -> list[Finding]:

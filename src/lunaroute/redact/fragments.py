@@ -21,7 +21,10 @@ from .unescape import Unescaped
 
 _DATA_LINE = re.compile(rb"(?:^|(?<=[\r\n]))data:[ ]?([^\r\n]*)", re.MULTILINE)
 _STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?', re.DOTALL)
-_INDEXES = ("index", "output_index", "content_index", "summary_index", "contentBlockIndex", "item_id", "thought")
+_INDEXES = frozenset(
+    {"index", "output_index", "content_index", "summary_index", "contentBlockIndex", "item_id", "thought"}
+)
+_HOLDING = frozenset({str, dict, list})
 _DEEPEST = 32
 _BETWEEN = b"\n\x00\n"
 _UNREADABLE = b'{"redacted":true}'
@@ -97,30 +100,41 @@ def _collected(events: list[_Event]) -> dict[Key, list[_Piece]]:
             value = _decode(event.data)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             continue
-        kind = value.get("type") if isinstance(value, dict) else None
-        for count, (key, text) in enumerate(_texts(value, (kind if isinstance(kind, str) else None,), 0)):
-            by_place.setdefault(key, []).append(_Piece(number, count, text.encode("utf-8", "replace")))
+        kind = value.get("type") if type(value) is dict else None
+        texts: list[tuple[Key, str]] = []
+        _put_texts(value, (kind if type(kind) is str else None,), 0, texts)
+        for count, (key, text) in enumerate(texts):
+            piece = _Piece(number, count, text.encode("utf-8", "replace"))
+            pieces = by_place.get(key)
+            if pieces is None:
+                by_place[key] = [piece]
+            else:
+                pieces.append(piece)
     return by_place
 
 
-def _texts(value: Any, place: Key, depth: int) -> Iterator[tuple[Key, str]]:
+def _put_texts(value: Any, place: Key, depth: int, out: list[tuple[Key, str]]) -> None:
     """Each text in a JSON value with its place, in the order in which they are written."""
-    if isinstance(value, str):
-        yield place, value
+    kind = type(value)
+    if kind is str:
+        out.append((place, value))
     elif depth > _DEEPEST:
         return
-    elif isinstance(value, dict):
-        for name in _INDEXES:
-            if name in value:
-                index = value[name]
-                place = (*place, index if isinstance(index, (str, int)) else None)
+    elif kind is dict:
+        indexes = value.keys() & _INDEXES
+        if indexes:
+            place = (*place, *((name, _index(value[name])) for name in sorted(indexes)))
         for name, child in value.items():
-            if isinstance(child, (str, dict, list)):
-                yield from _texts(child, (*place, name), depth + 1)
-    elif isinstance(value, list):
+            if type(child) in _HOLDING:
+                _put_texts(child, (*place, name), depth + 1, out)
+    elif kind is list:
         for number, child in enumerate(value):
-            if isinstance(child, (str, dict, list)):
-                yield from _texts(child, (*place, number), depth + 1)
+            if type(child) in _HOLDING:
+                _put_texts(child, (*place, number), depth + 1, out)
+
+
+def _index(value: Any) -> str | int | None:
+    return value if isinstance(value, (str, int)) else None
 
 
 def _laid_out(texts: list[list[_Piece]]) -> tuple[list[int], list[_Piece]]:
