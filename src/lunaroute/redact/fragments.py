@@ -79,8 +79,7 @@ def _events(body: bytes) -> Iterator[_Event]:
     """The JSON texts of a body of events, with their places."""
     head = body[:1024].lstrip()
     if not head.startswith((b"{", b"[")):
-        for match in _DATA_LINE.finditer(body):
-            yield _Event(match.start(1), match[1])
+        yield from _data_lines(body)
         return
     parser = JsonStreamParser()
     place = 0
@@ -90,6 +89,20 @@ def _events(body: bytes) -> Iterator[_Event]:
             return
         yield _Event(place, event.data)
         place += len(event.data)
+
+
+def _data_lines(body: bytes) -> Iterator[_Event]:
+    """Of server-sent events; their lines end with LF, CR or both."""
+    if b"\r" in body:
+        for match in _DATA_LINE.finditer(body):
+            yield _Event(match.start(1), match[1])
+        return
+    place = 0
+    for line in body.split(b"\n"):
+        if line.startswith(b"data:"):
+            begin = 6 if line[5:6] == b" " else 5
+            yield _Event(place + begin, line[begin:])
+        place += len(line) + 1
 
 
 def _collected(events: list[_Event]) -> dict[Key, list[_Piece]]:

@@ -46,6 +46,14 @@ def test_a_secret_in_many_pieces_is_found_whatever_escapes_its_pieces_have(size:
     assert json.loads(said) == {"command": SHOWN, "mail": "[redacted:email]"}
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_lines_may_end_in_any_of_the_three_ways(end: bytes) -> None:
+    body = _anthropic(KEY[:20], KEY[20:]).replace(b"\n", end)
+    edited = REDACTOR.stream(body)
+    assert KEY[20:].encode() not in edited.data
+    assert edited.data.count(end) == body.count(end)
+
+
 def test_texts_that_take_turns_are_not_mixed_up() -> None:
     events = []
     for one, other in zip(SAID[::2], SAID[1::2], strict=False):
