@@ -89,7 +89,7 @@ def _asked(scope: Scope) -> Asked:
     for name, value in scope["headers"]:
         values.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
     is_websocket = scope["type"] == "websocket"
-    scheme = {"ws": "http", "wss": "https"}.get(scope.get("scheme", "http"), scope.get("scheme", "http"))
+    scheme = "https" if scope.get("scheme", "http") in ("https", "wss") else "http"
     return Asked(
         method="GET" if is_websocket else scope["method"],
         scheme=scheme,

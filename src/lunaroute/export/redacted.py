@@ -100,7 +100,7 @@ class EventRedactor:
     def _told(self, event: Event, redacted: Event, found: list[Found]) -> Event:
         """With the hash of what is kept, and what was done, on it."""
         counts = sum((Counter({one.rule: one.count}) for one in found), Counter[str]())
-        said = {"mode": self._mode, "counts": dict(sorted(counts.items()))}
+        said = Redaction(mode=self._mode, counts=dict(sorted(counts.items())))
         if isinstance(event, RequestRecorded) and isinstance(redacted, RequestRecorded):
             body = request_bytes(redacted)
             redaction = event.redaction or _redaction(said, request_bytes(event), body)
@@ -135,9 +135,8 @@ def _events(path: Path) -> Iterator[Event]:
     return read_events(path, bad.append)
 
 
-def _redaction(said: dict[str, object], original: bytes, kept: bytes) -> Redaction:
-    size = None if original == kept else len(original)
-    return msgspec.convert({**said, "original_size_bytes": size}, Redaction)
+def _redaction(said: Redaction, original: bytes, kept: bytes) -> Redaction:
+    return said if original == kept else msgspec.structs.replace(said, original_size_bytes=len(original))
 
 
 def _found(seq: int, kind: str, field: str, counts: Counter[str], values: Iterable[bytes]) -> Iterator[Found]:
