@@ -206,6 +206,8 @@ def _checked(setting: _Setting) -> Any:
     is_text_of_list = isinstance(raw, str) and wanted == tuple[str, ...]
     if is_text_of_list:
         raw = [part.strip() for part in raw.split(",") if part.strip()]
+    elif isinstance(raw, str) and wanted == dict[str, str]:
+        raw = _inline_table(setting, raw)
     try:
         # Only the environment has text for numbers; a quoted number in the file is a mistake worth naming.
         value = msgspec.convert(raw, wanted, strict=not setting.origin.startswith(PREFIX))
@@ -216,6 +218,14 @@ def _checked(setting: _Setting) -> Any:
     elif value == "":
         raise ConfigError(f"{setting.origin}: must not be empty")
     return value
+
+
+def _inline_table(setting: _Setting, text: str) -> Any:
+    """A table in a variable is written as TOML writes it in one line: {name = 'pattern'}."""
+    try:
+        return tomllib.loads(f"table = {text}")["table"]
+    except tomllib.TOMLDecodeError:
+        raise ConfigError(f"{setting.origin}: {_shown(text)} is not a table such as {{name = 'pattern'}}") from None
 
 
 def _check_limits(setting: _Setting, value: float) -> None:

@@ -20,6 +20,7 @@ from .finder import Finding
 from .unescape import Unescaped
 
 _DATA_LINE = re.compile(rb"(?:^|(?<=[\r\n]))data:[ ]?([^\r\n]*)", re.MULTILINE)
+_NEXT_OBJECT = re.compile(rb"\}\s*\{")
 _STRING = re.compile(rb'"((?:[^"\\]|\\.)*)"(\s*:)?', re.DOTALL)
 _INDEXES = frozenset(
     {"index", "output_index", "content_index", "summary_index", "contentBlockIndex", "item_id", "thought"}
@@ -81,6 +82,8 @@ def _events(body: bytes) -> Iterator[_Event]:
     if not head.startswith((b"{", b"[")):
         yield from _data_lines(body)
         return
+    if head.startswith(b"{") and _NEXT_OBJECT.search(body) is None:
+        return  # one object: a body that was said at once
     parser = JsonStreamParser()
     place = 0
     for event in [*parser.feed(body, 0), *parser.finish()]:
