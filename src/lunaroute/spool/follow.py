@@ -11,6 +11,7 @@ So the order in which records come, by time and then by lane, does not depend on
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -30,7 +31,7 @@ from .frame import (
     decode_segment_header,
     first_frame_offset,
 )
-from .shred import shred_frames, shred_segment
+from .shred import SHREDDING_SUFFIX, shred_frames, shred_segment
 
 READ_BYTES = 4 << 20
 """Read at a time and lane; bounds memory and the size of a batch. Larger than any frame."""
@@ -116,11 +117,18 @@ class Follower:
         return count
 
     def shred_free(self) -> None:
-        """Write over what was given back before there was any shredding."""
+        """Write over what was given back before there was any shredding, or when it was interrupted."""
+        for left in self._spool_dir.glob(f"*/{segments.FREE_DIR}/*{SHREDDING_SUFFIX}"):
+            shred_segment(left)
+            left.unlink(missing_ok=True)
         for lane in segments.list_lanes(self._spool_dir):
-            free = self._spool_dir / lane / segments.FREE_DIR
-            for number in segments.list_segments(free):
-                shred_segment(segments.segment_path(free, number))
+            for path in segments.list_free(self._spool_dir / lane):
+                # Out of the folder first: a writer must not take it meanwhile.
+                aside = path.with_suffix(SHREDDING_SUFFIX)
+                with contextlib.suppress(FileNotFoundError):  # it was taken, and is written over by that
+                    os.replace(path, aside)
+                    shred_segment(aside)
+                    os.replace(aside, path)
 
     def _shred_until(self, lane: str, position: Position) -> None:
         """What was read of the segment that the lane is in."""

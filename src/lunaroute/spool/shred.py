@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .frame import SEGMENT_HEADER_BYTES, encode_segment_header
 
+SHREDDING_SUFFIX = ".shred"
 _ZEROS = bytes(1 << 20)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from lunaroute.capture.records import ResponseChunk
 from lunaroute.spool import segments
 from lunaroute.spool.follow import Follower
@@ -92,10 +94,36 @@ def test_what_was_given_back_before_is_shredded_on_demand(tmp_path: Path) -> Non
     _read(follower)
     follower.release(dict(follower.positions))
     free = tmp_path / "w0" / segments.FREE_DIR
+    names = sorted(path.name for path in free.iterdir())
     assert b"secret" in _disk(free)
     Follower(tmp_path, {}, is_shredding=True).shred_free()
     assert b"secret" not in _disk(free)
+    assert sorted(path.name for path in free.iterdir()) == names, "all are there to be used again"
     writer.close([], 9)
+
+
+def test_a_segment_that_a_writer_takes_meanwhile_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = open_lane(tmp_path, SEGMENT_BYTES)
+    follower = Follower(tmp_path, {})
+    _write(writer, *[b"secret" * (MAX_PAYLOAD_BYTES // 6)] * 5)
+    _read(follower)
+    follower.release(dict(follower.positions))
+    listed = segments.list_free(tmp_path / "w0")
+    writer.reopen()  # takes one
+    _write(writer, b"live")
+    monkeypatch.setattr(segments, "list_free", lambda lane_dir: listed)
+    Follower(tmp_path, {}, is_shredding=True).shred_free()
+    monkeypatch.undo()
+    assert _read(follower) == [b"live"]
+    writer.close([], 9)
+
+
+def test_what_an_interrupted_shredding_left_goes_with_the_next(tmp_path: Path) -> None:
+    free = tmp_path / "w0" / segments.FREE_DIR
+    free.mkdir(parents=True)
+    (free / "000000000001.shred").write_bytes(b"secret" * 100)
+    Follower(tmp_path, {}, is_shredding=True).shred_free()
+    assert list(free.iterdir()) == []
 
 
 def test_a_segment_that_is_gone_needs_no_shredding(tmp_path: Path) -> None:
