@@ -15,7 +15,7 @@ OFFLINE := $(shell unshare --map-root-user --net true 2>/dev/null && echo unshar
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure test-faults test-clients test-sessions check format compile bench seed-million bench-query lock clean
+.PHONY: help demo test test-pure fuzz test-faults test-clients test-sessions check format compile bench seed-million bench-query lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -35,6 +35,9 @@ test-faults: $(COMPILED)  ## Kill processes under load, 200 times; LONG=1 for 2,
 
 test-sessions: $(COMPILED)  ## Run the tests on recorded agent sessions with all of their calls
 	LUNAROUTE_WHOLE_SESSIONS=1 $(PYTHON) -m pytest tests/golden/test_sessions_corpus.py $(ARGS)
+
+fuzz: $(COMPILED)  ## Feed every reader with bad bytes, for long (FUZZ=5000 examples each)
+	LUNAROUTE_FUZZ_EXAMPLES=$(or $(FUZZ),5000) $(PYTHON) -m pytest tests/fuzz $(ARGS)
 
 test-clients: $(COMPILED)  ## Install real clients into build/clients and drive them against the relay
 	$(PYTHON) -m tests.clients.install

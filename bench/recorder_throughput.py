@@ -19,7 +19,7 @@ from pathlib import Path
 
 from lunaroute.capture.ids import uuid7_bytes
 from lunaroute.capture.records import Opening, RelayStarted, RelayStopped
-from lunaroute.config import Config
+from lunaroute.config import Config, RedactionConfig
 from lunaroute.pricing.table import find_rates, price_version
 from lunaroute.recorder.dead_letter import DeadLetters
 from lunaroute.recorder.worker import open_recorder
@@ -40,19 +40,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--profile", action="store_true", help="print where the time of the last row goes")
     parser.add_argument("--rows", default="", help="only rows whose name contains this")
+    parser.add_argument("--redact", action="store_true", help="with redaction on: all rules, mode mask")
     arguments = parser.parse_args()
     print("| work | CPU-ms an exchange | exchanges/s | MB/s |\n|---|---|---|---|")
     for name, size, events, count, per_session in ROWS:
         if arguments.rows in name:
-            cpu_s, mb = run(size, events, count, per_session, arguments.profile)
+            cpu_s, mb = run(size, events, count, per_session, arguments.profile, arguments.redact)
             print(f"| {name} | {cpu_s / count * 1e3:.3f} | {count / cpu_s:.0f} | {mb / cpu_s:.0f} |", flush=True)
 
 
-def run(size: int, events: int, count: int, per_session: int, profile: bool) -> tuple[float, float]:
+def run(size: int, events: int, count: int, per_session: int, profile: bool, redact: bool) -> tuple[float, float]:
     """(CPU seconds, megabytes of bodies)."""
     home = Path(tempfile.mkdtemp(prefix="lunaroute-bench-"))
     try:
-        config = Config(home=home)
+        config = Config(home=home, redaction=RedactionConfig(mode="mask" if redact else "off"))
         mb = write_spool(config, size, events, count, per_session)
         recorder = open_recorder(config, DeadLetters(config.recorder_dir / "dead-letter"))
         price_version()  # read the price table, as a recorder does once in its life

@@ -23,6 +23,7 @@ from typing import Any, NamedTuple, get_args
 
 from lunaroute.dialects import facts
 from lunaroute.events import figures, types
+from lunaroute.redact import report, settings
 from lunaroute.sessions import Confidence, ThreadKind
 from lunaroute.sinks.sqlite import schema
 from lunaroute.stats.caching import Reason
@@ -101,7 +102,8 @@ class Meanings:
 def render() -> str:
     """The whole page. Raises MeaningsError."""
     # Some values of the dialects stand in events as they are.
-    structs = _structs(_parsed(facts)) | _structs(_parsed(figures)) | _structs(_parsed(types))
+    modules = (facts, report, figures, types)
+    structs = {name: one for module in modules for name, one in _structs(_parsed(module)).items()}
     meanings = Meanings(tomllib.loads((HERE / "contract_meanings.toml").read_text(encoding="utf-8")))
     events = "".join(_events(structs, meanings))
     tables = "".join(_tables(structs, meanings))
@@ -203,6 +205,7 @@ _WORDS = {
 _CHOICES = {
     "CompletionReason": types.CompletionReason,
     "Confidence": Confidence,
+    "Mode": settings.Mode,
     "Reason": Reason,
     "ThreadKind": ThreadKind,
 }

@@ -85,12 +85,21 @@ class PriceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     storage_searches_kcount: float | None = None
 
 
+class RedactionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    mode: Literal["off", "mask", "remove", "tokenize", "partial"] = "off"
+    rules: tuple[str, ...] = ("secrets", "personal")
+    """What is redacted: groups, or single rules by their names (docs/redaction.md)."""
+    patterns: dict[str, str] = {}
+    """The user's own: name → pattern (RE2)."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     home: Path
     server: ServerConfig = ServerConfig()
     timeouts: TimeoutConfig = TimeoutConfig()
     recording: RecordingConfig = RecordingConfig()
     sessions: SessionsConfig = SessionsConfig()
+    redaction: RedactionConfig = RedactionConfig()
     upstreams: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_UPSTREAMS))
     """Provider name → base URL."""
     prices: dict[str, PriceConfig] = {}

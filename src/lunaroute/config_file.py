@@ -25,6 +25,7 @@ from lunaroute.config import (
     Config,
     PriceConfig,
     RecordingConfig,
+    RedactionConfig,
     ServerConfig,
     SessionsConfig,
     TimeoutConfig,
@@ -42,6 +43,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "timeouts": TimeoutConfig,
     "recording": RecordingConfig,
     "sessions": SessionsConfig,
+    "redaction": RedactionConfig,
 }
 _FIELDS = {name: {field.name: field for field in msgspec.structs.fields(kind)} for name, kind in _SECTIONS.items()}
 _UPSTREAMS = "upstreams"
@@ -97,6 +99,7 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         timeouts=TimeoutConfig(**values["timeouts"]),
         recording=RecordingConfig(**values["recording"]),
         sessions=SessionsConfig(**values["sessions"]),
+        redaction=_checked_redaction(RedactionConfig(**values["redaction"])),
         upstreams=upstreams,
         prices=values[_PRICES],
     )
@@ -203,6 +206,8 @@ def _checked(setting: _Setting) -> Any:
     is_text_of_list = isinstance(raw, str) and wanted == tuple[str, ...]
     if is_text_of_list:
         raw = [part.strip() for part in raw.split(",") if part.strip()]
+    elif isinstance(raw, str) and wanted == dict[str, str]:
+        raw = _inline_table(setting, raw)
     try:
         # Only the environment has text for numbers; a quoted number in the file is a mistake worth naming.
         value = msgspec.convert(raw, wanted, strict=not setting.origin.startswith(PREFIX))
@@ -213,6 +218,14 @@ def _checked(setting: _Setting) -> Any:
     elif value == "":
         raise ConfigError(f"{setting.origin}: must not be empty")
     return value
+
+
+def _inline_table(setting: _Setting, text: str) -> Any:
+    """A table in a variable is written as TOML writes it in one line: {name = 'pattern'}."""
+    try:
+        return tomllib.loads(f"table = {text}")["table"]
+    except tomllib.TOMLDecodeError:
+        raise ConfigError(f"{setting.origin}: {_shown(text)} is not a table such as {{name = 'pattern'}}") from None
 
 
 def _check_limits(setting: _Setting, value: float) -> None:
@@ -255,6 +268,19 @@ def _checked_price(setting: _Setting) -> PriceConfig:
     if not {"input_mtok", "output_mtok", "audio_hours"} & table.keys():
         raise ConfigError(f"{setting.origin}: say at least input_mtok or output_mtok, US dollars per million tokens")
     return PriceConfig(**{unit: float(dollars) for unit, dollars in table.items()})
+
+
+def _checked_redaction(config: RedactionConfig) -> RedactionConfig:
+    """A rule or a pattern that nobody understands must not be found out only when there is something to redact."""
+    if config.mode != "off":
+        from lunaroute.redact.finder import Finder
+        from lunaroute.redact.settings import RedactionSettings
+
+        try:
+            Finder(RedactionSettings(rules=config.rules, patterns=config.patterns))
+        except ConfigError as error:
+            raise ConfigError(f"[redaction]: {error}") from None
+    return config
 
 
 def _check_provider(setting: _Setting, upstreams: Mapping[str, str]) -> None:

@@ -10,13 +10,14 @@ import pytest
 from .source import Module, imported_names, modules, stage_of
 
 STAGES = [
-    *("capture", "spool", "relay", "assemble", "dialects", "sessions", "stats", "pricing", "events", "sinks"),
+    *("capture", "spool", "relay", "assemble", "redact", "dialects", "sessions", "stats", "pricing", "events", "sinks"),
     *(
         "recorder",
         "verify",
         "query",
         "export",
         "api",
+        "access",
         "supervisor",
         "config_file",
         "simulator",
@@ -49,7 +50,7 @@ SHELLS = {
     ),
     *("__main__",),
 }
-PURE = {"assemble", "dialects", "sessions", "stats", "pricing", "events"}
+PURE = {"assemble", "redact", "dialects", "sessions", "stats", "pricing", "events", "access"}
 IMPURE_MODULES = {
     *("time", "os", "socket", "random", "secrets", "threading", "logging", "asyncio", "pathlib", "subprocess"),
     *("multiprocessing", "concurrent", "select", "selectors", "signal", "io", "tempfile", "shutil", "glob"),
@@ -160,7 +161,7 @@ def test_stages_import_no_command_line_packages() -> None:
 def test_only_declared_packages_are_imported() -> None:
     declared = {
         *("uvloop", "httptools", "msgspec", "isal", "backports", "brotli", "click", "rich", "genai_prices"),
-        *("anthropic", "openai"),
+        *("anthropic", "openai", "re2"),
     }
     allowed = declared | sys.stdlib_module_names | {"lunaroute", "compression"}
     found = {

@@ -23,7 +23,7 @@ from lunaroute.capture.records import (
     ResponseOpened,
     join_headers,
 )
-from lunaroute.config import Config
+from lunaroute.config import Config, RedactionConfig
 from lunaroute.recorder.dead_letter import DeadLetters
 from lunaroute.recorder.recorder import Recorder
 from lunaroute.recorder.worker import open_recorder
@@ -174,14 +174,18 @@ def _killed(script: LaneScript, at_ms: int) -> None:
     script.start(at_ms + 500)
 
 
-def open_home(home: Path) -> Recorder:
+def open_home(home: Path, redaction: RedactionConfig = RedactionConfig()) -> Recorder:  # noqa: B008 - frozen
     """A recorder over the home, as the recorder's process has it."""
-    return open_recorder(Config(home=home), DeadLetters(home / "recorder" / "dead-letter"))
+    return open_recorder(Config(home=home, redaction=redaction), DeadLetters(home / "recorder" / "dead-letter"))
 
 
-def record(home: Path, before_step: Callable[[], None] = lambda: None) -> None:
+def record(
+    home: Path,
+    before_step: Callable[[], None] = lambda: None,
+    redaction: RedactionConfig = RedactionConfig(),  # noqa: B008 - frozen
+) -> None:
     """Record all there is, and stop in order."""
-    recorder = open_home(home)
+    recorder = open_home(home, redaction)
     try:
         while not recorder.is_drained():
             before_step()

@@ -68,6 +68,31 @@ def test_every_key_of_every_section_can_be_set_in_the_file_and_by_variable(tmp_p
             assert {key: getattr(loaded, key) for key in keys} == keys
 
 
+def test_redaction_can_be_set_in_the_file_and_by_variable(tmp_path: Path) -> None:
+    text = "[redaction]\nmode = 'partial'\nrules = ['secrets', 'email']\n[redaction.patterns]\nbadge = 'EMP-[0-9]+'\n"
+    variables = {"MODE": "partial", "RULES": "secrets, email", "PATTERNS": "{badge = 'EMP-[0-9]+'}"}
+    environ = {f"LUNAROUTE_REDACTION_{name}": value for name, value in variables.items()}
+    for config in (_load(tmp_path, text), _load(tmp_path / "environ", **environ)):
+        redaction = config.redaction
+        assert (redaction.mode, redaction.rules) == ("partial", ("secrets", "email"))
+        assert redaction.patterns == {"badge": "EMP-[0-9]+"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"MODE": "hide"}, "mask"),
+        ({"MODE": "mask", "RULES": "emial"}, "emial"),
+        ({"MODE": "mask", "PATTERNS": "{x = '('}"}, "'x'"),
+        ({"MODE": "mask", "PATTERNS": "x=("}, "table"),
+        ({"MODE": "mask", "PATTERNS": "{x = 1}"}, "str"),
+    ],
+)
+def test_redaction_that_cannot_be_followed_is_named(tmp_path: Path, environ: dict[str, str], named: str) -> None:
+    line = _mistake(tmp_path, **{f"LUNAROUTE_REDACTION_{name}": value for name, value in environ.items()})
+    assert named in line
+
+
 def test_upstreams_are_added_to_the_known_ones_or_move_them(tmp_path: Path) -> None:
     text = '[upstreams]\nmine = "http://10.0.0.1:8000/base/"\nopenai = "https://eu.api.openai.com"\n'
     flags = {"upstream": ("groq=http://127.0.0.1:9",)}

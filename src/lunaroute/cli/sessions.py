@@ -30,6 +30,7 @@ from .asking import (
     output_options,
     sessions_dir,
 )
+from .sharing import private, redacted, show_preview
 
 _ORDERS = ["newest", "cost", "tokens", "duration", "requests", "errors"]
 
@@ -149,12 +150,24 @@ def raw_command(request_id: str, part: str | None, home: Path) -> None:
     help="What to write.",
 )
 @click.option("--output", "-o", "path", type=click.Path(path_type=Path, dir_okay=False), help="The file; else stdout.")
+@click.option(
+    "--redact",
+    "mode",
+    is_flag=False,
+    flag_value="mask",
+    type=click.Choice(["mask", "remove", "tokenize", "partial"]),
+    help="Without secrets and personal data (jsonl, html, finetune, har, otlp); by default masked.",
+)
+@click.option("--preview", is_flag=True, help="Write nothing; show what --redact would replace, where and how often.")
 @home_option
-def export_command(session_ids: tuple[str, ...], form: str, path: Path | None, home: Path) -> None:
+def export_command(
+    *, session_ids: tuple[str, ...], form: str, path: Path | None, mode: Any, preview: bool, home: Path
+) -> None:
     """Write sessions in a form that others read.
 
     jsonl: the events; html: one page, self-contained; csv, parquet: a row per exchange; finetune: OpenAI's chat format;
-    har: HTTP archive; otlp: OpenTelemetry spans as JSON. Everything that was said is in it: look before you share.
+    har: HTTP archive; otlp: OpenTelemetry spans as JSON. Everything that was said is in it, unless you --redact: look
+    before you share (--preview). What is looked for is said in [redaction] of config.toml.
     """
     from lunaroute.export import write_export
 
@@ -162,9 +175,13 @@ def export_command(session_ids: tuple[str, ...], form: str, path: Path | None, h
         if connection is None:
             raise NoSuchSession(NOTHING_YET)
         found = [find_session(connection, one) for one in session_ids]
-        if path is None:
-            write_export(form, found, connection, sessions_dir(home), sys.stdout.buffer)
+        if preview:
+            show_preview(home, found)
             return
-        with path.open("wb") as file:
-            write_export(form, found, connection, sessions_dir(home), file)
+        with redacted(home, found, form, mode) as (folder, found):
+            if path is None:
+                write_export(form, found, connection, folder, sys.stdout.buffer)
+                return
+            with open(path, "wb", opener=private) as file:
+                write_export(form, found, connection, folder, file)
     click.echo(f"{len(found)} sessions written to {path}", err=True)

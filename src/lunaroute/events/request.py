@@ -12,6 +12,7 @@ from lunaroute.assemble.exchange import Exchange, SocketPart
 from lunaroute.capture.records import RequestOpened
 from lunaroute.dialects import dialect_of
 from lunaroute.dialects.facts import Dialect, RequestFacts, WireFormat
+from lunaroute.redact.report import Redaction
 from lunaroute.sessions import HeaderTexts, PairedCall, Session, identify_client, verdict_of
 from lunaroute.sessions.context import Change
 from lunaroute.sessions.hints import client_hints
@@ -51,6 +52,7 @@ class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
     identity: SessionIdentity
     chain: bytes = b""
     """Its history, see `sessions.history`."""
+    redaction: Redaction | None = None
 
     @property
     def plain(self) -> bytes:
@@ -141,6 +143,7 @@ def request_event(
         previous_response_id=facts.hints.previous_response_id,
         is_prewarm=facts.is_prewarm,
         websocket=None if exchange.socket is None else _websocket(exchange, exchange.socket),
+        redaction=request.redaction,
     )
 
 

@@ -14,6 +14,7 @@ from lunaroute.capture.records import Outcome
 from lunaroute.dialects.facts import Billing, MessageFacts, ResponseFacts, ToolCall
 from lunaroute.dialects.portable import is_portable
 from lunaroute.pricing.cost import CostParts
+from lunaroute.redact.report import Redaction
 from lunaroute.sessions import HeaderTexts
 from lunaroute.stats import StreamPoint, Timing, TokenCounts, chunk_gaps, stream_points
 
@@ -60,6 +61,7 @@ class ReadResponse(msgspec.Struct, frozen=True, kw_only=True):
     context: Context | None = None
     miss_picodollars: int | None = None
     """What a missed cache hit cost; None = none was missed, or no price is known."""
+    redaction: Redaction | None = None
 
 
 def refine_outcome(outcome: Outcome, status_code: int | None, facts: ResponseFacts, is_streaming: bool) -> Outcome:
@@ -112,6 +114,7 @@ def response_event(
         rate_limits=rate_limits(headers),
         response_headers=response_fields(headers),
         stats=_stats(response, repeated_calls),
+        redaction=response.redaction,
     )
 
 

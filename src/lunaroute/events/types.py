@@ -14,6 +14,7 @@ import msgspec
 
 from lunaroute.capture.records import Outcome
 from lunaroute.dialects.facts import Billing
+from lunaroute.redact.report import Redaction
 from lunaroute.sessions.identity import ThreadKind
 from lunaroute.sessions.verdict import Confidence
 
@@ -191,6 +192,8 @@ class RequestRecorded(_Event, frozen=True, tag="request_recorded"):
     """It only prepares the provider (`generate: false`): no text, no output, and no part in latencies."""
     websocket: WebSocketPart | None = None
     """Null: plain HTTP."""
+    redaction: Redaction | None = None
+    """Null: it was off, everything is as it was sent."""
 
 
 # ---- response_recorded ----------------------------------------------------------------------------------------
@@ -258,6 +261,8 @@ class ResponseRecorded(_Event, frozen=True, tag="response_recorded"):
     rate_limits: dict[str, str] | None
     response_headers: list[tuple[str, str]]
     stats: ResponseStats
+    redaction: Redaction | None = None
+    """Null: it was off, everything is as it was sent."""
 
 
 # ---- tool_call_recorded ---------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """[io] Sessions in forms that others read. In: sessions and their files. Out: bytes, to whatever is written to.
 
-Everything that was said is in an export; nothing is redacted here.
+Everything that was said is in an export; `redacted` makes copies without secrets, from which to export.
 """
 
 from __future__ import annotations

@@ -104,12 +104,16 @@ _encode = msgspec.msgpack.Encoder().encode
 class Journal:
     """One per home; the recorder's lock makes sure of that."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, is_shredding: bool = False) -> None:
+        """`is_shredding`: what is deleted is written over, here and in the log of SQLite."""
+        self._is_shredding = is_shredding
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._db = sqlite3.connect(path, isolation_level=None)
         path.chmod(0o600)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=NORMAL")
+        if is_shredding:
+            self._db.execute("PRAGMA secure_delete=ON")
         self._db.executescript(_SCHEMA)
         self.is_new = self._db.execute("SELECT 1 FROM meta").fetchone() is None
         """Nothing is remembered: the first start, or the journal was lost. False once `begin` has returned."""
@@ -158,6 +162,8 @@ class Journal:
             raise
         finally:
             db.execute("PRAGMA synchronous=NORMAL")
+        if self._is_shredding:
+            db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _write(self, checkpoint: Checkpoint) -> None:
         db = self._db

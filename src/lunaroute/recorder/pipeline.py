@@ -27,6 +27,7 @@ from lunaroute.events.response import ReadResponse, response_event
 from lunaroute.events.session import completed_event, snapshot_event
 from lunaroute.events.types import Event, RequestRecorded, ResponseRecorded, Started, ToolCallRecorded
 from lunaroute.pricing import CostSums, Pricer
+from lunaroute.redact.settings import RedactionSettings
 from lunaroute.sessions import (
     EndedExchange,
     Ending,
@@ -49,6 +50,7 @@ from lunaroute.sessions import (
 from lunaroute.stats import ExchangeNumbers, SessionSums
 from lunaroute.stats.caching import answered
 
+from .cleaning import Cleaning
 from .placing import Addition, addition_of, identified, open_exchange, scope_of, thread_id_of
 from .reading import read_request, read_response, unread_request, unread_response
 
@@ -59,6 +61,8 @@ class PipelineSettings(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_every_ns: int = 300_000_000_000
     own_prices: Mapping[str, Mapping[str, float]] = {}
     """The user's own prices, see `pricing.own`."""
+    redaction: RedactionSettings | None = None
+    """None: everything is recorded as it is."""
 
 
 class PoisonExchange(msgspec.Struct, frozen=True):
@@ -99,6 +103,7 @@ class Pipeline:
         self._changed: set[str] = set()
         """Sessions whose numbers changed."""
         self._pricer = Pricer(settings.own_prices)
+        self._cleaning = Cleaning(settings.redaction)
         self._poisoned: list[PoisonExchange] = []
 
     @classmethod
@@ -124,8 +129,9 @@ class Pipeline:
         return StateChanges(put, deleted)
 
     def take_poisoned(self) -> list[PoisonExchange]:
-        """The exchanges that broke a stage since the last call."""
+        """The exchanges that broke a stage since the last call, redacted like all others."""
         poisoned, self._poisoned = self._poisoned, []
+        poisoned += (PoisonExchange(exchange, reason) for exchange, reason in self._cleaning.take_failed())
         return poisoned
 
     def feed(self, assembled: Assembled) -> list[Event]:
@@ -158,12 +164,14 @@ class Pipeline:
     # ---- requests
 
     def _request(self, exchange: Exchange) -> list[Event]:
-        request = self._read(exchange)
+        exchange, redaction = self._cleaning.request(exchange)
+        request = msgspec.structs.replace(self._read(exchange), redaction=redaction)
         try:
             session, pairs, addition, events = self._request_events(request)
         except Exception as error:
             self._poison(exchange, "request event", error)
-            request = msgspec.structs.replace(unread_request(exchange), identity=request.identity)
+            unread = unread_request(exchange)
+            request = msgspec.structs.replace(unread, identity=request.identity, redaction=redaction)
             session, pairs, addition, events = self._request_events(request)
         numbers = self._session_numbers(session)
         numbers.sums.tool_wait_ns += settle(session, pairs)
@@ -225,13 +233,15 @@ class Pipeline:
         session = None if opened is None else self._book.session(opened.session_id)
         if opened is None or session is None:
             raise AssertionError("an open exchange keeps its session open")
+        exchange, redaction = self._cleaning.response(exchange)
         try:
             response = read_response(exchange, opened, self._pricer)
+            response = msgspec.structs.replace(response, redaction=redaction)
             calls = call_ids(exchange.request_id, response.facts.tool_calls)
             event = response_event(response, session.session_id, session.seq, repeated_calls(session, calls))
         except Exception as error:
             self._poison(exchange, "response", error)
-            response = unread_response(exchange)
+            response = msgspec.structs.replace(unread_response(exchange), redaction=redaction)
             event = response_event(response, session.session_id, session.seq)
         events.append(event)
         session.seq += 1

@@ -73,7 +73,10 @@ class Recorder:
         self._pipeline = Pipeline.restore(settings, remembered.state)
         self._passed_over = remembered.passed_over
         self._known_lanes = set(remembered.lanes)
-        self.follower = Follower(spool_dir, remembered.positions)
+        is_shredding = settings.redaction is not None
+        self.follower = Follower(spool_dir, remembered.positions, is_shredding=is_shredding)
+        if is_shredding:
+            self.follower.shred_free()
         for plan in remembered.plans:
             self._run_again(plan)
 

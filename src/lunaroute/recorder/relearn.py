@@ -27,9 +27,9 @@ JOURNAL_ERRORS = (sqlite3.Error, msgspec.MsgspecError, SpoolCorrupt)
 """What opening a journal, or going on from it, may raise."""
 
 
-def open_journal(path: Path, spool_dir: Path, index: SqliteSink) -> Journal:
+def open_journal(path: Path, spool_dir: Path, index: SqliteSink, *, is_shredding: bool = False) -> Journal:
     """The journal, ready to go on from. Raises JOURNAL_ERRORS, OSError."""
-    journal = Journal(path)
+    journal = Journal(path, is_shredding=is_shredding)
     try:
         if journal.is_new:
             answered = _passed_over(spool_dir, index)

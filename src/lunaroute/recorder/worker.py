@@ -17,6 +17,8 @@ import msgspec
 from lunaroute.config import Config
 from lunaroute.errors import StartError
 from lunaroute.events.types import Event
+from lunaroute.redact.settings import RedactionSettings, redaction_key
+from lunaroute.relay.salt import load_salt
 from lunaroute.sinks.base import Sink
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.sqlite.sink import SqliteSink
@@ -64,7 +66,8 @@ def open_recorder(config: Config, dead_letters: DeadLetters) -> Recorder:
     path = config.recorder_dir / "journal.db"
 
     def over_journal() -> Recorder:
-        journal = open_journal(path, config.spool_dir, index)
+        is_shredding = settings.redaction is not None
+        journal = open_journal(path, config.spool_dir, index, is_shredding=is_shredding)
         try:
             gaps = GapFile(config.sessions_dir / "gaps.jsonl")
             return Recorder(config.spool_dir, journal, settings, sinks, dead_letters, gaps)
@@ -86,7 +89,16 @@ def _settings(config: Config) -> PipelineSettings:
         snapshot_every_exchanges=sessions.snapshot_every_exchanges,
         snapshot_every_ns=int(sessions.snapshot_every_s * 1e9),
         own_prices=config.own_prices,
+        redaction=_redaction(config),
     )
+
+
+def _redaction(config: Config) -> RedactionSettings | None:
+    wanted = config.redaction
+    if wanted.mode == "off":
+        return None
+    key = redaction_key(load_salt(config.home))
+    return RedactionSettings(mode=wanted.mode, rules=wanted.rules, patterns=wanted.patterns, key=key)
 
 
 def _rejected_by(sink: str, dead_letters: DeadLetters) -> Callable[[Event, str], None]:

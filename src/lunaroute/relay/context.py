@@ -56,7 +56,7 @@ class RelayContext:
         self.loop = loop
         fingerprint = Fingerprinter(salt)
         self.name_kinds = NameKinds()
-        self.lines = LineReader(fingerprint)
+        self.lines = LineReader(fingerprint, fingerprint.clean_url)
         tag_headers = frozenset(name.lower().encode() for name in config.sessions.tag_headers)
         self.planner = Planner(Router(config.upstreams), self.lines, fingerprint, tag_headers, encode_opening)
         self.clients: set[ClientConnection] = set()

@@ -25,6 +25,8 @@ class Kind(IntEnum):
     CREDENTIAL = 6
     UPGRADE = 7
     PROXY_CREDENTIAL = 8
+    ADDRESS = 9
+    """A URL, which may hold a credential."""
 
 
 _KINDS = {
@@ -37,14 +39,30 @@ _KINDS = {
     b"transfer-encoding": Kind.TRANSFER_ENCODING,
     b"connection": Kind.CONNECTION,
     b"upgrade": Kind.UPGRADE,
+    b"location": Kind.ADDRESS,
+    b"content-location": Kind.ADDRESS,
+    b"operation-location": Kind.ADDRESS,
+    b"azure-asyncoperation": Kind.ADDRESS,
+    b"referer": Kind.ADDRESS,
+    b"http-referer": Kind.ADDRESS,
+    b"link": Kind.ADDRESS,
+    b"refresh": Kind.ADDRESS,
+    b"x-goog-upload-url": Kind.ADDRESS,
+    b"x-goog-upload-control-url": Kind.ADDRESS,
+    b"x-original-url": Kind.ADDRESS,
+    b"x-rewrite-url": Kind.ADDRESS,
+    b"x-forwarded-uri": Kind.ADDRESS,
 }
 # TE, Trailer and Transfer-Encoding stay: the chunked framing passes through as it is, trailers included, so
 # what they say is true on both sides.
 
 _CREDENTIAL = re.compile(
-    rb"(?:^|[-_])(?:authorization|auth|cookie|cookie2|credentials?|key|keys|secret|token|password|passwd|signature|jwt)$"
-    rb"|^set-cookie|apikey|api-key|access-token|auth-token"
+    rb"(?:^|[-_])(?:authorization|authentication|auth|cookies?|cookie2|credentials?|key|keys|secret|secrets|token|password|"
+    rb"passwd|pwd|passphrase|signature|jwt|bearer|dpop|assertion|access-key-id|oidc-data|oidc-accesstoken)$"
+    rb"|^set-cookie|apikey|api-key|api_key|apitoken|authtoken|clientsecret|access-token|auth-token|jwt-assertion"
 )
+_SECRET_VALUE = re.compile(rb"(?:bearer|basic|apikey|aws4-hmac-sha256) +[^ ]{8,}", re.IGNORECASE)
+"""What is a credential whatever the header is called."""
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _SUBPROTOCOLS = b"sec-websocket-protocol"
 _SECRET_SUBPROTOCOL = re.compile(rb"(.*(?:key|token|auth|authorization|bearer|secret|jwt)\b[^.]*\.)(.+)", re.IGNORECASE)
@@ -100,8 +118,10 @@ class NameKinds(dict[bytes, Kind]):
 class LineReader:
     """Header lines by their raw bytes, remembered: clients send the same lines over and over."""
 
-    def __init__(self, fingerprint: Callable[[bytes], str]) -> None:
+    def __init__(self, fingerprint: Callable[[bytes], str], clean_url: Callable[[bytes], bytes]) -> None:
+        """`fingerprint` stands in for a credential; `clean_url` does that for those within an address."""
         self._fingerprint = fingerprint
+        self._clean_url = clean_url
         self._known: dict[bytes, Line] = {}
 
     def read(self, raw: bytes) -> Line:
@@ -117,12 +137,16 @@ class LineReader:
         value = value.strip(b" \t")
         lower = name.lower()
         kind = kind_of(lower)
-        recorded = raw
-        if lower == _SUBPROTOCOLS and (hidden := hidden_subprotocols(value, self._fingerprint)) != value:
-            kind, recorded = Kind.CREDENTIAL, name + b": " + hidden
-        elif kind in (Kind.CREDENTIAL, Kind.PROXY_CREDENTIAL):
-            recorded = name + b": " + self._fingerprint(value).encode()
-        return Line(kind, lower, value, raw, recorded)
+        shown = value
+        if lower == _SUBPROTOCOLS:
+            shown = hidden_subprotocols(value, self._fingerprint)
+        elif kind is Kind.ADDRESS:
+            shown = self._clean_url(value)
+        elif kind in (Kind.CREDENTIAL, Kind.PROXY_CREDENTIAL) or _SECRET_VALUE.match(value) is not None:
+            shown = self._fingerprint(value).encode()
+        if kind is Kind.END_TO_END and shown != value:
+            kind = Kind.CREDENTIAL
+        return Line(kind, lower, value, raw, raw if shown == value else name + b": " + shown)
 
 
 def hidden_subprotocols(value: bytes, fingerprint: Callable[[bytes], str]) -> bytes:
@@ -165,7 +189,7 @@ def forwarded_lines(
     out = []
     for line in lines:
         kind = line.kind
-        if kind is Kind.END_TO_END or kind is Kind.CREDENTIAL:
+        if kind is Kind.END_TO_END or kind is Kind.CREDENTIAL or kind is Kind.ADDRESS:
             if not named or line.name not in named:
                 out.append(line.raw)
         elif kind is Kind.CONTENT_LENGTH or kind is Kind.TRANSFER_ENCODING:

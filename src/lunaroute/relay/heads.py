@@ -7,11 +7,14 @@ Host, absolute-form targets (the relay is no open proxy).
 
 from __future__ import annotations
 
+import re
+
 import httptools
 import msgspec
 
 from .headers import Kind, Line, LineReader, NameKinds, connection_tokens, forwarded_lines
 
+_METHOD = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 UNTIL_CLOSE = -1
 CHUNKED = -2
 
@@ -90,6 +93,8 @@ def read_request_head(head: bytes, reader: LineReader) -> RequestHead:
 
 def _split_request_line(start: bytes) -> tuple[str, str, bytes]:
     parts = start.split(b" ")
+    if _METHOD.fullmatch(parts[0]) is None:  # llhttp passes over an empty line before it; others may not
+        raise BadHead(400, "malformed request line")
     if len(parts) != 3 or parts[2] not in (b"HTTP/1.1", b"HTTP/1.0"):
         raise BadHead(400 if len(parts) != 3 else 505, "malformed request line or unsupported HTTP version")
     try:
@@ -146,7 +151,8 @@ def read_response_head(head: bytes, kinds: NameKinds, lines: LineReader, method:
     raws = head[:-4].split(b"\r\n")
     start = raws[0]
     version, code = start[:9], start[9:12]
-    if version not in _VERSIONS or not code.isdigit() or code < b"100" or start[12:13] not in _AFTER_CODE:
+    is_code = len(code) == 3 and code.isdigit() and code >= b"100"
+    if version not in _VERSIONS or not is_code or start[12:13] not in _AFTER_CODE:
         raise BadHead(502, "the provider's answer is not HTTP/1.x")
     special: list[Line] = []
     is_plain = True

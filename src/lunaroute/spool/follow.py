@@ -11,6 +11,7 @@ So the order in which records come, by time and then by lane, does not depend on
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from pathlib import Path
@@ -22,7 +23,15 @@ from lunaroute.capture.records import Record
 from lunaroute.errors import SpoolCorrupt
 
 from . import segments
-from .frame import FRAME_HEADER_BYTES, SEGMENT_HEADER_BYTES, Stop, decode_frames, decode_segment_header
+from .frame import (
+    FRAME_HEADER_BYTES,
+    SEGMENT_HEADER_BYTES,
+    Stop,
+    decode_frames,
+    decode_segment_header,
+    first_frame_offset,
+)
+from .shred import SHREDDING_SUFFIX, shred_frames, shred_segment
 
 READ_BYTES = 4 << 20
 """Read at a time and lane; bounds memory and the size of a batch. Larger than any frame."""
@@ -49,8 +58,12 @@ class Follower:
     """Reads every lane of a spool folder from the given positions on. A position beyond all the lane's segments is not
     of this folder: it was deleted and began anew, and is read from its beginning."""
 
-    def __init__(self, spool_dir: Path, positions: dict[str, Position]) -> None:
+    def __init__(self, spool_dir: Path, positions: dict[str, Position], *, is_shredding: bool = False) -> None:
+        """`is_shredding`: what is given back is written over with zeros."""
         self._spool_dir = spool_dir
+        self._is_shredding = is_shredding
+        self._shredded: dict[str, Position] = {}
+        """How far this follower has shredded the segment that a lane is in."""
         self.positions = {lane: at for lane, at in positions.items() if self._has_come_to(lane, at.segment)}
         self._fds: dict[str, tuple[int, int]] = {}
         self._has_more: set[str] = set()
@@ -95,9 +108,36 @@ class Follower:
             lane_dir = self._spool_dir / lane
             for number in segments.list_segments(lane_dir):
                 if number < position.segment:
+                    if self._is_shredding:
+                        shred_segment(segments.segment_path(lane_dir, number))
                     segments.recycle(lane_dir, number)
                     count += 1
+            if self._is_shredding:
+                self._shred_until(lane, position)
         return count
+
+    def shred_free(self) -> None:
+        """Write over what was given back before there was any shredding, or when it was interrupted."""
+        for left in self._spool_dir.glob(f"*/{segments.FREE_DIR}/*{SHREDDING_SUFFIX}"):
+            shred_segment(left)
+            left.unlink(missing_ok=True)
+        for lane in segments.list_lanes(self._spool_dir):
+            for path in segments.list_free(self._spool_dir / lane):
+                # Out of the folder first: a writer must not take it meanwhile.
+                aside = path.with_suffix(SHREDDING_SUFFIX)
+                with contextlib.suppress(FileNotFoundError):  # it was taken, and is written over by that
+                    os.replace(path, aside)
+                    shred_segment(aside)
+                    os.replace(aside, path)
+
+    def _shred_until(self, lane: str, position: Position) -> None:
+        """What was read of the segment that the lane is in."""
+        done = self._shredded.get(lane)
+        start = done.offset if done is not None and done.segment == position.segment else SEGMENT_HEADER_BYTES
+        if position.offset > start:
+            path = segments.segment_path(self._spool_dir / lane, position.segment)
+            shred_frames(path, position.segment, start, position.offset)
+        self._shredded[lane] = position
 
     def is_writer_alive(self, lane: str) -> bool:
         """Whether some process holds the lane open for writing."""
@@ -201,7 +241,13 @@ class Follower:
 
     def _first_position(self, lane: str) -> Position | None:
         numbers = segments.list_segments(self._spool_dir / lane)
-        return Position(numbers[0], SEGMENT_HEADER_BYTES) if numbers else None
+        if not numbers:
+            return None
+        try:
+            with segments.segment_path(self._spool_dir / lane, numbers[0]).open("rb") as file:
+                return Position(numbers[0], first_frame_offset(file.read(SEGMENT_HEADER_BYTES)))
+        except (FileNotFoundError, SpoolCorrupt):
+            return Position(numbers[0], SEGMENT_HEADER_BYTES)
 
     def _next_number(self, lane: str, number: int) -> int | None:
         return next((n for n in segments.list_segments(self._spool_dir / lane) if n > number), None)

@@ -2,14 +2,15 @@
 
 A segment file is a 32-byte header followed by frames, written strictly one after the other:
 
-    header   magic "LRSPOOL1" · u32 version · u32 0 · u64 segment number · u32 0 · u32 CRC of the preceding 28 bytes
+    header   magic "LRSPOOL1" · u32 version · u32 0 · u64 segment number · u32 shredded · u32 CRC of the 28 bytes before
     frame    u32 CRC · u32 payload length · u8 type · u8 flags · u16 0 · u32 exchange · u64 t_ns · payload
 
-All integers are little-endian. The CRC is CRC-32 (zlib's) over the payload, started from the low 32 bits of
-segment number ^ t_ns ^ exchange << 7 ^ payload length << 11 ^ type << 24 ^ flags << 28, so that it vouches for the
-header too. Segments are written over again after use, so what follows the last frame is either zeros or frames of
-an earlier life, whose CRC does not fit the new number. A reader therefore needs no length of the file: a frame is
-there when its CRC says so.
+All integers are little-endian. `shredded` is how many bytes of frames behind the header have been consumed and
+written over with zeros (module `shred`); the first frame is behind them. A frame's CRC is CRC-32 (zlib's) over the
+payload, started from the low 32 bits of segment number ^ t_ns ^ exchange << 7 ^ payload length << 11 ^ type << 24
+^ flags << 28, so that it vouches for the header too. Segments are written over again after use, so what follows the
+last frame is either zeros or frames of an earlier life, whose CRC does not fit the new number. A reader therefore needs
+no length of the file: a frame is there when its CRC says so.
 
 `type` is the record's tag (see capture.records); 9 is the end of the segment. Frames of the relay's hot path are
 packed by hand, so that body bytes are not copied and what repeats from request to request is encoded once:
@@ -97,8 +98,8 @@ _encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
 
 
-def encode_segment_header(number: int) -> bytes:
-    start = _SEGMENT_HEADER.pack(_MAGIC, VERSION, 0, number, 0)
+def encode_segment_header(number: int, shredded_bytes: int = 0) -> bytes:
+    start = _SEGMENT_HEADER.pack(_MAGIC, VERSION, 0, number, shredded_bytes)
     return start + _U32.pack(crc32(start))
 
 
@@ -112,6 +113,12 @@ def decode_segment_header(data: bytes) -> int:
     if version != VERSION:
         raise SpoolCorrupt(f"spool format {version} was written by another version of lunaroute")
     return int(number)
+
+
+def first_frame_offset(header: bytes) -> int:
+    """Where in the segment the first frame is that has not been shredded. Raises SpoolCorrupt."""
+    decode_segment_header(header)
+    return SEGMENT_HEADER_BYTES + int(_SEGMENT_HEADER.unpack_from(header)[4])
 
 
 def encode_opening(opening: Opening) -> bytes:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import shlex
 from ipaddress import ip_address
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from lunaroute import __version__
 from lunaroute.config import Config
 
 from .health import base_url
+
+_EVERYWHERE = ("0.0.0.0", "::", "")
 
 
 def announcement(config: Config, pid: int) -> list[str]:
@@ -22,9 +25,24 @@ def announcement(config: Config, pid: int) -> list[str]:
         f'point clients at it: eval "$({_env_command(config.home)})"',
     ]
     if not _is_loopback(server.host):
+        lines += _exposed(config)
+    return lines
+
+
+def _exposed(config: Config) -> list[str]:
+    """What is open to others once it listens beyond this machine."""
+    server = config.server
+    where = "on all addresses of this machine" if server.host in _EVERYWHERE else f"on {server.host}"
+    lines = [
+        f"it listens {where}: whoever can reach port {server.port} can send requests through it to "
+        f"{', '.join(sorted(config.upstreams))}, with keys of their own, and they are recorded here; there is no TLS"
+    ]
+    keyless = sorted(
+        f"{name} ({url})" for name, url in config.upstreams.items() if _is_near(urlsplit(url).hostname or "")
+    )
+    if keyless:
         lines.append(
-            f"it listens on {server.host}, beyond this machine: whoever can reach port {server.port} "
-            "can send requests through it, and they are recorded here"
+            f"providers on this machine or network are open to them too, mostly without a key: {', '.join(keyless)}"
         )
     return lines
 
@@ -32,6 +50,14 @@ def announcement(config: Config, pid: int) -> list[str]:
 def _env_command(home: Path) -> str:
     is_usual = home == Path("~/.lunaroute").expanduser()
     return "lunaroute env" if is_usual else f"lunaroute env --home {shlex.quote(str(home))}"
+
+
+def _is_near(host: str) -> bool:
+    """Whether it is an address that the internet cannot reach by itself."""
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return host == "localhost" or "." not in host or host.endswith((".local", ".internal", ".lan"))
 
 
 def _is_loopback(host: str) -> bool:

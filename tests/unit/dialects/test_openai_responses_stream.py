@@ -166,3 +166,9 @@ def test_only_searches_are_billed_of_what_a_web_search_does() -> None:
     facts = read_stream("openai_responses", {"type": "response.completed", "response": response})
 
     assert facts.billing == Billing(service_tier="flex", web_searches=2, file_searches=1)
+
+
+@pytest.mark.parametrize("index", [-1, 7, 2**62])
+def test_a_delta_at_an_impossible_place_is_kept(index: int) -> None:
+    delta = event("output_text.delta", output_index=0, content_index=index, delta="He")
+    assert read_stream("openai_responses", CREATED, delta).text == "He"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from lunaroute.config import RedactionConfig
 from lunaroute.events import decode_event
 from lunaroute.events.types import Completed, ResponseRecorded
 from lunaroute.recorder import open_exchanges
@@ -63,11 +64,11 @@ def _abandon(recorder: Recorder) -> None:
     recorder._journal.close()
 
 
-def _record_until_killed(home: Path) -> bool:
+def _record_until_killed(home: Path, redaction: RedactionConfig = RedactionConfig()) -> bool:  # noqa: B008 - frozen
     """Whether it was killed before it had recorded everything."""
     recorder: Recorder | None = None
     try:
-        recorder = open_home(home)
+        recorder = open_home(home, redaction)
         while not recorder.is_drained():
             pass
         recorder.checkpoint()
@@ -96,6 +97,25 @@ def test_a_crash_at_any_point_changes_no_byte(
         assert _record_until_killed(home)
     record(home)
     _assert_same(home, undisturbed)
+
+
+@pytest.mark.parametrize("point", CRASH_POINTS)
+def test_a_crash_while_redacting_changes_no_byte_and_leaves_none_of_what_was_redacted(
+    undisturbed: Path, tmp_path: Path, point: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redaction = RedactionConfig(mode="tokenize", patterns={"long": "e{20,}"})
+    whole, home = (copied(undisturbed.with_name("home"), f"redacted {point} {name}") for name in ("whole", "killed"))
+    for one in (whole, home):
+        (one / "salt").write_bytes(b"s" * 32)
+    record(whole, redaction=redaction)
+    with monkeypatch.context() as patch:
+        CRASH_POINTS[point](patch, 2)
+        assert _record_until_killed(home, redaction)
+    record(home, redaction=redaction)
+    _assert_same(home, whole)
+    assert files(whole) != files(undisturbed)
+    for path in home.rglob("*"):
+        assert path.is_dir() or b"e" * 30 not in path.read_bytes(), path
 
 
 @pytest.mark.parametrize("seed", range(4))

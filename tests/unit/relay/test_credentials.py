@@ -40,6 +40,15 @@ def test_scheme_does_not_count(value: bytes) -> None:
         "sig",
         "code",
         "auth",
+        "%6bey",
+        "api%5Fkey",
+        "api%2dkey",
+        "access%255Ftoken",
+        "X-Amz-Credential",
+        "X-Amz-Security-Token",
+        "user[password]",
+        "jwt",
+        "pwd",
     ],
 )
 def test_credential_in_the_query_is_replaced(name: str) -> None:
@@ -53,6 +62,29 @@ def test_credential_in_the_query_is_replaced(name: str) -> None:
 )
 def test_target_without_credentials_stays_as_it_is(target: str) -> None:
     assert ONE.clean_target(target) == target
+
+
+@pytest.mark.parametrize(
+    ("value", "hidden"),
+    [
+        (b"https://h/x?sig=s3", b"s3"),
+        (b"https://u:s3@h/x", b"u:s3"),
+        (b"<https://h/?a=1&access_token=s3>; rel=next", b"s3>"),
+        (b"/callback#access_token=s3", b"s3"),
+        (b"0; url=https://h/?%6bey=s3", b"s3"),
+    ],
+)
+def test_credential_within_an_address_is_replaced(value: bytes, hidden: bytes) -> None:
+    assert ONE.clean_url(value) == value.replace(hidden, ONE(hidden).encode())
+
+
+def test_a_query_of_many_queries_is_read_in_one_pass() -> None:
+    assert ONE.clean_target("/x" + "?a=b" * 20_000 + "?key=s3").endswith(f"?key={ONE(b's3')}")
+
+
+def test_address_without_credentials_stays_as_it_is() -> None:
+    for value in (b"https://h:8080/x?a=1#b=2", b"mailto:u@h", b"\xff\xe9?x=1"):
+        assert ONE.clean_url(value) == value
 
 
 def test_salt_is_made_once_and_for_its_owner_only(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lunaroute.relay.credentials import Fingerprinter
 from lunaroute.relay.headers import (
     Kind,
     LineReader,
@@ -15,7 +16,7 @@ from lunaroute.relay.headers import (
 
 
 def forward(*raws: bytes, host: bytes | None = None) -> list[bytes]:
-    reader = LineReader(lambda value: "fp")
+    reader = LineReader(lambda value: "fp", bytes)
     lines = [reader.read(raw) for raw in raws]
     return forwarded_lines(lines, connection_tokens(lines), host)
 
@@ -99,6 +100,16 @@ def test_lines_keep_order_case_spacing_and_duplicates() -> None:
         "x-functions-key",
         "openai-api-key",
         "x-credentials",
+        "authentication",
+        "x-goog-iap-jwt-assertion",
+        "cf-access-jwt-assertion",
+        "x-amzn-oidc-data",
+        "x-amzn-oidc-accesstoken",
+        "dpop",
+        "x-passphrase",
+        "api_key",
+        "x-clientsecret",
+        "x-cookies",
     ],
 )
 def test_credential_is_recognised_by_its_name(name: str) -> None:
@@ -139,8 +150,24 @@ def test_false_friend_of_a_credential_is_not_one(name: str) -> None:
 
 
 def test_credential_is_recorded_as_its_fingerprint_and_forwarded_as_it_is() -> None:
-    line = LineReader(lambda value: f"fp_{len(value)}").read(b"X-API-Key:  sk-1234 ")
+    line = LineReader(lambda value: f"fp_{len(value)}", bytes).read(b"X-API-Key:  sk-1234 ")
     assert (line.kind, line.recorded, line.raw) == (Kind.CREDENTIAL, b"X-API-Key: fp_7", b"X-API-Key:  sk-1234 ")
+
+
+@pytest.mark.parametrize("value", [b"Bearer sk-12345678", b"basic eA==eA==eA==", b"ApiKey 0123456789"])
+def test_what_is_a_credential_by_its_value_is_hidden_under_any_name(value: bytes) -> None:
+    line = LineReader(lambda value: "fp", bytes).read(b"X-Forwarded-As: " + value)
+    assert (line.kind, line.recorded) == (Kind.CREDENTIAL, b"X-Forwarded-As: fp")
+    assert forwarded_lines([line], frozenset()) == [b"X-Forwarded-As: " + value]
+
+
+def test_credentials_within_an_address_are_hidden_and_the_address_is_forwarded() -> None:
+    fingerprint = Fingerprinter(b"1" * 32)
+    raw = b"Location: https://u:pw@files.example/x?id=1&sig=abc"
+    line = LineReader(fingerprint, fingerprint.clean_url).read(raw)
+    shown = f"https://{fingerprint(b'u:pw')}@files.example/x?id=1&sig={fingerprint(b'abc')}"
+    assert line.recorded == b"Location: " + shown.encode()
+    assert forwarded_lines([line], frozenset()) == [raw]
 
 
 @pytest.mark.parametrize(
@@ -155,14 +182,14 @@ def test_credential_is_recorded_as_its_fingerprint_and_forwarded_as_it_is() -> N
     ],
 )
 def test_keys_among_subprotocols_are_recorded_as_fingerprints(offered: bytes, recorded: bytes | None) -> None:
-    line = LineReader(lambda value: f"fp_{len(value)}").read(b"Sec-WebSocket-Protocol: " + offered)
+    line = LineReader(lambda value: f"fp_{len(value)}", bytes).read(b"Sec-WebSocket-Protocol: " + offered)
     assert line.raw == b"Sec-WebSocket-Protocol: " + offered
     assert line.recorded == b"Sec-WebSocket-Protocol: " + (recorded or offered)
     assert line.kind is (Kind.END_TO_END if recorded is None else Kind.CREDENTIAL)
 
 
 def test_an_upgrade_keeps_the_lines_that_ask_for_it() -> None:
-    lines = LineReader(lambda value: "fp")
+    lines = LineReader(lambda value: "fp", bytes)
     raws = [b"Host: a", b"Connection: Upgrade, X-Hop", b"Upgrade: websocket", b"X-Hop: 1", b"Keep-Alive: 5", b"A: b"]
     read = [lines.read(raw) for raw in raws]
     tokens = connection_tokens(read)
@@ -172,7 +199,7 @@ def test_an_upgrade_keeps_the_lines_that_ask_for_it() -> None:
 
 
 def test_readers_stay_right_however_many_lines_they_have_seen() -> None:
-    lines, names = LineReader(lambda value: "fp"), NameKinds()
+    lines, names = LineReader(lambda value: "fp", bytes), NameKinds()
     for _ in range(2):
         for number in range(5000):
             assert lines.read(b"N-%d: v" % number).value == b"v"

@@ -17,7 +17,7 @@ HOST = b"Host: r\r\n"
 
 
 def reader() -> LineReader:
-    return LineReader(lambda value: "fp_x")
+    return LineReader(lambda value: "fp_x", bytes)
 
 
 def request(start: bytes, lines: bytes = HOST) -> RequestHead:
@@ -34,6 +34,7 @@ REFUSED = {
     "lengths differ": (b"POST / HTTP/1.1", HOST + b"Content-Length: 5\r\nContent-Length: 6\r\n"),
     "length twice": (b"POST / HTTP/1.1", HOST + b"Content-Length: 5\r\nContent-Length: 5\r\n"),
     "length list": (b"POST / HTTP/1.1", HOST + b"Content-Length: 5,5\r\n"),
+    "empty line first": (b"\nPOST / HTTP/1.1", HOST),
     "empty length": (b"POST / HTTP/1.1", HOST + b"Content-Length:\r\n"),
     "sign": (b"POST / HTTP/1.1", HOST + b"Content-Length: +5\r\n"),
     "minus": (b"POST / HTTP/1.1", HOST + b"Content-Length: -0\r\n"),
@@ -217,6 +218,8 @@ def test_provider_s_connection_is_used_again_only_if_it_says_so(start: bytes, li
     [
         (b"HTTP/2 200 OK", b""),
         (b"HTTP/1.1 20 OK", b""),
+        (b"HTTP/1.1 2", b""),
+        (b"HTTP/1.1 20", b""),
         (b"HTTP/1.1 2000 OK", b""),
         (b"HTTP/1.1 099 OK", b""),
         (b"HTTP/1.1  200 OK", b""),

@@ -20,7 +20,8 @@ UPSTREAMS = {"openai": "https://api.openai.com", "anthropic": "http://127.0.0.1:
 def planner() -> Planner:
     fingerprint = Fingerprinter(b"salt")
     tags = frozenset({b"x-session-tag"})
-    return Planner(Router(UPSTREAMS), LineReader(fingerprint), fingerprint, tags, msgspec.msgpack.Encoder().encode)
+    lines = LineReader(fingerprint, fingerprint.clean_url)
+    return Planner(Router(UPSTREAMS), lines, fingerprint, tags, msgspec.msgpack.Encoder().encode)
 
 
 def opening(encoded: bytes) -> Opening:

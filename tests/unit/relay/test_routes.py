@@ -13,7 +13,7 @@ ROUTER = Router(DEFAULT_UPSTREAMS)
 
 def route(target: str, *raws: bytes) -> tuple[str, str, str, list[str]] | None:
     """(listener, provider, target at the provider, tags)"""
-    reader = LineReader(lambda value: "fp")
+    reader = LineReader(lambda value: "fp", bytes)
     found = ROUTER.route(target, [reader.read(raw) for raw in raws])
     return None if found is None else (found.listener, found.upstream.name, found.target, found.tags)
 
@@ -83,7 +83,7 @@ def test_anthropics_path_may_be_short_of_its_version(path: str) -> None:
 
 def test_a_configured_version_is_not_doubled() -> None:
     router = Router({"anthropic": "https://gateway.example/v1"})
-    lines = [LineReader(lambda value: "fp").read(b"anthropic-version: 2023-06-01")]
+    lines = [LineReader(lambda value: "fp", bytes).read(b"anthropic-version: 2023-06-01")]
     for path, target in [("/messages", "/v1/messages"), ("/messages_of_mine", "/v1/messages_of_mine")]:
         found = router.route(path, lines)
         assert found is not None

@@ -187,10 +187,25 @@ def test_clients_on_this_machine_get_an_address_they_can_reach(host: str, url: s
     assert base_url(host, 81) == url
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
+def test_server_on_this_machine_exposes_nothing(host: str) -> None:
+    assert len(announcement(Config(home=Path("/h"), server=ServerConfig(host=host)), 1)) == 3
+
+
 @pytest.mark.parametrize(
-    ("host", "is_exposed"), [("127.0.0.1", 0), ("localhost", 0), ("::1", 0), ("0.0.0.0", 1), ("::", 1)]
+    ("host", "where"),
+    [("0.0.0.0", "on all addresses"), ("::", "on all addresses"), ("192.168.1.5", "on 192.168.1.5")],
 )
-def test_server_beyond_this_machine_says_what_it_exposes(host: str, is_exposed: int) -> None:
-    lines = announcement(Config(home=Path("/h"), server=ServerConfig(host=host)), 1)
-    assert len(lines) == 3 + is_exposed
-    assert bool(is_exposed) is any("beyond this machine" in line for line in lines)
+def test_server_beyond_this_machine_says_what_it_exposes(host: str, where: str) -> None:
+    upstreams = {"anthropic": "https://api.anthropic.com", "ollama": "http://127.0.0.1:11434"}
+    lines = announcement(Config(home=Path("/h"), server=ServerConfig(host=host), upstreams=upstreams), 1)
+    exposed, keyless = lines[3:]
+    assert where in exposed
+    assert "port 8081" in exposed
+    assert "anthropic, ollama" in exposed
+    assert "http://127.0.0.1:11434" in keyless
+    assert "anthropic" not in keyless
+    only = announcement(
+        Config(home=Path("/h"), server=ServerConfig(host=host), upstreams={"a": "https://a.example"}), 1
+    )
+    assert len(only) == 4

@@ -90,7 +90,7 @@ class PartialItems:
         parts = as_list(item.get(list_field))
         item[list_field] = parts
         # Parts come in order, so one that is missing below this index never had any text.
-        if isinstance(part_index, int) and part_index < len(parts) and isinstance(parts[part_index], dict):
+        if isinstance(part_index, int) and 0 <= part_index < len(parts) and isinstance(parts[part_index], dict):
             part = parts[part_index]
             part[text_field] = (as_text(part.get(text_field)) or "") + text
         else:

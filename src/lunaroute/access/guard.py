@@ -1,0 +1,141 @@
+"""The guard as ASGI middleware, and the headers that every answer gets.
+
+A browser gets the token once, in the address it is opened with (`?token=…`); the guard puts it into a cookie that only
+this server sees and no script reads, and sends the browser to the same address without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+from .policy import COOKIE, AccessPolicy, Asked, Verdict
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+    "connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'"
+)
+"""Nothing from anywhere else, no script or style within a page."""
+
+HEADERS = (
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+_DEFAULTS = ((b"cache-control", b"no-store"),)
+"""Set where the application says nothing."""
+_DROPPED = frozenset(
+    {name for name, _ in HEADERS} | {b"access-control-allow-origin", b"access-control-allow-credentials"}
+)
+_POLICY_VIOLATION = 1008
+
+_REASONS = {
+    Verdict.MISDIRECTED: "This is not a name of this server.",
+    Verdict.FOREIGN: "A page from elsewhere cannot read recordings.",
+    Verdict.UNKNOWN: "A token is needed: open the address that the server printed at its start.",
+}
+
+
+class AccessGuard:
+    """Lets through to `app` what the policy lets pass."""
+
+    def __init__(self, app: App, policy: AccessPolicy) -> None:
+        self._app = app
+        self._policy = policy
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] not in ("http", "websocket"):
+            raise ValueError(f"no such thing is served: {scope['type']}")
+        asked = _asked(scope)
+        verdict = self._policy.judge(asked)
+        if verdict is Verdict.UNKNOWN and (place := self._place_of_token(scope, asked)) is not None:
+            await _send_away(send, place, self._policy.token or "", is_secure=asked.scheme == "https")
+        elif verdict is Verdict.PASS:
+            await self._app(scope, receive, _with_headers(send))
+        else:
+            await _refuse(scope, receive, send, verdict)
+
+    def _place_of_token(self, scope: Scope, asked: Asked) -> str | None:
+        """Where to send a browser that brings the token in the query; None where it does not."""
+        if asked.is_websocket or asked.method != "GET":
+            return None
+        fields = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+        if not any(name == "token" and self._policy.is_token(value) for name, value in fields):
+            return None
+        rest = urlencode([(name, value) for name, value in fields if name != "token"])
+        path = scope.get("raw_path") or scope["path"].encode()
+        # One slash: `//host/` would be another server's.
+        place = "/" + path.decode("latin-1").lstrip("/\\")
+        return f"{place}?{rest}" if rest else place
+
+
+def _asked(scope: Scope) -> Asked:
+    values: dict[str, list[str]] = {}
+    for name, value in scope["headers"]:
+        values.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+    is_websocket = scope["type"] == "websocket"
+    scheme = "https" if scope.get("scheme", "http") in ("https", "wss") else "http"
+    return Asked(
+        method="GET" if is_websocket else scope["method"],
+        scheme=scheme,
+        hosts=values.get("host", []),
+        origin=_one(values.get("origin")),
+        fetch_site=_one(values.get("sec-fetch-site")),
+        fetch_mode=_one(values.get("sec-fetch-mode")),
+        authorization=_one(values.get("authorization")),
+        cookie="; ".join(values.get("cookie", [])),
+        is_websocket=is_websocket,
+    )
+
+
+def _one(values: list[str] | None) -> str | None:
+    """Several are as good as a wrong one."""
+    return None if not values else ", ".join(values).strip().lower() if len(values) > 1 else values[0].strip()
+
+
+def _with_headers(send: Send) -> Send:
+    async def send_guarded(message: Message) -> None:
+        if message["type"] in ("http.response.start", "websocket.http.response.start"):
+            given = [(name, value) for name, value in message.get("headers", []) if name.lower() not in _DROPPED]
+            names = {name.lower() for name, _ in given}
+            given += (field for field in _DEFAULTS if field[0] not in names)
+            message = {**message, "headers": [*given, *HEADERS]}
+        await send(message)
+
+    return send_guarded
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, verdict: Verdict) -> None:
+    if scope["type"] == "websocket":
+        await receive()  # the handshake
+        await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": ""})
+        return
+    more = [(b"www-authenticate", b"Bearer")] if verdict is Verdict.UNKNOWN else []
+    await _answer(send, verdict.value, more, _REASONS[verdict].encode() + b"\n")
+
+
+async def _send_away(send: Send, place: str, token: str, *, is_secure: bool) -> None:
+    cookie = f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict" + ("; Secure" if is_secure else "")
+    await _answer(send, 303, [(b"location", place.encode("latin-1")), (b"set-cookie", cookie.encode())], b"")
+
+
+async def _answer(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    fields = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body)), *headers]
+    guarded = _with_headers(send)
+    await guarded({"type": "http.response.start", "status": status, "headers": fields})
+    await guarded({"type": "http.response.body", "body": body})

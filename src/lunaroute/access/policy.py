@@ -1,0 +1,132 @@
+"""Whether a request may pass, by its headers alone.
+
+Against web pages: a page from elsewhere can make a browser on this machine send requests here. By the rules of the
+Fetch standard such a request says where it comes from (`Origin`, `Sec-Fetch-Site`), and one whose name was made to
+point here (DNS rebinding) says that name in `Host`. Against other machines: beyond loopback, a token.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from enum import Enum
+from ipaddress import ip_address
+
+import msgspec
+
+COOKIE = "lunaroute_token"
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+_READING = frozenset({"GET", "HEAD"})
+_OURS = frozenset({"same-origin", "none"})
+"""What `Sec-Fetch-Site` says of our own pages, and of what a person typed or opened from a bookmark."""
+
+
+class Verdict(Enum):
+    """What is to be done with a request; the value is the HTTP status."""
+
+    PASS = 200
+    MISDIRECTED = 421
+    """Its Host is not a name of this server."""
+    FOREIGN = 403
+    """A page from elsewhere sent it."""
+    UNKNOWN = 401
+    """It brings no token, or a wrong one."""
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a request matters."""
+
+    method: str
+    """`GET` for a WebSocket's handshake."""
+    scheme: str
+    hosts: list[str]
+    """Every Host field."""
+    origin: str | None = None
+    fetch_site: str | None = None
+    fetch_mode: str | None = None
+    authorization: str | None = None
+    cookie: str | None = None
+    is_websocket: bool = False
+
+
+class AccessPolicy(msgspec.Struct, frozen=True, kw_only=True):
+    """Who may read."""
+
+    names: frozenset[str] = _LOOPBACK_NAMES
+    """Host names, lower case, under which this server may be addressed."""
+    takes_addresses: bool = False
+    """Also any IP address: no name can be made to point here then, and a token is asked for."""
+    token: str | None = None
+    """None: whoever reaches it may read (loopback only)."""
+
+    @classmethod
+    def of(cls, *, host: str, salt: bytes, names: frozenset[str] = frozenset()) -> AccessPolicy:
+        """For a server that listens on `host`; `names` are those that it is known by besides."""
+        if is_loopback(host):
+            return cls(names=_LOOPBACK_NAMES | names | {host.lower()})
+        return cls(names=_LOOPBACK_NAMES | names | {host.lower()}, takes_addresses=True, token=access_token(salt))
+
+    def judge(self, asked: Asked) -> Verdict:
+        if len(asked.hosts) != 1 or not self._is_ours(host_name(asked.hosts[0])):
+            return Verdict.MISDIRECTED
+        if self._is_foreign(asked):
+            return Verdict.FOREIGN
+        if self.token is not None and not self._brings_token(asked):
+            return Verdict.UNKNOWN
+        return Verdict.PASS
+
+    def is_token(self, text: str) -> bool:
+        """Whether it is the token; takes the same time whatever it is."""
+        return self.token is not None and hmac.compare_digest(text.encode(), self.token.encode())
+
+    def _is_ours(self, name: str | None) -> bool:
+        if name is None:
+            return False
+        return name in self.names or (self.takes_addresses and _is_address(name))
+
+    def _is_foreign(self, asked: Asked) -> bool:
+        if asked.origin is not None and asked.origin != f"{asked.scheme}://{asked.hosts[0]}".lower():
+            return True
+        is_opened = asked.fetch_mode == "navigate" and asked.method in _READING and not asked.is_websocket
+        return asked.fetch_site is not None and asked.fetch_site not in _OURS and not is_opened
+
+    def _brings_token(self, asked: Asked) -> bool:
+        scheme, _, credential = (asked.authorization or "").partition(" ")
+        if scheme.lower() == "bearer" and self.is_token(credential.strip()):
+            return True
+        pairs = [pair.strip().partition("=") for pair in (asked.cookie or "").split(";")]
+        return any(name == COOKIE and self.is_token(value) for name, _, value in pairs)
+
+
+def access_token(salt: bytes) -> str:
+    """The token of a home: made of its salt, so nothing more has to be kept secret."""
+    digest = hmac.new(salt, b"lunaroute access token", hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether who listens there is reached from this machine only."""
+    return host.lower() == "localhost" or (_is_address(host) and ip_address(host).is_loopback)
+
+
+def host_name(host: str) -> str | None:
+    """The name or address in a Host field, lower case; None where it is malformed."""
+    name, port = host.strip().lower(), ""
+    if name.startswith("["):
+        name, bracket, port = name[1:].partition("]")
+        if not bracket or not _is_address(name):
+            return None
+    elif ":" in name:
+        name, colon, port = name.partition(":")
+        port = colon + port
+    is_port = not port or (port[0] == ":" and port[1:].isdigit())
+    return name.rstrip(".") or None if is_port else None
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
