@@ -10,8 +10,9 @@ import pytest
 from .source import Module, imported_names, modules, stage_of
 
 STAGES = [
-    *("capture", "spool", "relay", "assemble", "dialects", "sessions", "stats", "pricing", "events", "sinks"),
-    *("recorder", "query", "export", "api", "supervisor", "config_file", "simulator", "demo", "cli", "__main__"),
+    *("capture", "spool", "relay", "assemble", "dialects", "sessions", "stats", "pricing", "events", "transcripts"),
+    *("sinks", "recorder", "query", "export", "api", "supervisor", "config_file", "simulator", "demo", "cli"),
+    "__main__",
 ]
 LEAVES = {"", "errors", "config", "compiled"}
 """Importable by all, except that `config` is for shells only."""
@@ -36,7 +37,7 @@ SHELLS = {
     ),
     *("__main__",),
 }
-PURE = {"assemble", "dialects", "sessions", "stats", "pricing", "events"}
+PURE = {"assemble", "dialects", "sessions", "stats", "pricing", "events", "transcripts"}
 IMPURE_MODULES = {
     *("time", "os", "socket", "random", "secrets", "threading", "logging", "asyncio", "pathlib", "subprocess"),
     *("multiprocessing", "concurrent", "select", "selectors", "signal", "io", "tempfile", "shutil", "glob"),

@@ -112,9 +112,9 @@ _COLUMNS: Final[Mapping[Target, _Columns]] = {
     ),
 }
 _FACETS: Final[Mapping[Target, frozenset[str]]] = {
-    "sessions": frozenset({"provider", "model", "client", "tool", "outcome", "status", "tag"}),
-    "exchanges": frozenset({"client", "tag"}),
-    "calls": frozenset({"provider", "client", "tag"}),
+    "sessions": frozenset({"provider", "model", "client", "tool", "outcome", "status", "tag", "source"}),
+    "exchanges": frozenset({"client", "tag", "source"}),
+    "calls": frozenset({"provider", "client", "tag", "source"}),
 }
 """Fields that are asked of the session."""
 

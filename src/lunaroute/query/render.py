@@ -134,6 +134,14 @@ def milliseconds(duration_ms: float | None) -> str:
     return f"{duration_ms:.1f} ms" if duration_ms < 1000 else f"{duration_ms / 1000:.2f} s"
 
 
+def _time_spent(one: SessionSummary) -> str:
+    whole = milliseconds(one.total_duration_ms)
+    if one.source == "transcript":
+        return f"{whole}, as the client wrote it down"
+    provider, own = milliseconds(one.provider_latency_ms), milliseconds(one.proxy_overhead_ms)
+    return f"{whole}, provider {provider}, our own {own}"
+
+
 def _id_chars(sessions: Sequence[SessionSummary]) -> int:
     """As few characters as still tell the listed sessions apart."""
     ids = [one.session_id for one in sessions]
@@ -167,9 +175,10 @@ def _heading(one: SessionSummary) -> Table:
         f" + {short_count(one.output_tokens)} out ({short_count(one.thinking_tokens)} thinking)",
         "cost": usd(one.total_cost_usd)
         + (f", {one.unpriced_requests} exchanges without a price" if one.unpriced_requests else ""),
-        "time": f"{milliseconds(one.total_duration_ms)}, provider {milliseconds(one.provider_latency_ms)},"
-        f" our own {milliseconds(one.proxy_overhead_ms)}",
+        "time": _time_spent(one),
     }
+    if one.source == "transcript":
+        rows["source"] = "the client's own transcript: no bytes, no latencies, and no output tokens that it did not know"
     if one.continues:
         rows["continues"] = one.continues
     if one.tags:

@@ -40,13 +40,19 @@ class BadLine(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.path}:{self.line_number}: {self.reason}"
 
 
-def read_lines(path: Path) -> Iterator[bytes]:
-    """The file's whole lines without their newlines, decoded as a stream. Raises OSError; EOFError or ZstdError
-    where a compressed file is cut or damaged."""
+def read_lines(path: Path, *, is_tail_wanted: bool = False) -> Iterator[bytes]:
+    """The file's whole lines without their newlines, decoded as a stream, and a last one without if it is wanted.
+    Raises OSError; EOFError or ZstdError where a compressed file is cut or damaged."""
     with _open(path) as file:
         for line in file:
             if line.endswith(b"\n"):
                 yield line[:-1]
+            elif is_tail_wanted:
+                yield line
+
+
+DAMAGE = (EOFError, zstd.ZstdError)
+"""What reading a compressed file raises where it is cut or damaged."""
 
 
 def read_events(path: Path, on_bad: Callable[[BadLine], None]) -> Iterator[Event]:
@@ -60,7 +66,7 @@ def read_events(path: Path, on_bad: Callable[[BadLine], None]) -> Iterator[Event
                 on_bad(BadLine(path=path, line_number=number, reason=str(error)))
             else:
                 yield event
-    except (EOFError, zstd.ZstdError) as error:
+    except DAMAGE as error:
         on_bad(BadLine(path=path, line_number=number + 1, reason=f"compressed data is damaged: {error}"))
 
 

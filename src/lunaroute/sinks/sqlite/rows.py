@@ -58,6 +58,7 @@ def sql_time(timestamp: str) -> str:
 
 def start_session(row: SessionRow, event: Started) -> None:
     meta = event.metadata
+    row.source = event.source
     row.conversation_id = event.conversation_id
     row.continues = event.continues
     row.forked_from = event.forked_from
