@@ -204,6 +204,7 @@ _CHOICES = {
     "CompletionReason": types.CompletionReason,
     "Confidence": Confidence,
     "Reason": Reason,
+    "Source": types.Source,
     "ThreadKind": ThreadKind,
 }
 

@@ -18,7 +18,7 @@ def check_transcripts(ways: BothWays, client: str, folder: str) -> None:
     home, alone = ways.folder / "lunaroute", ways.folder / f"alone-{client}"
     transcripts = ways.folder / "relayed" / "home" / folder
     before = _rows(home)
-    assert _import(client, transcripts, home).startswith("0 sessions with 0 exchanges"), _import(client, transcripts, home)
+    assert _import(client, transcripts, home).startswith("0 sessions with 0 exchanges")
     assert _rows(home) == before
     first = _import(client, transcripts, alone)
     assert not first.startswith("0 sessions")

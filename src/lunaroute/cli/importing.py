@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from lunaroute.config_file import load_config
 from lunaroute.pricing import Pricer
@@ -18,6 +16,7 @@ from lunaroute.sinks.importing.transcripts import CLAUDE_CODE, CODEX, Client, im
 from lunaroute.sinks.layout import make_private_dir
 
 from .asking import WrongInput, home_option, one_line_errors
+from .waiting import shown_progress
 
 _BAD_LINES_SHOWN = 10
 _OnProgress = Callable[[int, int], None]
@@ -89,9 +88,8 @@ def _prepared(folder: Path, home: Path) -> Path:
 
 
 def _run(bring_in: Callable[[_OnProgress], ImportReport]) -> None:
-    with one_line_errors(), Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("importing", total=None)
-        report = bring_in(lambda done, total: progress.update(task, completed=done, total=total))
+    with one_line_errors(), shown_progress("importing") as on_progress:
+        report = bring_in(on_progress)
     _print(report)
 
 

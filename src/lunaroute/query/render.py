@@ -178,7 +178,7 @@ def _heading(one: SessionSummary) -> Table:
         "time": _time_spent(one),
     }
     if one.source == "transcript":
-        rows["source"] = "the client's own transcript: no bytes, no latencies, and no output tokens that it did not know"
+        rows["source"] = "the client's own transcript: without bytes, latencies and counts that it did not know"
     if one.continues:
         rows["continues"] = one.continues
     if one.tags:
