@@ -1,4 +1,4 @@
-"""`lunaroute sessions list|show|raw|export`: what was recorded, session by session.
+"""`lunaroute sessions list|show|raw|export|end`: what was recorded, session by session.
 
 In: options, the index, the session files. Out: tables or transcripts for people; JSON with every value in full for
 programs; CSV for spreadsheets; the very bytes of a body.
@@ -30,6 +30,7 @@ from .asking import (
     output_options,
     sessions_dir,
 )
+from .ending import end_command
 
 _ORDERS = ["newest", "cost", "tokens", "duration", "requests", "errors"]
 
@@ -168,3 +169,6 @@ def export_command(session_ids: tuple[str, ...], form: str, path: Path | None, h
         with path.open("wb") as file:
             write_export(form, found, connection, sessions_dir(home), file)
     click.echo(f"{len(found)} sessions written to {path}", err=True)
+
+
+sessions_group.add_command(end_command)

@@ -4,5 +4,6 @@ pipeline     [pure] assembled exchanges → events, with all the state of open s
 journal      [io] how far it got, and that state: what a restart continues from
 recorder     [io] one step: read, derive, write to the sinks, remember
 worker       [io] the process: loop, signals, orderly end
+endings      [io] sessions that somebody wants ended
 dead_letter  [io] what could not be recorded as it should
 """

@@ -22,6 +22,7 @@ from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.sqlite.sink import SqliteSink
 
 from .dead_letter import DeadLetters
+from .endings import EndRequests
 from .pipeline import PipelineSettings
 from .recorder import Recorder
 from .relearn import JOURNAL_ERRORS, open_journal, set_aside
@@ -62,7 +63,7 @@ def open_recorder(config: Config, dead_letters: DeadLetters) -> Recorder:
     def over_journal() -> Recorder:
         journal = open_journal(path, config.spool_dir, index)
         try:
-            return Recorder(config.spool_dir, journal, settings, sinks, dead_letters)
+            return Recorder(config.spool_dir, journal, settings, sinks, dead_letters, EndRequests(config.recorder_dir))
         except BaseException:
             journal.close()
             raise
