@@ -200,7 +200,10 @@ def _turn_line(number: int, turn: Turn) -> Text:
     if turn.tokens.cache_read_tokens:
         facts.append(f"{short_count(turn.tokens.cache_read_tokens)} cached")
     if turn.cache_lost_tokens:
-        facts.append(f"cache lost: {short_count(turn.cache_lost_tokens)} tokens read anew")
+        facts.append(
+            f"cache lost: {short_count(turn.cache_lost_tokens)} tokens read anew"
+            f" ({(turn.cache_lost_reason or 'unknown').replace('_', ' ')}, {usd(turn.cache_lost_cost_usd)})"
+        )
     if turn.goes_on_from is not None:
         facts.append(f"goes on from #{turn.goes_on_from}, {turn.whole_item_count} items in all")
     if turn.is_prewarm:
