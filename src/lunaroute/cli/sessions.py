@@ -6,6 +6,7 @@ programs; CSV for spreadsheets; the very bytes of a body.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -157,17 +158,19 @@ def export_command(session_ids: tuple[str, ...], form: str, path: Path | None, h
     jsonl: the events; html: one page, self-contained; csv, parquet: a row per exchange; finetune: OpenAI's chat format;
     har: HTTP archive; otlp: OpenTelemetry spans as JSON. Everything that was said is in it: look before you share.
     """
+    from lunaroute.config_file import load_config
     from lunaroute.export import write_export
 
+    upstreams = load_config({"home": home}, os.environ).upstreams
     with opened(home) as connection:
         if connection is None:
             raise NoSuchSession(NOTHING_YET)
         found = [find_session(connection, one) for one in session_ids]
         if path is None:
-            write_export(form, found, connection, sessions_dir(home), sys.stdout.buffer)
+            write_export(form, found, connection, sessions_dir(home), sys.stdout.buffer, upstreams)
             return
         with path.open("wb") as file:
-            write_export(form, found, connection, sessions_dir(home), file)
+            write_export(form, found, connection, sessions_dir(home), file, upstreams)
     click.echo(f"{len(found)} sessions written to {path}", err=True)
 
 

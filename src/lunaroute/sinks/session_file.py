@@ -55,13 +55,21 @@ DAMAGE = (EOFError, zstd.ZstdError)
 """What reading a compressed file raises where it is cut or damaged."""
 
 
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    """With their newlines."""
+    with _open(path) as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield line
+
+
 def read_events(path: Path, on_bad: Callable[[BadLine], None]) -> Iterator[Event]:
     """The file's events in order; what cannot be read goes to `on_bad`. Raises OSError if it cannot be opened."""
     number = 0
     try:
-        for number, line in enumerate(read_lines(path), start=1):
+        for number, line in enumerate(_whole_lines(path), start=1):
             try:
-                event = decode_event(line)
+                event = decode_event(line)  # white space behind it does not matter, a copy without it would
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 on_bad(BadLine(path=path, line_number=number, reason=str(error)))
             else:
