@@ -51,7 +51,7 @@ def write_export(
                 out.writelines(finetune_lines(_events(sessions_dir, one.session_id)))
         case "har":
             events = (event for one in sessions for event in _events(sessions_dir, one.session_id))
-            out.write(har_document(events, upstreams))
+            out.writelines(har_document(events, upstreams))
         case "otlp":
             for one in sessions:
                 out.writelines(otlp_lines(one, _events(sessions_dir, one.session_id)))

@@ -9,7 +9,7 @@ request sent → first byte, `receive` the rest. Exchanges of a client's transcr
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -27,17 +27,19 @@ _RELAY_URL = "http://127.0.0.1:8081"
 _SURFACES = ("anthropic", "openai", "google")
 
 
-def har_document(events: Iterable[Event], upstreams: Mapping[str, str]) -> bytes:
-    """`upstreams`: provider name → base URL."""
+def har_document(events: Iterable[Event], upstreams: Mapping[str, str]) -> Iterator[bytes]:
+    """The document, entry by entry: whole sessions would not fit into memory. `upstreams`: provider name → base URL."""
     requests: dict[str, RequestRecorded] = {}
-    entries = []
+    creator = msgspec.json.encode({"name": "LunaRoute", "version": __version__})
+    yield b'{"log":{"version":"1.2","creator":%b,"pages":[],"entries":[' % creator
+    comma = b""
     for event in events:
         if isinstance(event, RequestRecorded) and event.body_sha256:
             requests[event.request_id] = event
         elif isinstance(event, ResponseRecorded) and event.request_id in requests:
-            entries.append(_entry(requests.pop(event.request_id), event, upstreams))
-    creator = {"name": "LunaRoute", "version": __version__}
-    return msgspec.json.encode({"log": {"version": "1.2", "creator": creator, "pages": [], "entries": entries}})
+            yield comma + msgspec.json.encode(_entry(requests.pop(event.request_id), event, upstreams))
+            comma = b","
+    yield b"]}}"
 
 
 def provider_url(request: RequestRecorded, upstreams: Mapping[str, str]) -> str:
