@@ -1,7 +1,7 @@
 """How fast `lunaroute reindex` reads session files: megabytes of JSONL and exchanges per second of CPU time.
 
-The files are made by the recorder, from spools as `recorder_throughput.py` writes them: sessions of an agent that sends its
-history again with every request. Then the index is made anew, several times, and the CPU time of this process is
+The files are made by the recorder, from spools as `recorder_throughput.py` writes them: sessions of an agent that sends
+its history again with every request. Then the index is made anew, several times, and the CPU time of this process is
 taken; the fastest counts. With HOME, the files of a home of yours are read instead, and its own index is left alone.
 """
 
