@@ -19,6 +19,7 @@ from lunaroute.sinks.importing.transcripts import CLAUDE_CODE, CODEX, Client, im
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.layout import session_files
 from lunaroute.sinks.reindex import reindex
+from lunaroute.sinks.reprice import reprice
 from lunaroute.sinks.session_file import read_events, zstd
 from lunaroute.sinks.sqlite.sink import SqliteSink
 from tests.builders import SessionScript
@@ -254,3 +255,14 @@ def test_a_single_file_will_do(home: Home) -> None:
     path = home.write("anywhere.jsonl", *TOLD)
     home.write("not-this-one.jsonl", *LATER)
     assert numbers(home.bring_in(root=path)) == (1, 2, 0)
+
+
+def test_costs_computed_again_are_the_same(home: Home) -> None:
+    """Also that there is none where nobody knows how much was generated."""
+    home.write(f"p/{SESSION}.jsonl", *TOLD, user(9, "and?"), block(10, "msg_4", text("That is all.")))
+    home.bring_in()
+    before = dump(home.database)
+    report = reprice(home.sessions_dir, home.database, Pricer())
+    assert (report.session_count, report.changed_count) == (1, 0)
+    assert dump(home.database) == before
+    assert home.query("SELECT unpriced_requests FROM sessions") == [(1,)]
