@@ -15,7 +15,7 @@ OFFLINE := $(shell unshare --map-root-user --net true 2>/dev/null && echo unshar
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure fuzz test-faults test-clients test-sessions check format compile bench seed-million bench-query lock clean
+.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions check format compile bench seed-million bench-query bench-reindex lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -38,6 +38,11 @@ test-sessions: $(COMPILED)  ## Run the tests on recorded agent sessions with all
 
 fuzz: $(COMPILED)  ## Feed every reader with bad bytes, for long (FUZZ=5000 examples each)
 	LUNAROUTE_FUZZ_EXAMPLES=$(or $(FUZZ),5000) $(PYTHON) -m pytest tests/fuzz $(ARGS)
+
+test-exports: $(COMPILED)  ## Let programs of others read exports; installs them into build/exports
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target build/exports haralyzer opentelemetry-proto duckdb
+	if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix build/exports har-validator@5; fi
+	PYTHONPATH=build/exports $(PYTHON) -m pytest tests/unit/export $(ARGS)
 
 test-clients: $(COMPILED)  ## Install real clients into build/clients and drive them against the relay
 	$(PYTHON) -m tests.clients.install
@@ -63,6 +68,9 @@ seed-million: $(COMPILED)  ## Make a store of a million invented exchanges in bu
 
 bench-query: $(COMPILED)  ## Time questions on the store of seed-million
 	$(PYTHON) bench/query_latency.py build/million $(ARGS)
+
+bench-reindex: $(COMPILED)  ## Time the re-index on sessions of several sizes
+	$(PYTHON) bench/reindex_throughput.py $(ARGS)
 
 lock:  ## Pin the newest versions of everything in constraints.txt
 	rm -rf $(VENV)-lock

@@ -207,6 +207,7 @@ _CHOICES = {
     "Confidence": Confidence,
     "Mode": settings.Mode,
     "Reason": Reason,
+    "Source": types.Source,
     "ThreadKind": ThreadKind,
 }
 

@@ -31,6 +31,8 @@ Drive = Callable[[Sandbox, Address], list[Ended]]
 
 
 class BothWays(msgspec.Struct, frozen=True, kw_only=True):
+    folder: Path
+    """Below it `lunaroute`, the server's home, and the sandboxes `direct` and `relayed`."""
     direct: list[Ended]
     relayed: list[Ended]
     direct_ledger: list[LedgerEntry]
@@ -60,6 +62,7 @@ def both_ways(folder: Path, drive: Drive, *, http_only: bool = False) -> BothWay
             relayed = drive(Sandbox(folder / "relayed"), Address(base_url=server.base_url, server_home=home))
         relayed_ledger = _settled(provider.ledger())
     return BothWays(
+        folder=folder,
         direct=direct,
         relayed=relayed,
         direct_ledger=direct_ledger,

@@ -12,6 +12,7 @@ from tests.clients.catalog import CLAUDE_CODE
 from tests.clients.conftest import skip_without
 from tests.clients.sandbox import NOTES, Ended, Sandbox
 from tests.clients.task import ANSWER, COMMAND, MADE, task
+from tests.clients.transcripts import check_transcripts
 
 LUNAROUTE = [sys.executable, "-m", "lunaroute"]
 QUIET = {"ANTHROPIC_API_KEY": "sk-ant-dummy", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
@@ -90,3 +91,7 @@ def test_each_call_has_its_result(ways: BothWays) -> None:
 def test_a_sub_agent_is_a_thread_of_its_own(ways: BothWays) -> None:
     threads = [one.request.thread_id for one in ways.sessions[1].exchanges()]
     assert len(set(threads)) == 2, threads
+
+
+def test_its_transcripts_add_nothing_to_the_recording_and_alone_tell_the_same(ways: BothWays) -> None:
+    check_transcripts(ways, "claude-code", ".claude/projects")

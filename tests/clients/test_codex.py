@@ -22,6 +22,7 @@ from tests.clients.catalog import CODEX
 from tests.clients.conftest import skip_without
 from tests.clients.sandbox import NOTES, Ended, Sandbox
 from tests.clients.task import ANSWER, COMMAND, MADE, task
+from tests.clients.transcripts import check_transcripts
 from tests.docs.snippets import blocks
 
 QUIET = "[analytics]\nenabled = false\n"
@@ -156,3 +157,10 @@ def test_the_refused_handshake_is_in_the_session_that_goes_on_over_http(without_
     assert (refused.response.status_code, refused.response.outcome) == (405, "http_error")
     assert {one.response.outcome for one in others} == {"completed"}
     assert calls_with_results(session) == {"exec_command": 2}
+
+
+def test_its_transcripts_add_nothing_to_the_recording_and_alone_tell_the_same(
+    ways: BothWays, as_it_comes: BothWays
+) -> None:
+    check_transcripts(ways, "codex", ".codex/sessions")
+    check_transcripts(as_it_comes, "codex", ".codex/sessions")

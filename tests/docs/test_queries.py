@@ -47,6 +47,8 @@ _SAID = {
     "curl": "curl -X POST",
     "share": "<!doctype html>",
     "tail": "completed",
+    "tail_errors": "response_recorded,http_error,529",
+    "end": "over since ",
     "python_api": "6 of 8 exchanges",
 }
 """Block → what its answer has in it."""

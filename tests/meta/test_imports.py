@@ -10,8 +10,10 @@ import pytest
 from .source import Module, imported_names, modules, stage_of
 
 STAGES = [
-    *("capture", "spool", "relay", "assemble", "redact", "dialects", "sessions", "stats", "pricing", "events", "sinks"),
+    *("capture", "spool", "relay", "assemble", "redact", "dialects", "sessions", "stats", "pricing", "events"),
     *(
+        "transcripts",
+        "sinks",
         "recorder",
         "verify",
         "query",
@@ -50,7 +52,7 @@ SHELLS = {
     ),
     *("__main__",),
 }
-PURE = {"assemble", "redact", "dialects", "sessions", "stats", "pricing", "events", "access"}
+PURE = {"assemble", "redact", "dialects", "sessions", "stats", "pricing", "events", "transcripts", "access"}
 IMPURE_MODULES = {
     *("time", "os", "socket", "random", "secrets", "threading", "logging", "asyncio", "pathlib", "subprocess"),
     *("multiprocessing", "concurrent", "select", "selectors", "signal", "io", "tempfile", "shutil", "glob"),

@@ -34,6 +34,7 @@ _COMMANDS = {
     "latency": ("lunaroute.cli.sums:latency_command", "Percentiles of latency and first token."),
     "tail": ("lunaroute.cli.tail:tail_command", "Show the newest events; -f follows them."),
     "sql": ("lunaroute.cli.sql:sql_command", "Ask the index in SQL, read-only."),
+    "import": ("lunaroute.cli.importing:import_group", "Bring in sessions recorded elsewhere."),
     "reprice": ("lunaroute.cli.reprice:reprice_command", "Compute the costs of finished sessions again."),
     "verify": ("lunaroute.cli.verify:verify_command", "Check every file and the index."),
     "reindex": ("lunaroute.cli.reindex:reindex_command", "Rebuild the index from the session files."),

@@ -17,10 +17,13 @@ def print_json(value: Any) -> None:
 
 
 def print_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(columns)
+    csv_row(columns)
     for row in rows:
-        writer.writerow([_cell(value) for value in row])
+        csv_row(row)
+
+
+def csv_row(values: Sequence[Any]) -> None:
+    csv.writer(sys.stdout, lineterminator="\n").writerow([_cell(value) for value in values])
 
 
 def print_items(output: str | None, kind: type[msgspec.Struct], items: Sequence[Any], table: RenderableType) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from lunaroute.sinks.reindex import ReindexReport, reindex
 
 from .asking import home_option, one_line_errors
+from .waiting import shown_progress
 
 
 @click.command("reindex")
@@ -24,13 +23,8 @@ def reindex_command(home: Path) -> None:
     if not sessions_dir.is_dir():
         click.echo("Nothing recorded yet, so there is nothing to index.")
         return
-    with one_line_errors(), Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("reading sessions", total=None)
-        report = reindex(
-            sessions_dir,
-            sessions_dir / "sessions.db",
-            lambda done, total: progress.update(task, completed=done, total=total),
-        )
+    with one_line_errors(), shown_progress("reading sessions") as on_progress:
+        report = reindex(sessions_dir, sessions_dir / "sessions.db", on_progress)
     _print(report)
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.progress import Progress
 from rich.table import Table
 
 from lunaroute.config_file import load_config
@@ -16,6 +15,7 @@ from lunaroute.query.render import plain, usd
 from lunaroute.sinks.reprice import ModelCosts, RepriceReport, reprice
 
 from .asking import home_option, one_line_errors
+from .waiting import shown_progress
 
 
 @click.command("reprice")
@@ -36,15 +36,8 @@ def reprice_command(*, is_dry: bool, config: Path | None, home: Path) -> None:
         click.echo("Nothing recorded yet, so there is nothing to price.")
         return
     pricer = Pricer(settings.own_prices)
-    with one_line_errors(), Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("pricing sessions", total=None)
-        report = reprice(
-            settings.sessions_dir,
-            settings.database,
-            pricer,
-            is_dry=is_dry,
-            on_progress=lambda done, total: progress.update(task, completed=done, total=total),
-        )
+    with one_line_errors(), shown_progress("pricing sessions") as on_progress:
+        report = reprice(settings.sessions_dir, settings.database, pricer, is_dry=is_dry, on_progress=on_progress)
     _print(report, pricer.version, is_dry=is_dry)
 
 

@@ -1,4 +1,4 @@
-"""`lunaroute sessions list|show|raw|export`: what was recorded, session by session.
+"""`lunaroute sessions list|show|raw|export|end`: what was recorded, session by session.
 
 In: options, the index, the session files. Out: tables or transcripts for people; JSON with every value in full for
 programs; CSV for spreadsheets; the very bytes of a body.
@@ -6,6 +6,7 @@ programs; CSV for spreadsheets; the very bytes of a body.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from .asking import (
     output_options,
     sessions_dir,
 )
+from .ending import end_command
 from .sharing import private, redacted, show_preview
 
 _ORDERS = ["newest", "cost", "tokens", "duration", "requests", "errors"]
@@ -169,8 +171,10 @@ def export_command(
     har: HTTP archive; otlp: OpenTelemetry spans as JSON. Everything that was said is in it, unless you --redact: look
     before you share (--preview). What is looked for is said in [redaction] of config.toml.
     """
+    from lunaroute.config_file import load_config
     from lunaroute.export import write_export
 
+    upstreams = load_config({"home": home}, os.environ).upstreams
     with opened(home) as connection:
         if connection is None:
             raise NoSuchSession(NOTHING_YET)
@@ -180,8 +184,11 @@ def export_command(
             return
         with redacted(home, found, form, mode) as (folder, found):
             if path is None:
-                write_export(form, found, connection, folder, sys.stdout.buffer)
+                write_export(form, found, connection, folder, sys.stdout.buffer, upstreams)
                 return
             with open(path, "wb", opener=private) as file:
-                write_export(form, found, connection, folder, file)
+                write_export(form, found, connection, folder, file, upstreams)
     click.echo(f"{len(found)} sessions written to {path}", err=True)
+
+
+sessions_group.add_command(end_command)

@@ -2,61 +2,61 @@
 
 from __future__ import annotations
 
-from collections import deque
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
-import msgspec
 from rich.console import Console
 
 from lunaroute.events import decode_event
+from lunaroute.query.event_filter import EventFacts, EventFilter, facts_of
+from lunaroute.query.filter import Among, Filter
 from lunaroute.query.follow import Follower, follow
 from lunaroute.query.render import event_line
 
-from .asking import home_option, limit_option, one_line_errors, sessions_dir
+from .answering import csv_row
+from .asking import filter_options, home_option, limit_option, one_line_errors, sessions_dir
 
 
 @click.command("tail")
 @click.option("-f", "--follow", "is_followed", is_flag=True, help="Go on until Ctrl-C.")
-@click.option("--json", "is_json", is_flag=True, help="The lines of the files as they are.")
-@click.option("--session", metavar="ID", default="", help="Only the session whose id begins like this.")
+@click.option("--csv", "output", flag_value="csv", help="CSV with a header line.")
+@click.option("--json", "output", flag_value="json", help="The lines of the files as they are.")
+@click.option("--session", metavar="ID", help="Only the session whose id begins like this.")
 @limit_option(20)
 @home_option
-def tail_command(is_followed: bool, is_json: bool, session: str, limit: int, home: Path) -> None:
-    """Show the newest events of the last days, and with -f those that come."""
-    follower = Follower(sessions_dir(home))
-    console = Console()
+@filter_options
+def tail_command(
+    *, wanted: Filter, is_followed: bool, output: str | None, session: str | None, limit: int, home: Path
+) -> None:
+    """Show the newest events of the last days, and with -f those that come.
 
-    def show(line: bytes) -> None:
-        if is_json:
-            click.echo(line)
-        else:
-            console.print(event_line(decode_event(line)), soft_wrap=True)
-
+    A term of a filter holds for an event that says so: cost, latency and tokens stand in responses, client: and tag:
+    hold for all events of a session.
+    """
+    if session is not None:
+        wanted = wanted.and_also(Filter(conditions=(Among(field="session", names=(session,)),)))
+    show = _shower(output)
     with one_line_errors():
-        found: deque[tuple[str, bytes]] = deque(maxlen=None)
-        for line in follower.poll():
-            event = _event(line)
-            if event is not None and event.session_id.startswith(session.lower()):
-                found.append((event.timestamp, line))
-        for _, line in sorted(found, key=lambda one: one[0])[-limit:]:
+        follower = Follower(sessions_dir(home), EventFilter(wanted))
+        for line in follower.newest(limit):
             show(line)
         for line in follow(follower) if is_followed else ():
-            event = _event(line)
-            if event is not None and event.session_id.startswith(session.lower()):
-                show(line)
+            show(line)
+            sys.stdout.flush()
 
 
-class _Head(msgspec.Struct):
-    session_id: str
-    timestamp: str
+def _shower(output: str | None) -> Callable[[bytes], None]:
+    if output == "json":
+        return click.echo
+    if output == "csv":
+        csv_row(EventFacts.__struct_fields__)
+        return _show_csv
+    console = Console()
+    return lambda line: console.print(event_line(decode_event(line)), soft_wrap=True)
 
 
-_head = msgspec.json.Decoder(_Head)
-
-
-def _event(line: bytes) -> _Head | None:
-    try:
-        return _head.decode(line)
-    except msgspec.MsgspecError:
-        return None
+def _show_csv(line: bytes) -> None:
+    facts = facts_of(decode_event(line))
+    csv_row([getattr(facts, name) for name in facts.__struct_fields__])

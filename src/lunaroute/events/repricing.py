@@ -56,6 +56,7 @@ class SessionRepricer:
         self._sums = CostSums()
         self._misses = SessionSums()
         self._provider = ""
+        self._is_transcript = False
         self._asked: dict[str, tuple[str, str | None]] = {}
         """request_id → provider and model of the request."""
 
@@ -64,6 +65,7 @@ class SessionRepricer:
         match event:
             case Started():
                 self._provider = event.provider
+                self._is_transcript = event.source == "transcript"
             case RequestRecorded():
                 self._asked[event.request_id] = (event.provider, event.model_requested)
             case ResponseRecorded():
@@ -94,7 +96,9 @@ class SessionRepricer:
             billing=event.stats.billing,
             wall_ns=_opened_wall_ns(event),
         )
-        parts = self._pricer.price(request)
+        # Of an answer in a transcript there may be the input alone: then nobody knows what it cost.
+        is_counted = tokens.output_tokens is not None or not self._is_transcript
+        parts = self._pricer.price(request) if is_counted else None
         if parts is None:
             self._sums.unpriced_requests += 1
             new = unpriced_cost()

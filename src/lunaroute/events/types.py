@@ -22,6 +22,8 @@ from .figures import Context, Cost, FinalStats, SnapshotStats, StreamEvent, Stre
 
 SCHEMA_VERSION = 1
 
+Source = Literal["wire", "transcript"]
+
 CompletionReason = Literal["idle", "ended", "shutdown", "recovered"]
 
 
@@ -92,7 +94,8 @@ class Identity(Value, frozen=True):
 
     rule: str
     """`session_tag`, `client_header`, `body_field`, `response_id`, `tool_call_id`, `prefix`, `repetition`,
-    `tool_argument` or `new`: what told of the session's first exchange whose it is."""
+    `tool_argument` or `new`: what told of the session's first exchange whose it is; `transcript`: the client's own
+    transcript."""
     evidence: str | None
     """The header or field that decided, as `name=value`."""
 
@@ -110,6 +113,10 @@ class Started(_Event, frozen=True, tag="started"):
     identity: Identity
     forked_from: str | None = None
     """The `session_id` whose history this conversation, a new one by its own id, began with."""
+    source: Source = "wire"
+    """`transcript`: imported from what the client wrote down itself. Then `request_json` holds the new messages alone
+    and `response_json` what the client kept; there are no bytes, hashes, headers, sizes, status or latencies, and
+    `output_tokens` only where it is more than the placeholder of an answer's beginning."""
 
 
 # ---- request_recorded -----------------------------------------------------------------------------------------

@@ -6,10 +6,11 @@ Everything that was said is in an export; `redacted` makes copies without secret
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from lunaroute.config import DEFAULT_UPSTREAMS
 from lunaroute.errors import NoSuchSession
 from lunaroute.events import Event
 from lunaroute.query.sessions import SessionSummary
@@ -25,10 +26,15 @@ from .otlp import otlp_lines
 
 
 def write_export(
-    form: str, sessions: Sequence[SessionSummary], index: sqlite3.Connection, sessions_dir: Path, out: BinaryIO
+    form: str,
+    sessions: Sequence[SessionSummary],
+    index: sqlite3.Connection,
+    sessions_dir: Path,
+    out: BinaryIO,
+    upstreams: Mapping[str, str] = DEFAULT_UPSTREAMS,
 ) -> None:
-    """Write the sessions as `form`: jsonl, csv, parquet, html, finetune, har or otlp. Raises NoSuchSession, OSError,
-    LunarouteError."""
+    """Write the sessions as `form`: jsonl, csv, parquet, html, finetune, har or otlp. `upstreams`, provider name → base
+    URL, are where a HAR says that requests went. Raises NoSuchSession, OSError, LunarouteError."""
     match form:
         case "jsonl":
             for one in sessions:
@@ -44,7 +50,8 @@ def write_export(
             for one in sessions:
                 out.writelines(finetune_lines(_events(sessions_dir, one.session_id)))
         case "har":
-            out.write(har_document(event for one in sessions for event in _events(sessions_dir, one.session_id)))
+            events = (event for one in sessions for event in _events(sessions_dir, one.session_id))
+            out.writelines(har_document(events, upstreams))
         case "otlp":
             for one in sessions:
                 out.writelines(otlp_lines(one, _events(sessions_dir, one.session_id)))

@@ -112,9 +112,9 @@ _COLUMNS: Final[Mapping[Target, _Columns]] = {
     ),
 }
 _FACETS: Final[Mapping[Target, frozenset[str]]] = {
-    "sessions": frozenset({"provider", "model", "client", "tool", "outcome", "status", "tag"}),
-    "exchanges": frozenset({"client", "tag"}),
-    "calls": frozenset({"provider", "client", "tag"}),
+    "sessions": frozenset({"provider", "model", "client", "tool", "outcome", "status", "tag", "source"}),
+    "exchanges": frozenset({"client", "tag", "source"}),
+    "calls": frozenset({"provider", "client", "tag", "source"}),
 }
 """Fields that are asked of the session."""
 
@@ -147,12 +147,18 @@ def within(wanted: Filter, column: str) -> Sql:
     return condition
 
 
-def match_text(text: str) -> str:
-    """The FTS5 expression for a phrase: its words next to each other; a word that ends with `*` is the beginning of
-    one. Raises FilterError where there is no word in it."""
+def words_of(text: str) -> list[str]:
+    """The words of a phrase, with a `*` where one is only a beginning. Raises FilterError where there are none."""
     words = _WORD.findall(text)
     if not words:
         raise FilterError(f"there is no word to look for in {text!r}")
+    return words
+
+
+def match_text(text: str) -> str:
+    """The FTS5 expression for a phrase: its words next to each other; a word that ends with `*` is the beginning of
+    one. Raises FilterError where there is no word in it."""
+    words = words_of(text)
     is_beginning = words[-1].endswith("*")
     phrase = " ".join(word.rstrip("*") for word in words)
     return f'"{phrase}"*' if is_beginning else f'"{phrase}"'

@@ -7,6 +7,7 @@ from typing import Final, Literal, get_args
 import msgspec
 
 from lunaroute.capture.records import Outcome
+from lunaroute.events.types import Source
 
 Kind = Literal["name", "flag", "moment", "count", "usd", "ms"]
 
@@ -26,6 +27,7 @@ FIELDS: Final[dict[str, Field]] = {
     "tag": Field("name", "A tag of the session."),
     "outcome": Field("name", "How an exchange ended.", get_args(Outcome)),
     "status": Field("name", "HTTP status of a response."),
+    "source": Field("name", "wire: passed the relay; transcript: imported from what a client kept.", get_args(Source)),
     "session": Field("name", "Session id, or the beginning of it."),
     "kind": Field("name", "Who said it (search).", ("user", "assistant", "tool_arguments", "tool_result")),
     "error": Field("flag", "Something failed."),

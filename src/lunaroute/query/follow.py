@@ -1,33 +1,75 @@
-"""The newest events of all sessions, as their files grow.
+"""The newest events of all sessions, and those that come, as their files grow.
 
-In: the folder of sessions. Out: lines, in the order in which they are found; within a session, in its order. Only
-folders of the last days are looked at, and files that grew since.
+In: the folder of sessions. Out: lines; within a session, in its order. Only folders of the last days are looked at, and
+files that grew since.
 """
 
 from __future__ import annotations
 
+import heapq
+import os
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
+
+from lunaroute.events import Event, decode_event
+from lunaroute.events.types import Started
 from lunaroute.sinks.layout import PLAIN_SUFFIX
+from lunaroute.sinks.session_file import read_lines
+
+from .event_filter import EventFilter
 
 _DAYS_LOOKED_AT = 3
+_BLOCK_BYTES = 256 * 1024
+
+
+class _Head(msgspec.Struct):
+    session_id: str
+    timestamp: str
+
+
+_head = msgspec.json.Decoder(_Head)
 
 
 class Follower:
-    """Remembers how much of each file was read."""
+    """newest(limit), then poll()*. Remembers how much of each file was read."""
 
-    def __init__(self, sessions_dir: Path) -> None:
+    def __init__(self, sessions_dir: Path, wanted: EventFilter) -> None:
         self._sessions_dir = sessions_dir
+        self._wanted = wanted
         self._read_bytes: dict[Path, int] = {}
+        self._started: dict[Path, Started | None] = {}
 
-    def skip(self) -> None:
-        """Pass over everything there is."""
-        self._read_bytes = {path: _size(path) for path in self._files()}
+    def newest(self, limit: int) -> list[bytes]:
+        """At most `limit` lines that match, the oldest first. Files are read from their ends, and only as far as is
+        needed. Raises OSError."""
+        kept: list[tuple[str, int, bytes]] = []
+        number = 0
+        for path in sorted(self._files(), key=_modified_ns, reverse=True):
+            is_full = len(kept) == limit
+            if is_full and _moment(_modified_ns(path)) < kept[0][0]:
+                self._read_bytes[path] = _size(path)
+                continue
+            for end, line in _lines_backwards(path):
+                self._read_bytes.setdefault(path, end)
+                head = _decoded_head(line)
+                if head is None:
+                    continue
+                if len(kept) == limit and head.timestamp <= kept[0][0]:
+                    break
+                if self._is_wanted(path, line):
+                    # Lines of one file come newest first: among equal times the first one met is the latest.
+                    number -= 1
+                    heapq.heappush(kept, (head.timestamp, number, line))
+                    if len(kept) > limit:
+                        heapq.heappop(kept)
+        return [line for _, _, line in sorted(kept)]
 
     def poll(self) -> Iterator[bytes]:
-        """Whole lines that were written since."""
+        """Whole lines that match and were written since."""
         for path in self._files():
             begin = self._read_bytes.get(path, 0)
             if _size(path) <= begin:
@@ -39,11 +81,26 @@ class Follower:
                         if not line.endswith(b"\n"):
                             break
                         begin += len(line)
-                        yield line[:-1]
+                        if self._is_wanted(path, line[:-1]):
+                            yield line[:-1]
             except FileNotFoundError:
                 continue
             finally:
                 self._read_bytes[path] = begin
+
+    def _is_wanted(self, path: Path, line: bytes) -> bool:
+        if self._wanted.is_everything:
+            return _decoded_head(line) is not None
+        event = _decoded(line)
+        return event is not None and self._wanted.matches(event, self._beginning(path))
+
+    def _beginning(self, path: Path) -> Started | None:
+        """The session's first event; the file may have lost it."""
+        if path not in self._started:
+            first = next(read_lines(path), b"")
+            event = _decoded(first)
+            self._started[path] = event if isinstance(event, Started) else None
+        return self._started[path]
 
     def _files(self) -> list[Path]:
         days = sorted(self._sessions_dir.glob("[0-9]*-[0-9]*-[0-9]*"))[-_DAYS_LOOKED_AT:]
@@ -55,6 +112,55 @@ def follow(follower: Follower, every_s: float = 0.3) -> Iterator[bytes]:
     while True:
         yield from follower.poll()
         time.sleep(every_s)
+
+
+def _lines_backwards(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(where it ends, the line without its newline) of each whole line, the last one first. What stands behind the
+    last newline is still being written."""
+    with path.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        rest, is_whole = b"", False  # the end of the file, read and not given out; whether it ends with a newline
+        while end > len(rest):
+            # As much again as there is: a line longer than a block is not copied once for each block.
+            size = min(max(_BLOCK_BYTES, len(rest)), end - len(rest))
+            file.seek(end - len(rest) - size)
+            data = file.read(size) + rest
+            if not is_whole and (newline := data.rfind(b"\n")) >= 0:
+                end, data, is_whole = end - len(data) + newline + 1, data[: newline + 1], True
+            rest = data
+            if is_whole:
+                first, *lines = data[:-1].split(b"\n")
+                for line in reversed(lines):
+                    yield end, line
+                    end -= len(line) + 1
+                rest = first + b"\n"
+        if is_whole:
+            yield end, rest[:-1]
+
+
+def _decoded(line: bytes) -> Event | None:
+    try:
+        return decode_event(line)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _decoded_head(line: bytes) -> _Head | None:
+    try:
+        return _head.decode(line)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None
+
+
+def _modified_ns(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
+def _moment(wall_ns: int) -> str:
+    return f"{datetime.fromtimestamp(wall_ns / 1e9, UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
 
 
 def _size(path: Path) -> int:

@@ -111,6 +111,7 @@ def as_curl(exchange: RecordedExchange, base_url: str = "http://127.0.0.1:8081")
     """A command for a POSIX shell. Keys were never recorded: the usual variable stands for them.
     Raises LunarouteError."""
     request = exchange.request
+    body = request_body(exchange)
     if request.websocket is not None:
         raise LunarouteError("this exchange went over a WebSocket, which curl cannot repeat")
     words = ["curl", "-X", shlex.quote(request.method), shlex.quote(f"{base_url}{request.target}")]
@@ -120,7 +121,6 @@ def as_curl(exchange: RecordedExchange, base_url: str = "http://127.0.0.1:8081")
     if request.provider in _KEYS:
         name, value = _KEYS[request.provider]
         words += ["-H", f'"{name}: {value}"']
-    body = request_body(exchange)
     if not body:
         return " ".join(words)
     try:
@@ -130,6 +130,8 @@ def as_curl(exchange: RecordedExchange, base_url: str = "http://127.0.0.1:8081")
 
 
 def _checked(body: bytes, sha256: str) -> bytes:
+    if not sha256:
+        raise LunarouteError("this exchange comes from a client's own transcript, which has no bytes of the wire")
     if hashlib.sha256(body).hexdigest() != sha256:
         raise LunarouteError("the recorded bytes do not have the recorded hash: the file was changed")
     return body

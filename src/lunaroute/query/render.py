@@ -134,6 +134,14 @@ def milliseconds(duration_ms: float | None) -> str:
     return f"{duration_ms:.1f} ms" if duration_ms < 1000 else f"{duration_ms / 1000:.2f} s"
 
 
+def _time_spent(one: SessionSummary) -> str:
+    whole = milliseconds(one.total_duration_ms)
+    if one.source == "transcript":
+        return f"{whole}, as the client wrote it down"
+    provider, own = milliseconds(one.provider_latency_ms), milliseconds(one.proxy_overhead_ms)
+    return f"{whole}, provider {provider}, our own {own}"
+
+
 def _id_chars(sessions: Sequence[SessionSummary]) -> int:
     """As few characters as still tell the listed sessions apart."""
     ids = [one.session_id for one in sessions]
@@ -167,9 +175,10 @@ def _heading(one: SessionSummary) -> Table:
         f" + {short_count(one.output_tokens)} out ({short_count(one.thinking_tokens)} thinking)",
         "cost": usd(one.total_cost_usd)
         + (f", {one.unpriced_requests} exchanges without a price" if one.unpriced_requests else ""),
-        "time": f"{milliseconds(one.total_duration_ms)}, provider {milliseconds(one.provider_latency_ms)},"
-        f" our own {milliseconds(one.proxy_overhead_ms)}",
+        "time": _time_spent(one),
     }
+    if one.source == "transcript":
+        rows["source"] = "the client's own transcript: without bytes, latencies and counts that it did not know"
     if one.continues:
         rows["continues"] = one.continues
     if one.tags:
@@ -191,7 +200,10 @@ def _turn_line(number: int, turn: Turn) -> Text:
     if turn.tokens.cache_read_tokens:
         facts.append(f"{short_count(turn.tokens.cache_read_tokens)} cached")
     if turn.cache_lost_tokens:
-        facts.append(f"cache lost: {short_count(turn.cache_lost_tokens)} tokens read anew")
+        facts.append(
+            f"cache lost: {short_count(turn.cache_lost_tokens)} tokens read anew"
+            f" ({(turn.cache_lost_reason or 'unknown').replace('_', ' ')}, {usd(turn.cache_lost_cost_usd)})"
+        )
     if turn.goes_on_from is not None:
         facts.append(f"goes on from #{turn.goes_on_from}, {turn.whole_item_count} items in all")
     if turn.is_prewarm:

@@ -28,6 +28,8 @@ class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A session as lists show it; names and meaning are those of the `sessions` table."""
 
     session_id: str
+    source: str
+    """`wire`, or `transcript`: imported from what the client wrote down itself."""
     started_at: str
     """`YYYY-MM-DD HH:MM:SS.ffffff`, UTC."""
     last_active_at: str

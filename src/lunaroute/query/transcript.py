@@ -24,9 +24,6 @@ from lunaroute.events.types import (
 from lunaroute.sinks.layout import existing_file
 from lunaroute.sinks.session_file import BadLine, read_events
 
-_CACHE_KEPT_SHARE = 0.9
-"""A provider rounds what it caches to blocks; a tenth less is no loss."""
-
 
 class ToolUseView(msgspec.Struct, kw_only=True):
     """A tool call and, as soon as it is known, its result."""
@@ -66,8 +63,11 @@ class Turn(msgspec.Struct, kw_only=True):
     whole_item_count: int | None = None
     """Items of the whole input then, as far as this session has it."""
     cache_lost_tokens: int | None = None
-    """Tokens that the provider had cached for the turn before and did not read from its cache now; None = it did, or
-    nobody said."""
+    """Tokens that could have been read from the provider's cache and were paid for again; None = none, or nobody
+    said."""
+    cache_lost_reason: str | None = None
+    """What in the prompt was not as before, see `stats.context.cache_miss`."""
+    cache_lost_cost_usd: float | None = None
 
 
 class Transcript(msgspec.Struct, kw_only=True):
@@ -112,8 +112,6 @@ class _Teller:
         """Response id → (number of its turn, items of the whole input and of the answer)."""
         self._places: dict[str, tuple[int, int]] = {}
         """Request id → (number of its turn, items of its whole input)."""
-        self._cached: dict[str, tuple[int, int]] = {}
-        """Model → (input tokens, tokens left in the provider's cache) of its latest turn."""
 
     def add(self, event: Event) -> None:
         match event:
@@ -163,24 +161,15 @@ class _Teller:
         turn.time_to_first_token_ms = stats.time_to_first_token_ms
         turn.total_proxy_overhead_ms = stats.total_proxy_overhead_ms
         turn.tokens = stats.tokens
-        turn.cache_lost_tokens = self._lost(turn)
+        miss = None if stats.context is None else stats.context.cache_miss
+        if miss is not None:
+            turn.cache_lost_tokens, turn.cache_lost_cost_usd = miss.missed_tokens, miss.cost_usd
+            turn.cache_lost_reason = miss.reason
         turn.total_cost_usd = stats.estimated_cost.total_cost_usd if stats.estimated_cost else None
         for call in stats.tool_calls:
             view = ToolUseView(tool_name=call.tool_name, tool_call_id=call.tool_call_id, arguments=call.arguments)
             turn.tool_calls.append(view)
             self._calls[event.request_id, call.tool_call_id] = view
-
-    def _lost(self, turn: Turn) -> int | None:
-        """Only against the latest turn of the same model whose history is not longer: a shorter request is another
-        thread."""
-        read, size = turn.tokens.cache_read_tokens, turn.tokens.input_tokens
-        before = self._cached.get(turn.model or "")
-        if read is None or size is None:
-            return None
-        self._cached[turn.model or ""] = (size, read + (turn.tokens.cache_creation_tokens or 0))
-        if before is None or size < before[0] or read >= before[1] * _CACHE_KEPT_SHARE:
-            return None
-        return before[1] - read
 
     def _add_result(self, event: ToolCallRecorded) -> None:
         view = self._calls.get((event.call_request_id, event.tool_call_id))

@@ -5,5 +5,6 @@ journal      [io] how far it got, and that state: what a restart continues from
 recorder     [io] one step: read, derive, write to the sinks, remember
 worker       [io] the process: loop, signals, orderly end
 gaps         [io] what passed while nothing could be recorded
+endings      [io] sessions that somebody wants ended
 dead_letter  [io] what could not be recorded as it should
 """

@@ -60,6 +60,8 @@ class Plan(msgspec.Struct, frozen=True, array_like=True):
     now_wall_ns: int
     dead_lanes: list[str]
     """Lanes whose writer was found dead, everything it wrote having been read."""
+    ended_sessions: list[str] = []
+    """Those that the user ends."""
 
 
 class LaneState(msgspec.Struct, frozen=True, array_like=True):

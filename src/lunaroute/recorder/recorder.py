@@ -27,6 +27,7 @@ from lunaroute.sinks.base import Sink
 from lunaroute.spool.follow import Follower, LaneRead
 
 from .dead_letter import DeadLetters
+from .endings import EndRequests
 from .gaps import GapFile
 from .journal import Checkpoint, Journal, LaneState, Plan, Range, Remembered
 from .open_exchanges import OpenExchangeLog
@@ -57,11 +58,13 @@ class Recorder:
         sinks: Sequence[Sink],
         dead_letters: DeadLetters,
         gaps: GapFile,
+        end_requests: EndRequests,
     ) -> None:
         self._journal = journal
         self._sinks = sinks
         self._dead_letters = dead_letters
         self.gaps = gaps
+        self._end_requests = end_requests
         self.counts = Counts()
         self._saved = OpenExchangeLog()
         self._bytes_since_checkpoint = 0
@@ -88,13 +91,15 @@ class Recorder:
         reads = self.follower.poll()
         busy = {read.lane for read in reads}
         dead = [lane for lane in suspects if lane not in busy]
-        plan = Plan([Range(read.lane, read.start, read.end) for read in reads], now_wall_ns, dead)
+        ended = self._end_requests.waiting() if is_tick else []
+        plan = Plan([Range(read.lane, read.start, read.end) for read in reads], now_wall_ns, dead, ended)
         if is_tick:
             self._tick_at = time.monotonic() + _TICK_S
         if reads or dead or is_tick:
             events = self._derive(plan, reads)
-            if reads or dead or events:
+            if reads or dead or ended or events:
                 self._insist("journal", lambda: self._journal.add_plan(plan))
+                self._end_requests.forget(ended)
                 self._is_dirty = True
                 self._write(events)
         self._bytes_since_checkpoint += sum(_size(read) for read in reads)
@@ -149,6 +154,8 @@ class Recorder:
             events += self._feed(self._assembler.feed(lane, record))
         for lane in plan.dead_lanes:
             events += self._feed(self._assembler.lane_died(lane))
+        for session_id in plan.ended_sessions:
+            events += self._pipeline.end_session(session_id, plan.now_wall_ns)
         if not reads:  # caught up: only then does the time of day say how long a session has been idle
             events += self._pipeline.advance(plan.now_wall_ns)
         for poisoned in self._pipeline.take_poisoned():

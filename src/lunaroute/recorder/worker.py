@@ -24,6 +24,7 @@ from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.sqlite.sink import SqliteSink
 
 from .dead_letter import DeadLetters
+from .endings import EndRequests
 from .gaps import GapFile
 from .pipeline import PipelineSettings
 from .recorder import Recorder
@@ -70,7 +71,8 @@ def open_recorder(config: Config, dead_letters: DeadLetters) -> Recorder:
         journal = open_journal(path, config.spool_dir, index, is_shredding=is_shredding)
         try:
             gaps = GapFile(config.sessions_dir / "gaps.jsonl")
-            return Recorder(config.spool_dir, journal, settings, sinks, dead_letters, gaps)
+            end_requests = EndRequests(config.recorder_dir)
+            return Recorder(config.spool_dir, journal, settings, sinks, dead_letters, gaps, end_requests)
         except BaseException:
             journal.close()
             raise

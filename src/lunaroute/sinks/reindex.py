@@ -8,6 +8,7 @@ the new one; a running recorder notices and adds what was recorded in the meanti
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -26,7 +27,7 @@ from .sqlite.migrations import is_outdated
 from .sqlite.store import open_scratch, write_events
 
 _UNFINISHED = ".unfinished"
-_BATCH_EVENTS = 500
+_BATCH_EVENTS = 2000
 _BATCH_BYTES = 16 * 1024 * 1024
 
 
@@ -84,10 +85,23 @@ def index_files(
     def on_rejected(event: Event, reason: str) -> None:
         report.rejected.append(f"{event.session_id} {event.seq}: {reason}")
 
-    for batch in _batches(_read_all(files, report, on_progress)):
-        write_events(connection, batch, on_rejected)
-        report.event_count += len(batch)
+    with _without_collector():
+        for batch in _batches(_read_all(files, report, on_progress)):
+            write_events(connection, batch, on_rejected)
+            report.event_count += len(batch)
     return report
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Events are trees of values: there are no cycles to look for among the many thousands of a batch."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _not_completed(connection: sqlite3.Connection, files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:

@@ -12,11 +12,10 @@ safe while a server runs. Whoever rewrites finished files holds a lock on the fo
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -32,6 +31,7 @@ from lunaroute.events.types import (
 )
 from lunaroute.pricing import PICODOLLARS, Pricer
 
+from .alone import rewriting_alone
 from .layout import session_files
 from .session_file import BadLine, SessionFileWriter, read_events, read_lines
 from .sqlite.reprice import is_stale, reprice_rows
@@ -86,7 +86,7 @@ def reprice(
     """Compute all costs again. Raises LunarouteError when somebody else is at it, OSError, sqlite3.Error."""
     report = RepriceReport(has_index=database.exists())
     place = database.stat().st_ino if report.has_index else None
-    with _alone(sessions_dir), closing(_open_index(database)) as index:
+    with rewriting_alone(sessions_dir), closing(_open_index(database)) as index:
         finished = _finished(index)
         files = list(session_files(sessions_dir))
         for done, (session_id, path) in enumerate(files):
@@ -211,20 +211,6 @@ def _finished(index: sqlite3.Connection) -> set[str] | None:
     except sqlite3.OperationalError:
         return None
     return {session_id for (session_id,) in rows}
-
-
-@contextmanager
-def _alone(sessions_dir: Path) -> Iterator[None]:
-    """Hold the lock of those who rewrite finished files."""
-    fd = os.open(sessions_dir, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LunarouteError("another command is rewriting session files; try again when it is done") from None
-        yield
-    finally:
-        os.close(fd)
 
 
 def _identity(path: Path) -> tuple[int, int, int]:

@@ -44,22 +44,32 @@ class BadLine(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.path}:{self.line_number}: {self.reason}"
 
 
-def read_lines(path: Path) -> Iterator[bytes]:
-    """The file's whole lines without their newlines, decoded as a stream. Raises OSError; DAMAGED where a compressed
-    file is cut or damaged."""
+def read_lines(path: Path, *, is_tail_wanted: bool = False) -> Iterator[bytes]:
+    """The file's whole lines without their newlines, decoded as a stream, and a last one without if it is wanted.
+    Raises OSError; DAMAGED where a compressed file is cut or damaged."""
     with _open(path) as file:
         for line in file:
             if line.endswith(b"\n"):
                 yield line[:-1]
+            elif is_tail_wanted:
+                yield line
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    """With their newlines."""
+    with _open(path) as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield line
 
 
 def read_events(path: Path, on_bad: Callable[[BadLine], None]) -> Iterator[Event]:
     """The file's events in order; what cannot be read goes to `on_bad`. Raises OSError if it cannot be opened."""
     number = 0
     try:
-        for number, line in enumerate(read_lines(path), start=1):
+        for number, line in enumerate(_whole_lines(path), start=1):
             try:
-                event = decode_event(line)
+                event = decode_event(line)  # white space behind it does not matter, a copy without it would
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:
                 on_bad(BadLine(path=path, line_number=number, reason=str(error)))
             else:

@@ -16,7 +16,10 @@ from click.testing import CliRunner, Result
 
 from lunaroute.cli import cli
 from lunaroute.events.types import RequestRecorded, ResponseRecorded
+from lunaroute.sinks.jsonl import JsonlSink
+from lunaroute.sinks.sqlite.sink import SqliteSink
 from tests.builders import SessionScript
+from tests.unit.recorder.test_context_economics import events_of, turn, usage
 
 from .conftest import record
 
@@ -128,6 +131,28 @@ def test_show_folds_thinking_and_unfolds_it(tmp_path: Path) -> None:
     assert "because" in folded
     unfolded = _run(tmp_path, "sessions", "show", script.session_id, "--thinking", "--no-pager").stdout
     assert "let me see" in unfolded
+
+
+def test_show_says_where_cache_was_lost_why_and_for_how_much(tmp_path: Path) -> None:
+    events = events_of(
+        turn(1, 0, ["a"], usage(0, 5_000)),
+        turn(2, 1_000, ["a", "b", "c"], usage(0, 5_200), system="Now it is noon."),
+        turn(3, 2_000, ["a", "b", "c", "d", "e"], usage(5_200, 100), system="Now it is noon."),
+    )
+    for sink in (
+        JsonlSink(tmp_path / "sessions"),
+        SqliteSink(tmp_path / "sessions" / "sessions.db", tmp_path / "sessions"),
+    ):
+        sink.open()
+        sink.write_batch(events)
+        sink.close()
+    shown = _run(tmp_path, "sessions", "show", events[0].session_id, "--no-pager").stdout
+    lost = [line for line in " ".join(shown.split()).split("#")[1:] if "cache lost" in line]
+    assert len(lost) == 1
+    assert lost[0].startswith("2 ")
+    assert "cache lost: 5.0k tokens read anew (system changed, $0.0057)" in lost[0]
+    turns = json.loads(_run(tmp_path, "sessions", "show", events[0].session_id, "--json").stdout)["turns"]
+    assert [one["cache_lost_tokens"] for one in turns] == [None, 5_000, None]
 
 
 def test_tail_shows_the_newest_events(home: Path, scripts: Scripts) -> None:

@@ -31,12 +31,17 @@ def usage(read: int, written: int, rest: int = 10) -> dict[str, int]:
     return {"input_tokens": rest, "cache_read_input_tokens": read, "cache_creation_input_tokens": written}
 
 
-def run(*turns: list[Assembled]) -> tuple[list[RequestRecorded], list[ResponseRecorded], Completed]:
+def events_of(*turns: list[Assembled]) -> list[Event]:
     items = [item for turn in turns for item in turn]
     pipeline = Pipeline(PipelineSettings())
     items.append(RunEnded(START_WALL_NS + 20_000_000 * MS))
     events: list[Event] = [event for item in items for event in pipeline.feed(item)]
     assert pipeline.take_poisoned() == []
+    return events
+
+
+def run(*turns: list[Assembled]) -> tuple[list[RequestRecorded], list[ResponseRecorded], Completed]:
+    events = events_of(*turns)
     [completed] = [event for event in events if isinstance(event, Completed)]
     requests = [event for event in events if isinstance(event, RequestRecorded)]
     return requests, [event for event in events if isinstance(event, ResponseRecorded)], completed

@@ -99,7 +99,7 @@ def test_a_crash_at_any_point_changes_no_byte(
     _assert_same(home, undisturbed)
 
 
-@pytest.mark.parametrize("point", CRASH_POINTS)
+@pytest.mark.parametrize("point", RECORDER_POINTS)
 def test_a_crash_while_redacting_changes_no_byte_and_leaves_none_of_what_was_redacted(
     undisturbed: Path, tmp_path: Path, point: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,7 +109,7 @@ def test_a_crash_while_redacting_changes_no_byte_and_leaves_none_of_what_was_red
         (one / "salt").write_bytes(b"s" * 32)
     record(whole, redaction=redaction)
     with monkeypatch.context() as patch:
-        CRASH_POINTS[point](patch, 2)
+        RECORDER_POINTS[point](patch.setattr, 2, _die)
         assert _record_until_killed(home, redaction)
     record(home, redaction=redaction)
     _assert_same(home, whole)

@@ -75,7 +75,7 @@ def test_a_session_is_found_by_each_of_its_values(index: Index, scripts: list[Se
     assert index.query(of_first, scripts[0].session_id) == [
         *(("client", "codex"), ("model", "opus"), ("model", "opus-20250929")),
         *(("outcome", "completed"), ("outcome", "upstream_cut"), ("provider", "anthropic")),
-        *(("status", "200"), ("status", "529"), ("tag", "nightly")),
+        *(("source", "wire"), ("status", "200"), ("status", "529"), ("tag", "nightly")),
         *(("tool", "Bash"), ("tool", "Read")),
     ]
 

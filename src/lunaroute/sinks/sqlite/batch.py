@@ -80,6 +80,7 @@ class Batch:
         match event:
             case Started():
                 start_session(row, event)
+                self._add_facets(event.session_id, "source", event.source)
                 self._add_facets(event.session_id, "client", event.metadata.client.name)
                 self._add_facets(event.session_id, "tag", *event.metadata.session_tags)
             case RequestRecorded():

@@ -10,6 +10,7 @@ class SessionRow(msgspec.Struct, kw_only=True):
 
     session_id: str
     request_id: str
+    source: str = "wire"
     conversation_id: str | None = None
     continues: str | None = None
     started_at: str

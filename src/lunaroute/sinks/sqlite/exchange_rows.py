@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from operator import attrgetter
+
 import msgspec
 
 from lunaroute.events.figures import Context, Cost
@@ -11,6 +14,7 @@ from .rows import Values, new_call_count
 from .schema import COST_COLUMNS
 
 EXCHANGE_COST_COLUMNS = (*COST_COLUMNS, "cost_per_1k_tokens", "price_version", "unpriced_requests")
+_exchange_costs: Callable[[Cost], Values] = attrgetter(*EXCHANGE_COST_COLUMNS)
 
 
 def request_values(event: RequestRecorded, at: str) -> Values:
@@ -113,4 +117,4 @@ def exchange_cost_values(cost: Cost | None) -> Values:
     """In the order of EXCHANGE_COST_COLUMNS."""
     if cost is None:
         return (None,) * len(EXCHANGE_COST_COLUMNS)
-    return tuple(getattr(cost, name) for name in EXCHANGE_COST_COLUMNS)
+    return _exchange_costs(cost)

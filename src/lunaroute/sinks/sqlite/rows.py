@@ -9,7 +9,9 @@ depend on the order of additions: a re-index, which goes session by session, get
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -38,6 +40,8 @@ Sums = HourRow | LatencyRow | ToolDayRow
 
 SESSION_COST_COLUMNS = (*COST_COLUMNS, "price_version", "unpriced_requests")
 
+_session_costs: Callable[[Cost], Values] = attrgetter(*SESSION_COST_COLUMNS)
+
 _EXCERPT_CHARS = 300
 _SUMS_KEY_COLUMNS = 4
 _USD_DIGITS = 10
@@ -58,6 +62,7 @@ def sql_time(timestamp: str) -> str:
 
 def start_session(row: SessionRow, event: Started) -> None:
     meta = event.metadata
+    row.source = event.source
     row.conversation_id = event.conversation_id
     row.continues = event.continues
     row.forked_from = event.forked_from
@@ -160,7 +165,7 @@ def complete_session(row: SessionRow, event: Completed, at: str) -> None:
 
 def session_cost_values(cost: Cost) -> Values:
     """In the order of SESSION_COST_COLUMNS."""
-    return tuple(getattr(cost, name) for name in SESSION_COST_COLUMNS)
+    return _session_costs(cost)
 
 
 # ---- tools -----------------------------------------------------------------------------------------------
@@ -168,6 +173,8 @@ def session_cost_values(cost: Cost) -> Values:
 
 def new_calls(stats: ResponseStats) -> list[ToolCallSummary]:
     """The calls that are not counted with an earlier response."""
+    if not stats.tool_calls:  # most responses
+        return []
     return [call for call in stats.tool_calls if not call.is_repeated]
 
 

@@ -41,6 +41,7 @@ _SESSIONS = f"""
 CREATE TABLE sessions (
   session_id TEXT PRIMARY KEY,
   request_id TEXT NOT NULL,
+  source TEXT NOT NULL,
   conversation_id TEXT,
   continues TEXT,
   started_at TEXT NOT NULL,
@@ -290,7 +291,7 @@ CREATE TABLE session_facets (
   session_id TEXT NOT NULL,
   PRIMARY KEY (kind, value, session_id)
 ) WITHOUT ROWID"""
-"""What a session is found by; `kind` is `provider`, `model`, `client`, `tool`, `outcome`, `status` or `tag`.
+"""What a session is found by; `kind` is `provider`, `model`, `client`, `tool`, `outcome`, `status`, `tag` or `source`.
 Sessions of one value stand together, by their ids and so by time."""
 
 _TEXTS = """

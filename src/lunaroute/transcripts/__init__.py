@@ -1,0 +1,1 @@
+"""[pure] What clients wrote down themselves → turns → events, marked `source: transcript`."""
