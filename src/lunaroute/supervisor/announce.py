@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import shlex
-from ipaddress import ip_address
 from pathlib import Path
 
 from lunaroute import __version__
 from lunaroute.config import Config
 
+from .dashboard import dashboard_url, is_loopback
 from .health import base_url
 
 
-def announcement(config: Config, pid: int) -> list[str]:
-    """Two or three lines for a person."""
+def announcement(config: Config, pid: int, *, has_dashboard: bool) -> list[str]:
+    """A few lines for a person. Raises OSError."""
     server = config.server
     workers = f", {server.workers} workers" if server.workers > 1 else ""
     lines = [
@@ -21,7 +21,9 @@ def announcement(config: Config, pid: int) -> list[str]:
         f"recordings go to {config.sessions_dir}",
         f'point clients at it: eval "$({_env_command(config.home)})"',
     ]
-    if not _is_loopback(server.host):
+    if has_dashboard:
+        lines.insert(1, f"look at them: {dashboard_url(config, server.ui_port)}")
+    if not is_loopback(server.host):
         lines.append(
             f"it listens on {server.host}, beyond this machine: whoever can reach port {server.port} "
             "can send requests through it, and they are recorded here"
@@ -32,10 +34,3 @@ def announcement(config: Config, pid: int) -> list[str]:
 def _env_command(home: Path) -> str:
     is_usual = home == Path("~/.lunaroute").expanduser()
     return "lunaroute env" if is_usual else f"lunaroute env --home {shlex.quote(str(home))}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
