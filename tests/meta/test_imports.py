@@ -11,7 +11,19 @@ from .source import Module, imported_names, modules, stage_of
 
 STAGES = [
     *("capture", "spool", "relay", "assemble", "dialects", "sessions", "stats", "pricing", "events", "sinks"),
-    *("recorder", "query", "export", "api", "supervisor", "config_file", "simulator", "demo", "cli", "__main__"),
+    *(
+        "recorder",
+        "query",
+        "export",
+        "api",
+        "supervisor",
+        "config_file",
+        "dashboard",
+        "simulator",
+        "demo",
+        "cli",
+        "__main__",
+    ),
 ]
 LEAVES = {"", "errors", "config", "compiled"}
 """Importable by all, except that `config` is for shells only."""
@@ -30,6 +42,7 @@ SHELLS = {
         "api",
         "supervisor",
         "config_file",
+        "dashboard",
         "simulator",
         "demo",
         "cli",
@@ -147,7 +160,7 @@ def test_stages_import_no_command_line_packages() -> None:
 def test_only_declared_packages_are_imported() -> None:
     declared = {
         *("uvloop", "httptools", "msgspec", "isal", "backports", "brotli", "click", "rich", "genai_prices"),
-        *("anthropic", "openai"),
+        *("anthropic", "openai", "starlette", "uvicorn", "jinja2", "markupsafe", "markdown_it"),
     }
     allowed = declared | sys.stdlib_module_names | {"lunaroute", "compression"}
     found = {

@@ -40,7 +40,7 @@ def api_routes(site: Site) -> list[Route]:
 
 def status_of(error: Exception) -> int:
     """The HTTP status that says the same."""
-    if isinstance(error, NoSuchSession):
+    if isinstance(error, NoSuchSession | FileNotFoundError):
         return 404
     is_ours = isinstance(error, LunarouteError)
     # A wrong question is the reader's; LunarouteError itself says that the store cannot be read.

@@ -44,7 +44,15 @@ def token_bar(
 def share_bar(part: float | None, whole: float | None, name: str = "accent") -> Markup:
     """One part of a whole."""
     share = numbers.ratio(part, whole)
-    return _bar(((name, part or 0),), max(whole or 0, 1e-12), numbers.percent(share))
+    return _bar(((name, min(part or 0, whole or 0)),), max(whole or 0, 1e-12), numbers.percent(share))
+
+
+def latency_bar(first_ms: float | None, latency_ms: float | None, longest_ms: float | None) -> Markup:
+    """Waiting for the first token, then streaming; `longest_ms` fills the whole width."""
+    whole = latency_ms or 0.0
+    first = min(whole, whole if first_ms is None else first_ms)
+    told = f"{numbers.ms(first_ms)} to the first token of {numbers.ms(latency_ms)}"
+    return _bar((("wait", first), ("output", whole - first)), max(longest_ms or 0.0, whole, 1e-12), told)
 
 
 def _bar(parts: Sequence[tuple[str, float]], whole: float, told: str) -> Markup:

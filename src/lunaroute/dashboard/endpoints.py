@@ -118,7 +118,12 @@ def list_usage(call: Call) -> list[Usage]:
 
 
 def list_latencies(call: Call) -> list[Latency]:
-    return [] if call.index is None else latencies(call.index, call.asked.wanted, call.asked.dimensions())
+    dimensions = call.asked.dimensions()
+    found = [] if call.index is None else latencies(call.index, call.asked.wanted, dimensions)
+    if not {"hour", "day"} & set(dimensions):
+        return found
+    # A histogram for each of two thousand hours would be megabytes that nobody draws.
+    return [msgspec.structs.replace(one, latency_buckets=[], ttft_buckets=[]) for one in found]
 
 
 def list_tools(call: Call) -> list[ToolUsage]:
@@ -260,7 +265,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         path="/latency",
-        summary="Percentiles and histograms of latency and first token by group",
+        summary="Percentiles of latency and first token by group, with histograms where it is not by time",
         answer=list_latencies,
         result=list[Latency],
         parameters=(*_SPAN, "by"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import select
 import socket
 import threading
 from types import FrameType
@@ -42,9 +42,6 @@ class _Server(uvicorn.Server):
         self._live = live
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self.stop()
-
-    def stop(self) -> None:
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -53,5 +50,6 @@ class _Server(uvicorn.Server):
 
 
 def _stop_with(alive_fd: int, server: _Server) -> None:
-    os.read(alive_fd, 1)
-    server.stop()
+    # Whoever else has the pipe may have made it non-blocking, so its end is waited for first.
+    select.select([alive_fd], [], [])
+    server.should_exit = True

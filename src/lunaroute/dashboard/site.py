@@ -72,6 +72,7 @@ def _environment() -> jinja2.Environment:
         ratio=numbers.ratio,
         token_bar=bars.token_bar,
         share_bar=bars.share_bar,
+        latency_bar=bars.latency_bar,
         sparkline=bars.sparkline,
     )
     return environment

@@ -11,6 +11,8 @@ import msgspec
 _TELLING = ("command", "cmd", "file_path", "path", "notebook_path", "pattern", "query", "url", "description", "prompt")
 """Arguments that say what a call is about, the most telling first."""
 _HEADLINE_CHARS = 160
+_OLD = ("old_string", "old_str", "old_text", "old")
+_NEW = ("new_string", "new_str", "new_text", "new")
 _PATCH = "*** Begin Patch"
 
 
@@ -51,7 +53,7 @@ def edit_of(arguments: str) -> list[DiffLine]:
     edits = value.get("edits") if isinstance(value.get("edits"), list) else [value]
     lines: list[DiffLine] = []
     for one in edits:  # type: ignore[union-attr]
-        before, after = (_either(one, *names) for names in (("old_string", "old_str"), ("new_string", "new_str")))
+        before, after = _either(one, _OLD), _either(one, _NEW)
         if before is not None and after is not None:
             lines += diff_lines(before.splitlines(), after.splitlines())
     return lines
@@ -84,7 +86,7 @@ def _patch(text: str) -> Iterator[DiffLine]:
             yield DiffLine("same", line[1:])
 
 
-def _either(value: Any, *names: str) -> str | None:
+def _either(value: Any, names: tuple[str, ...]) -> str | None:
     if not isinstance(value, dict):
         return None
     return next((value[name] for name in names if isinstance(value.get(name), str)), None)

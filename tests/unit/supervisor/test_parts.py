@@ -191,6 +191,6 @@ def test_clients_on_this_machine_get_an_address_they_can_reach(host: str, url: s
     ("host", "is_exposed"), [("127.0.0.1", 0), ("localhost", 0), ("::1", 0), ("0.0.0.0", 1), ("::", 1)]
 )
 def test_server_beyond_this_machine_says_what_it_exposes(host: str, is_exposed: int) -> None:
-    lines = announcement(Config(home=Path("/h"), server=ServerConfig(host=host)), 1)
+    lines = announcement(Config(home=Path("/h"), server=ServerConfig(host=host)), 1, has_dashboard=False)
     assert len(lines) == 3 + is_exposed
     assert bool(is_exposed) is any("beyond this machine" in line for line in lines)

@@ -15,9 +15,9 @@ from lunaroute.dashboard.asked import Asked
 from lunaroute.errors import FilterError
 from lunaroute.query.exchanges import ExchangeSummary, list_exchanges
 from lunaroute.query.filter import Filter, Flag
-from lunaroute.query.latency import Latency, latencies
+from lunaroute.query.latency import Latency, latencies, merged
 from lunaroute.query.tools import tool_usage
-from lunaroute.query.usage import Usage, usage
+from lunaroute.query.usage import Usage, total, usage
 
 from .call import PageCall
 
@@ -77,12 +77,10 @@ def _running(index: sqlite3.Connection, asked: Asked) -> list[ExchangeSummary]:
 
 
 def _kpis(index: sqlite3.Connection, asked: Asked) -> list[Kpi]:
-    now = _total(usage(index, asked.wanted))
-    before = None if asked.previous is None else _total(usage(index, asked.previous))
-    series = usage(index, asked.wanted, [asked.grain])
-    times = _first(latencies(index, asked.wanted))
-    times_before = None if asked.previous is None else _first(latencies(index, asked.previous))
-    steps = latencies(index, asked.wanted, [asked.grain])
+    series, steps = usage(index, asked.wanted, [asked.grain]), latencies(index, asked.wanted, [asked.grain])
+    now, times = total(series), merged(steps)
+    before = None if asked.previous is None else total(usage(index, asked.previous))
+    times_before = None if asked.previous is None else merged(latencies(index, asked.previous))
     return [
         *_sums(now, before, series),
         *_shares(now, before, series),
@@ -177,14 +175,6 @@ def _own(now: Usage | None, before: Usage | None, series: Sequence[Usage]) -> Kp
         better="less",
         series=[_overhead(one) for one in series],
     )
-
-
-def _total(rows: Sequence[Usage]) -> Usage | None:
-    return rows[0] if rows else None
-
-
-def _first(rows: Sequence[Latency]) -> Latency | None:
-    return rows[0] if rows else None
 
 
 def _of(row: Usage | None, field: str) -> float | None:

@@ -6,7 +6,7 @@ import msgspec
 from starlette.responses import Response
 
 from lunaroute.errors import FilterError
-from lunaroute.query.latency import Latency, latencies
+from lunaroute.query.latency import Latency, latencies, merged
 from lunaroute.query.tools import ToolUsage, tool_usage
 from lunaroute.query.usage import Usage, usage
 
@@ -67,8 +67,7 @@ def latency_page(call: PageCall) -> Response:
     try:
         if call.index is not None:
             models = latencies(call.index, call.asked.wanted, ["model"])
-            found = latencies(call.index, call.asked.wanted)
-            whole = found[0] if found else None
+            whole = merged(models)
     except FilterError as error:
         problem = error
     return call.show(

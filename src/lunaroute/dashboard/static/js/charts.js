@@ -36,7 +36,7 @@ function draw(element, xs, series, options) {
   const order = isStacked ? shown.map((_, n) => shown.length - 1 - n) : shown.map((_, n) => n);
   const bars = uPlot.paths.bars({ size: [0.72, 46], radius: 0.12 });
   const config = {
-    width: element.clientWidth, height, padding: [10, 8, 0, 0], tzDate: (at) => options.isUtc ? uPlot.tzDate(new Date(at * 1000), "Etc/UTC") : new Date(at * 1000),
+    width: element.clientWidth, height, padding: [10, isBars ? 8 : 26, 0, 0], tzDate: (at) => options.isUtc ? uPlot.tzDate(new Date(at * 1000), "Etc/UTC") : new Date(at * 1000),
     cursor: { points: { size: 6 }, drag: { x: true, y: false }, y: false },
     legend: { live: true, markers: { width: 0, fill: (_, n) => color(series[order[n - 1]].color) } },
     scales: { x: { time: isTime, range: isBars ? (_, low, high) => [low - options.step * 0.6, high + options.step * 0.6] : undefined, ...(options.scaleX || {}) }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.06 : 1], ...(options.scaleY || {}) } },

@@ -29,9 +29,9 @@ function lanes() {
   return names;
 }
 function draw() {
-  const width = frame.clientWidth, ratio = devicePixelRatio || 1, names = lanes(), keys = [...names.keys()].slice(0, 24);
+  const width = Math.max(frame.clientWidth, Math.min(12000, exchanges.length * 14)), ratio = devicePixelRatio || 1, names = lanes(), keys = [...names.keys()].slice(0, 24);
   const height = TOP + keys.length * LANE * 1.6 + 8, pen = canvas.getContext("2d");
-  canvas.width = width * ratio; canvas.height = height * ratio; canvas.style.height = `${height}px`;
+  canvas.width = width * ratio; canvas.height = height * ratio; canvas.style.height = `${height}px`; canvas.style.width = `${width}px`;
   pen.scale(ratio, ratio); pen.clearRect(0, 0, width, height); pen.font = "11px Inter, sans-serif"; pen.textBaseline = "middle";
   boxes = [];
   if (!exchanges.length) return;
@@ -71,7 +71,7 @@ function under(event) {
 canvas.addEventListener("pointermove", (event) => {
   const [box, px, py] = under(event);
   tip.hidden = !box; canvas.style.cursor = box ? "pointer" : "";
-  if (box) { tip.textContent = box.text; tip.style.left = `${Math.min(px + 12, frame.clientWidth - 240)}px`; tip.style.top = `${py + 14}px`; }
+  if (box) { tip.textContent = box.text; tip.style.left = `${Math.min(px + 12, frame.scrollLeft + frame.clientWidth - 240)}px`; tip.style.top = `${py + 14}px`; }
 });
 canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
 canvas.addEventListener("click", (event) => { const [box] = under(event); if (box) location.href = `/sessions/${id}?from=${box.n}#${box.id}`; });
