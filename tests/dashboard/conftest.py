@@ -10,6 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +73,15 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+def until(page: Page, expression: str, timeout_s: float = 10.0) -> None:
+    """Waits for it to be true. Playwright's own `wait_for_function` evaluates text in the page, which the page's policy
+    does not allow."""
+    deadline = time.monotonic() + timeout_s
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, f"{page.url}: never {expression}"
+        page.wait_for_timeout(30)
+
+
 class Watched:
     """A page whose every complaint and every request to somebody else is kept."""
 
@@ -89,7 +99,7 @@ class Watched:
         self.page.goto(f"{self.url}{address}")
         self.page.wait_for_selector(ready)
         # Scripts are modules; the live stream's word says that they ran.
-        self.page.wait_for_function("document.querySelector('[data-live-text]').textContent !== 'Connecting'")
+        until(self.page, "document.querySelector('[data-live-text]').textContent !== 'Connecting'")
         return self.page
 
     def assert_quiet(self) -> None:

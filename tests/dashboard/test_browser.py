@@ -15,7 +15,7 @@ from lunaroute.dashboard.site import PAGES
 from tests.builders import SessionScript
 from tests.dashboard_store import add_events, add_scripts, long_script
 
-from .conftest import NARROW, WIDE, Dashboard, Watched
+from .conftest import NARROW, WIDE, Dashboard, Watched, until
 from .hostile import hostile_id
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def test_rows_go_on_while_one_scrolls(watched: Watched) -> None:
     page = watched.open("/sessions")
     assert page.locator("#rows [data-row]").count() == 50
     page.keyboard.press("End")
-    page.wait_for_function("document.querySelectorAll('#rows [data-row]').length > 50")
+    until(page, "document.querySelectorAll('#rows [data-row]').length > 50")
     watched.assert_quiet()
 
 
@@ -182,16 +182,16 @@ def test_keyboard_walks_opens_and_comes_back(watched: Watched) -> None:
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/sessions/{session_id}")
-    page.wait_for_function("document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
     page.keyboard.press("[")
     page.wait_for_url(lambda url: session_id not in url and "/sessions/" in url)
-    page.wait_for_function("document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
     page.keyboard.press("]")
     page.wait_for_url(f"**/sessions/{session_id}*")
-    page.wait_for_function("document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
     page.keyboard.press("Escape")
     page.wait_for_url("**/sessions")
-    page.wait_for_function("document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.name") == "q"
     page.keyboard.press("Escape")
@@ -208,7 +208,7 @@ def test_palette_goes_to_pages_and_sessions(watched: Watched) -> None:
     page.keyboard.type("heal")
     page.keyboard.press("Enter")
     page.wait_for_url("**/health")
-    page.wait_for_function("document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
     session_id = hostile_id(watched.url)
     page.keyboard.press("Control+k")
     page.keyboard.type(session_id)
@@ -241,7 +241,7 @@ def test_a_long_session_opens_at_once(browser: Browser, fresh: Dashboard) -> Non
     page = watched.open(f"/sessions/{script.session_id}")
     assert page.locator(".turn").count() == 20
     page.keyboard.press("End")
-    page.wait_for_function("document.querySelectorAll('.turn').length >= 40")
+    until(page, "document.querySelectorAll('.turn').length >= 40")
     watched.assert_quiet()
 
 
@@ -296,7 +296,7 @@ def test_first_request_appears_by_itself(browser: Browser, fresh: Dashboard) -> 
     watched = _watched(browser, fresh.url)
     page = watched.open("/setup")
     assert "Waiting for the first request" in page.inner_text("#first")
-    page.wait_for_function("document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
     add_scripts(fresh.home, SessionScript("first").ask("are you there?"))
     page.wait_for_selector("text=First request seen", timeout=10_000)
     watched.assert_quiet()
@@ -323,12 +323,12 @@ def test_connection_comes_back_after_a_restart(browser: Browser, fresh: Dashboar
     add_scripts(fresh.home, SessionScript("one").turn("the first words").complete())
     watched = _watched(browser, fresh.url)
     page = watched.open("/sessions")
-    page.wait_for_function("document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
     fresh.stop()
-    page.wait_for_function("document.querySelector('[data-live-text]').textContent === 'Reconnecting'", timeout=10_000)
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Reconnecting'", 10.0)
     add_scripts(fresh.home, SessionScript("two").turn("meanwhile").complete())
     fresh.start()
-    page.wait_for_function("document.querySelector('[data-live-text]').textContent === 'Live'", timeout=15_000)
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'", 15.0)
     page.wait_for_selector("tr >> text=meanwhile", timeout=10_000)
     assert watched.foreign == []
 
@@ -357,7 +357,7 @@ def test_palette_and_console_show_hostile_text_as_text(watched: Watched) -> None
     page.keyboard.press("Escape")
     page.keyboard.press("Control+k")
     page.keyboard.type("pwned")
-    page.wait_for_function("document.querySelectorAll('.palette li').length > 2")
+    until(page, "document.querySelectorAll('.palette li').length > 2")
     page.keyboard.press("Escape")
     page = watched.open("/models?range=1h")
     page.wait_for_selector(".u-legend")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from lunaroute.dashboard.pages.session import TABS
 from lunaroute.dashboard.site import PAGES
 
-from .conftest import Watched
+from .conftest import Watched, until
 from .hostile import assert_not_pwned, hostile_id
 
 
@@ -16,9 +16,17 @@ def test_every_page_opens_quietly(watched: Watched) -> None:
     watched.assert_quiet()
 
 
+def test_scripts_run_once(watched: Watched) -> None:
+    """Under two addresses a module would run twice, and each key count double."""
+    page = watched.open("/sessions")
+    page.keyboard.press("j")
+    assert page.locator("[data-row]").first.get_attribute("class") == "done selected"
+    watched.assert_quiet()
+
+
 def test_charts_are_drawn(watched: Watched) -> None:
     page = watched.open("/?range=30d")
-    page.wait_for_function("document.querySelectorAll('.chart canvas').length === 4")
+    until(page, "document.querySelectorAll('.chart canvas').length === 4")
     assert page.locator(".heat .cell").count() == 7 * 24
     watched.assert_quiet()
 

@@ -57,8 +57,7 @@ class Guard:
                 answer = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     answer[name] = value
-                is_lasting = scope["path"].startswith("/static/") and b"v=" in scope["query_string"]
-                answer.setdefault("cache-control", _FOR_A_YEAR if is_lasting else "no-store")
+                answer.setdefault("cache-control", _keeping(scope))
             await send(message)
 
         refusal = self._refusal(scope, headers)
@@ -87,6 +86,13 @@ class Guard:
         if _is_same(bearer, token) or _is_same(cookie, token):
             return None
         return PlainTextResponse("open the address with ?token=… that `lunaroute serve` has printed\n", 401)
+
+
+def _keeping(scope: Scope) -> str:
+    """How long a browser may keep it: recordings not at all, our own files for as long as they are the same."""
+    if not scope["path"].startswith("/static/"):
+        return "no-store"
+    return _FOR_A_YEAR if b"v=" in scope["query_string"] else "no-cache"
 
 
 def _is_same(given: str, token: str) -> bool:

@@ -1,4 +1,5 @@
 // On every page: local times, live updates, keyboard, palette, filter field, stars.
+import { ask, tell } from "./ask.js";
 import { number } from "./numbers.js";
 
 const $ = (selector, root = document) => root.querySelector(selector);
@@ -83,21 +84,7 @@ pill.addEventListener("click", () => { window.scrollTo({ top: 0 }); update(); })
 document.addEventListener("visibilitychange", () => { if (!document.hidden && !isPaused) changed(); });
 window.addEventListener("pagehide", () => source?.close());
 
-// ---- asking the API
-export async function ask(path, method = "GET", body) {
-  const answer = await fetch(`/api/v1${path}`, { method, headers: body ? { "content-type": "application/json" } : {}, body: body ? JSON.stringify(body) : undefined });
-  const value = await answer.json();
-  if (!answer.ok) throw new Error(value.error);
-  return value;
-}
-let toastEnd = null;
-export function tell(text) {
-  const toast = $("[data-toast]");
-  toast.textContent = text;
-  toast.classList.add("shown");
-  clearTimeout(toastEnd);
-  toastEnd = setTimeout(() => toast.classList.remove("shown"), 2200);
-}
+// ---- copying
 async function copy(text) {
   try { await navigator.clipboard.writeText(text); tell("Copied"); } catch { tell("The browser does not let this page copy"); }
 }

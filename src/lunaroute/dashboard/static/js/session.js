@@ -1,5 +1,5 @@
 // One session: folding, tags, and the turn that an address names.
-import { ask, tell } from "./app.js";
+import { ask, tell } from "./ask.js";
 
 document.addEventListener("click", async (event) => {
   const unfold = event.target.closest("[data-unfold]");

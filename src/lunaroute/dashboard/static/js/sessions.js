@@ -1,5 +1,5 @@
 // The list of sessions: columns, order, marks, saved views.
-import { ask, tell } from "./app.js";
+import { ask, tell } from "./ask.js";
 
 const table = document.querySelector("#sessions"), boxes = [...document.querySelectorAll("[data-columns] input")];
 function showColumns() {

@@ -1,5 +1,5 @@
 // The SQL console: run, show as a table, draw what can be drawn, keep queries.
-import { ask, tell } from "./app.js";
+import { ask, tell } from "./ask.js";
 import { number } from "./numbers.js";
 
 const $ = (selector) => document.querySelector(selector);
