@@ -42,9 +42,9 @@ PROMPTS = (
 )
 ANSWERS = (
     "The discount is applied **twice**: once per line in `cart_total`, and again on the sum. I'll look at both places.",
-    "Found it. The loop multiplies by `1 - discount`, and the caller does so again:\n\n"
+    "Found it. The loop multiplies by `1 - discount`, and its caller again:\n\n"
     "```python\ntotal = sum(line.price * (1 - discount) for line in lines)\nreturn total * (1 - discount)\n```",
-    "All 42 tests pass now. What I changed:\n\n- one place that knows the discount\n- a test that fails without the fix",
+    "All 42 tests pass now:\n\n- one place that knows the discount\n- a test that fails without the fix",
     "The query lost its index when the column became nullable. Two options, the second is cheaper.",
     "Let me run the tests before I touch anything.",
     "Done. The endpoint answers in **38 ms** at a million rows, it was 2.4 s.",
