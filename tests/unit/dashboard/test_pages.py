@@ -15,7 +15,7 @@ from lunaroute.dashboard.app import make_app
 from lunaroute.dashboard.pages.session import TABS
 from lunaroute.dashboard.site import PAGES, STATIC
 from tests.builders import SessionScript
-from tests.dashboard_store import PAYLOADS, add_scripts, hostile_script, long_script
+from tests.dashboard_store import PAYLOADS, add_events, add_scripts, hostile_script, long_script
 
 ADDRESSES = [address for _, address, _ in PAGES]
 
@@ -181,6 +181,24 @@ def test_turns_are_read_a_page_at_a_time(tmp_path: Path) -> None:
     middle = client.get(f"/sessions/{script.session_id}?from=50").text
     assert re.findall(r"turn (\d+)</p>", middle)[0] == "50"
     assert "Earlier turns" in middle
+    site.recordings.close()
+
+
+def test_a_running_session_asks_for_what_may_still_change(tmp_path: Path) -> None:
+    script = SessionScript("live").turn("the opening", "yes").ask("second")
+    add_scripts(tmp_path, script)
+    app, site = make_app(Config(home=tmp_path))
+    client = TestClient(app, base_url="http://127.0.0.1")
+    address = f"/sessions/{script.session_id}/turns?from="
+    assert f'hx-get="{address}2" hx-trigger="live from:body"' in client.get(f"/sessions/{script.session_id}").text
+    before = len(script.events)
+    script.answer("and yes")
+    add_events(tmp_path, script.events[before:])
+    part = client.get(f"{address}2").text
+    assert "and yes" in part
+    assert "the opening" not in part
+    assert f'hx-get="{address}3" hx-trigger="live from:body"' in part
+    assert client.get(f"{address}3").text.count("<section") == 0
     site.recordings.close()
 
 

@@ -121,18 +121,22 @@ def _turns(
     exchanges: Sequence[SessionExchange],
     calls: Sequence[SessionCall],
 ) -> dict[str, Any]:
-    first = min(call.asked.number("from", _number_of(call, exchanges), 1_000_000), max(1, len(exchanges)))
+    # One more than there are is where those will stand that are still to come.
+    first = min(call.asked.number("from", _number_of(call, exchanges), 1_000_000), len(exchanges) + 1)
     shown = exchanges[first - 1 : first - 1 + _TURNS]
     ids = {one.request_id for one in shown}
     results = {one.result_request_id for one in calls if one.request_id in ids and one.result_request_id}
     found = read_turns(call.site.recordings.sessions_dir, summary.session_id, ids, results) if ids else []
     by_id = {turn.request_id: turn for turn in found}
     last = first + len(shown) - 1
+    turns = [
+        _shown(first + at, one, by_id.get(one.request_id), exchanges[first + at - 2] if first + at > 1 else None)
+        for at, one in enumerate(shown)
+    ]
+    is_live = summary.completed_at is None and last >= len(exchanges)
     return {
-        "turns": [
-            _shown(first + at, one, by_id.get(one.request_id), exchanges[first + at - 2] if first + at > 1 else None)
-            for at, one in enumerate(shown)
-        ],
+        "turns": turns,
+        "unsettled_from": _first_unsettled(turns, last + 1) if is_live else None,
         "first": first,
         "last": last,
         "count": len(exchanges),
@@ -140,6 +144,16 @@ def _turns(
         "previous_from": max(1, first - _TURNS) if first > 1 else None,
         "page_turns": _TURNS,
     }
+
+
+def _first_unsettled(turns: Sequence[TurnShown], after_last: int) -> int:
+    """Number of the first turn that may still change; from there on a running session is asked for again."""
+    waits = (
+        shown.number
+        for shown in turns
+        if shown.exchange.outcome is None or any(tool.use.output_text is None for tool in shown.tools)
+    )
+    return next(waits, after_last)
 
 
 def _number_of(call: PageCall, exchanges: Sequence[SessionExchange]) -> int:
