@@ -202,6 +202,18 @@ def test_a_running_session_asks_for_what_may_still_change(tmp_path: Path) -> Non
     site.recordings.close()
 
 
+def test_pictures_are_shown_where_they_are_new(tmp_path: Path) -> None:
+    picture = b'{"type":"image","source":{"type":"base64","media_type":"image/png","data":"iVBORw0KGgo="}}'
+    script = SessionScript("picture").turn(
+        "look", request_json=b'{"messages":[{"role":"user","content":[%b]}]}' % picture
+    )
+    add_scripts(tmp_path, script.complete())
+    app, site = make_app(Config(home=tmp_path))
+    text = TestClient(app, base_url="http://127.0.0.1").get(f"/sessions/{script.session_id}").text
+    assert '<img src="data:image/png;base64,iVBORw0KGgo="' in text
+    site.recordings.close()
+
+
 def test_a_link_to_a_turn_opens_the_page_that_has_it(tmp_path: Path) -> None:
     script = long_script(70)
     add_scripts(tmp_path, script)

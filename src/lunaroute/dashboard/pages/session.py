@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,7 +23,7 @@ from lunaroute.query.session_detail import (
 )
 from lunaroute.query.sessions import SessionSummary, find_session
 from lunaroute.query.transcript import ToolUseView, Turn
-from lunaroute.query.turns import read_turns
+from lunaroute.query.turns import read_turns_and_images
 
 from .call import PageCall
 from .sessions import session_rows
@@ -54,6 +54,8 @@ class TurnShown(msgspec.Struct, frozen=True, kw_only=True):
     turn: Turn | None
     """None = the file does not have it (yet)."""
     tools: list[ToolShown]
+    images: list[str]
+    """Data URLs of what the request shows for the first time."""
     is_other_thread: bool
     """Not the thread of the turn before."""
 
@@ -126,11 +128,12 @@ def _turns(
     shown = exchanges[first - 1 : first - 1 + _TURNS]
     ids = {one.request_id for one in shown}
     results = {one.result_request_id for one in calls if one.request_id in ids and one.result_request_id}
-    found = read_turns(call.site.recordings.sessions_dir, summary.session_id, ids, results) if ids else []
+    sessions_dir = call.site.recordings.sessions_dir
+    found, images = read_turns_and_images(sessions_dir, summary.session_id, ids, results) if ids else ([], {})
     by_id = {turn.request_id: turn for turn in found}
     last = first + len(shown) - 1
     turns = [
-        _shown(first + at, one, by_id.get(one.request_id), exchanges[first + at - 2] if first + at > 1 else None)
+        _shown(first + at, one, by_id, images, exchanges[first + at - 2] if first + at > 1 else None)
         for at, one in enumerate(shown)
     ]
     is_live = summary.completed_at is None and last >= len(exchanges)
@@ -162,12 +165,20 @@ def _number_of(call: PageCall, exchanges: Sequence[SessionExchange]) -> int:
     return next((number for number, one in enumerate(exchanges, 1) if one.request_id == at), 1)
 
 
-def _shown(number: int, exchange: SessionExchange, turn: Turn | None, before: SessionExchange | None) -> TurnShown:
+def _shown(
+    number: int,
+    exchange: SessionExchange,
+    turns: Mapping[str, Turn],
+    images: Mapping[str, list[str]],
+    before: SessionExchange | None,
+) -> TurnShown:
+    turn = turns.get(exchange.request_id)
     return TurnShown(
         number=number,
         exchange=exchange,
         turn=turn,
         tools=[] if turn is None else [_tool(use) for use in turn.tool_calls],
+        images=images.get(exchange.request_id, []),
         is_other_thread=before is not None and before.thread_id != exchange.thread_id,
     )
 
