@@ -34,7 +34,7 @@ def new_images(request: RequestRecorded) -> list[str]:
         return []
     if not isinstance(body, dict):
         return []
-    messages = next((body[name] for name in _LISTS if isinstance(body.get(name), list)), [])
+    messages: list[Any] = next((body[name] for name in _LISTS if isinstance(body.get(name), list)), [])
     count = request.stats.new_message_count
     new = messages if count is None else messages[max(0, len(messages) - count) :]
     found = (url for url in _found(new, 0) if len(url) <= MOST_CHARS and _DATA_URL.fullmatch(url))
