@@ -170,7 +170,7 @@ def _own(now: Usage | None, before: Usage | None, series: Sequence[Usage]) -> Kp
     return Kpi(
         name="Overhead",
         value=numbers.ms(_overhead(now)),
-        detail=f"ours, {numbers.percent(share)} of the time",
+        detail=f"{numbers.percent(share)} of the time",
         change=_change(_overhead(now), _overhead(before)),
         better="less",
         series=[_overhead(one) for one in series],
