@@ -16,7 +16,7 @@ AXE := build/axe/package/axe.min.js
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure test-clients test-sessions test-dashboard check format compile bench seed-million bench-query lock clean
+.PHONY: help demo test test-pure test-clients test-sessions test-dashboard check format compile bench seed-million bench-query bench-dashboard lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -61,6 +61,9 @@ seed-million: $(COMPILED)  ## Make a store of a million invented exchanges in bu
 
 bench-query: $(COMPILED)  ## Time questions on the store of seed-million
 	$(PYTHON) bench/query_latency.py build/million $(ARGS)
+
+bench-dashboard: $(COMPILED)  ## Time the dashboard's pages on the store of seed-million
+	$(PYTHON) bench/dashboard_latency.py build/million $(ARGS)
 
 lock:  ## Pin the newest versions of everything in constraints.txt
 	rm -rf $(VENV)-lock
