@@ -25,7 +25,7 @@ async function run() {
 function showTable({ columns, rows }) {
   const table = document.createElement("table"), head = table.createTHead().insertRow(), body = table.createTBody();
   table.className = "list compact";
-  columns.forEach((name) => { const cell = document.createElement("th"); cell.scope = "col"; cell.textContent = name; head.append(cell); });
+  columns.forEach((name) => { const cell = document.createElement("th"); cell.scope = "col"; cell.textContent = name; if (rows.length && typeof rows[0][columns.indexOf(name)] === "number") cell.className = "num"; head.append(cell); });
   rows.slice(0, MOST_SHOWN).forEach((row) => {
     const line = body.insertRow();
     row.forEach((value, at) => {
