@@ -64,7 +64,7 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """For one module only: while Playwright runs, this thread has a running event loop, and other tests want their own."""
+    """For one module only: while Playwright runs, this thread has a running event loop, and other tests want theirs."""
     if CHROMIUM is None:
         pytest.skip("there is no chromium: apt-get install chromium")
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
