@@ -12,10 +12,11 @@ HOST_PYTHON ?= $(shell /usr/bin/python3 -c '$(USABLE)' 2>/dev/null && echo /usr/
 # A network with nothing but loopback in it, for clients that would talk to others than us; where that is not allowed, they
 # are only told not to.
 OFFLINE := $(shell unshare --map-root-user --net true 2>/dev/null && echo unshare --map-root-user --net tests/clients/offline.sh)
+AXE := build/axe/package/axe.min.js
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions check format compile bench seed-million bench-query bench-reindex lock clean
+.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard check format compile bench seed-million bench-query bench-dashboard bench-reindex lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -48,6 +49,9 @@ test-clients: $(COMPILED)  ## Install real clients into build/clients and drive 
 	$(PYTHON) -m tests.clients.install
 	$(OFFLINE) $(PYTHON) -m pytest -m clients tests/clients $(ARGS)
 
+test-dashboard: $(COMPILED) $(AXE)  ## Drive the dashboard in Chromium: every page, live updates, keyboard, accessibility
+	$(PYTHON) -m pytest -m "browser or not browser" tests/dashboard $(ARGS)
+
 compile: $(COMPILED)  ## Compile the relay's hot path, where there is a C compiler
 
 check: $(INSTALLED)  ## Lint, formatting, types
@@ -72,6 +76,9 @@ bench-query: $(COMPILED)  ## Time questions on the store of seed-million
 bench-reindex: $(COMPILED)  ## Time the re-index on sessions of several sizes
 	$(PYTHON) bench/reindex_throughput.py $(ARGS)
 
+bench-dashboard: $(COMPILED)  ## Time the dashboard's pages on the store of seed-million
+	$(PYTHON) bench/dashboard_latency.py build/million $(ARGS)
+
 lock:  ## Pin the newest versions of everything in constraints.txt
 	rm -rf $(VENV)-lock
 	$(HOST_PYTHON) -m venv $(VENV)-lock
@@ -85,6 +92,12 @@ clean:  ## Remove the environment and all caches
 	rm -rf $(VENV) $(VENV)-lock build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find src -name '*.so' -delete
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Only the tests of accessibility use it; without npm they skip.
+$(AXE):
+	@mkdir -p build/axe
+	@cd build/axe && npm pack --silent axe-core@4.14.1 >/dev/null && tar xzf axe-core-*.tgz \
+	  || echo "Accessibility is not tested: there is no npm to bring axe-core"
 
 # Stale extension modules are worse than none, so they go first.
 $(COMPILED): $(INSTALLED) hatch_build.py $(HOT)

@@ -64,6 +64,14 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Request headers whose value is a user-given session tag."""
 
 
+class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Its port is `server.ui_port`."""
+
+    enabled: bool = True
+    host: str = "127.0.0.1"
+    """Beyond loopback, every request needs the token that the server prints."""
+
+
 class PriceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A model's price of the user's own, in US dollars, in the units of the price table: `_mtok` per million tokens,
     `_kcount` per thousand pieces, `_hours` per hour. What is not given costs what it is part of, or nothing."""
@@ -100,6 +108,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     recording: RecordingConfig = RecordingConfig()
     sessions: SessionsConfig = SessionsConfig()
     redaction: RedactionConfig = RedactionConfig()
+    dashboard: DashboardConfig = DashboardConfig()
     upstreams: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_UPSTREAMS))
     """Provider name → base URL."""
     prices: dict[str, PriceConfig] = {}

@@ -23,6 +23,7 @@ import msgspec
 from lunaroute.config import (
     DEFAULT_UPSTREAMS,
     Config,
+    DashboardConfig,
     PriceConfig,
     RecordingConfig,
     RedactionConfig,
@@ -44,6 +45,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "recording": RecordingConfig,
     "sessions": SessionsConfig,
     "redaction": RedactionConfig,
+    "dashboard": DashboardConfig,
 }
 _FIELDS = {name: {field.name: field for field in msgspec.structs.fields(kind)} for name, kind in _SECTIONS.items()}
 _UPSTREAMS = "upstreams"
@@ -100,6 +102,7 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         recording=RecordingConfig(**values["recording"]),
         sessions=SessionsConfig(**values["sessions"]),
         redaction=_checked_redaction(RedactionConfig(**values["redaction"])),
+        dashboard=DashboardConfig(**values["dashboard"]),
         upstreams=upstreams,
         prices=values[_PRICES],
     )
@@ -213,7 +216,7 @@ def _checked(setting: _Setting) -> Any:
         value = msgspec.convert(raw, wanted, strict=not setting.origin.startswith(PREFIX))
     except msgspec.ValidationError as error:
         raise ConfigError(f"{setting.origin}: {_shown(setting.value)} does not fit: {error}") from None
-    if isinstance(value, (int, float)):
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
         _check_limits(setting, value)
     elif value == "":
         raise ConfigError(f"{setting.origin}: must not be empty")

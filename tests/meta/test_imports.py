@@ -22,6 +22,7 @@ STAGES = [
         "access",
         "supervisor",
         "config_file",
+        "dashboard",
         "simulator",
         "demo",
         "cli",
@@ -46,6 +47,7 @@ SHELLS = {
         "api",
         "supervisor",
         "config_file",
+        "dashboard",
         "simulator",
         "demo",
         "cli",
@@ -164,6 +166,7 @@ def test_only_declared_packages_are_imported() -> None:
     declared = {
         *("uvloop", "httptools", "msgspec", "isal", "backports", "brotli", "click", "rich", "genai_prices"),
         *("anthropic", "openai", "re2"),
+        *("starlette", "uvicorn", "jinja2", "markupsafe", "markdown_it"),
     }
     allowed = declared | sys.stdlib_module_names | {"lunaroute", "compression"}
     found = {

@@ -73,9 +73,11 @@ class Server:
 
 
 @contextmanager
-def serving(home: Path, upstreams: Mapping[str, str], *, flags: Sequence[str] = ()) -> Iterator[Server]:
+def serving(
+    home: Path, upstreams: Mapping[str, str], *, flags: Sequence[str] = (), has_dashboard: bool = False
+) -> Iterator[Server]:
     """A server that takes traffic; stopped in an orderly way with the block, and checked to have had no accident."""
-    server = start_server(home, upstreams, flags=flags)
+    server = start_server(home, upstreams, flags=flags, has_dashboard=has_dashboard)
     try:
         wait_until(lambda: read_info(home / "run") is not None or server.process.poll() is not None)
         assert server.process.poll() is None, server.said
@@ -93,19 +95,21 @@ def start_server(
     flags: Sequence[str] = (),
     program: str = "lunaroute",
     variables: Mapping[str, str] | None = None,
+    has_dashboard: bool = False,
 ) -> Server:
     """The process, not waited for. `program`: a module that is run as `lunaroute`; `variables`: more of them."""
     routes = dict.fromkeys(DEFAULT_UPSTREAMS, NOWHERE) | dict(upstreams)
     command = [sys.executable, "-m", program, "serve", f"--home={home}", "--port=0", "--ui-port=0", *flags]
     command += [f"--upstream={name}={url}" for name, url in routes.items()]
     log = home.parent / f"{home.name}.log"
+    environment = clean_environment() | {"LUNAROUTE_DASHBOARD_ENABLED": str(int(has_dashboard))}
     with log.open("wb") as output:
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=clean_environment() | (variables or {}),
+            env=environment | (variables or {}),
         )
     return Server(home, process, log)
 

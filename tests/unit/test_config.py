@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def test_every_key_of_every_section_can_be_set_in_the_file_and_by_variable(tmp_p
     values: dict[str, dict[str, Any]] = {
         "server": {
             **{"host": "::1", "port": 1, "ui_port": 2, "workers": 4},
-            **{"max_head_bytes": 9999, "shutdown_grace_s": 1.5},
+            **{"max_head_bytes": 9999, "shutdown_grace_s": 1.5, "add_headers": True},
         },
         "timeouts": {"connect_s": 1.0, "first_byte_s": 2.0, "idle_s": 3.0, "keep_alive_s": 4.0, "pool_idle_s": 5.0},
         "recording": {"fsync_ms": 0.0, "on_failure": "block", "segment_bytes": 8388608},
@@ -50,6 +51,7 @@ def test_every_key_of_every_section_can_be_set_in_the_file_and_by_variable(tmp_p
             **{"idle_timeout_s": 60.5, "snapshot_every_exchanges": 7, "snapshot_every_s": 8.0},
             **{"tag_headers": ("x-run", "x-tag")},
         },
+        "dashboard": {"enabled": False, "host": "::1"},
     }
     defaults = Config(home=tmp_path)
     lines: list[str] = []
@@ -60,7 +62,7 @@ def test_every_key_of_every_section_can_be_set_in_the_file_and_by_variable(tmp_p
         for key, value in keys.items():
             is_list = isinstance(value, tuple)
             written = list(value) if is_list else value
-            lines.append(f"{key} = {written!r}".replace("'", '"'))
+            lines.append(f"{key} = {json.dumps(written)}")
             environ[f"LUNAROUTE_{section}_{key}".upper()] = ", ".join(value) if is_list else str(value)
     for config in (_load(tmp_path / "environ", **environ), _load(tmp_path, "\n".join(lines))):
         for section, keys in values.items():

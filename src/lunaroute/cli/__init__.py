@@ -23,6 +23,7 @@ _COMMANDS = {
     "env": ("lunaroute.cli.env:env_command", 'Print settings for clients: eval "$(lunaroute env)".'),
     "run": ("lunaroute.cli.env:run_command", "Run one command with its LLM traffic recorded."),
     "stop": ("lunaroute.cli.control:stop_command", "Stop the server."),
+    "dashboard": ("lunaroute.cli.dashboard:dashboard_command", "Look at recordings in a browser."),
     "status": ("lunaroute.cli.control:status_command", "Show whether the server runs and records."),
     "demo": ("lunaroute.cli.demo:demo_command", "See it at work, without keys or network."),
     "sessions": ("lunaroute.cli.sessions:sessions_group", "List and read recorded sessions."),

@@ -80,6 +80,7 @@ def _demo(console: Console, is_exit: bool, home: Path, port: int | None, delay_f
         server_port = port or free_port(_DEFAULT_PORT)
         server = running.enter_context(start_server(home, server_port, provider.base_url))
         console.print(f"Simulated provider {provider.base_url} · LunaRoute {server.base_url}", highlight=False)
+        console.print(f"Watch it live: {server.dashboard_url}", highlight=False)
         agents = _run_agents(console, server.base_url, delay_factor)
         try:
             sessions = wait_until_recorded(database, since, agents)
@@ -92,7 +93,7 @@ def _demo(console: Console, is_exit: bool, home: Path, port: int | None, delay_f
         if is_exit and disagreements(agents, sessions):
             raise LunarouteError("the recording differs from what the SDKs saw")
         if not is_exit:
-            _stay(console, server.base_url)
+            _stay(console, server.base_url, server.dashboard_url)
 
 
 def _console() -> Console:
@@ -219,8 +220,9 @@ def _plain(console: Console, line: str) -> None:
     console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _stay(console: Console, base_url: str) -> None:
-    console.print(f"\nStill running: {base_url} takes requests until you press Ctrl-C.", highlight=False)
+def _stay(console: Console, base_url: str, dashboard_url: str) -> None:
+    line = f"\nStill running: {base_url} takes requests, {dashboard_url} shows them, until you press Ctrl-C."
+    console.print(line, highlight=False)
     threading.Event().wait()
 
 

@@ -27,8 +27,9 @@ _POLL_S = 0.05
 class RunningServer:
     """A `lunaroute serve` process. `stop` may be called more than once."""
 
-    def __init__(self, port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, port: int, ui_port: int, process: subprocess.Popen[bytes], log: Path) -> None:
         self.base_url = f"http://127.0.0.1:{port}"
+        self.dashboard_url = f"http://127.0.0.1:{ui_port}/"
         self.process = process
         self.log = log
 
@@ -50,9 +51,11 @@ def start_server(home: Path, port: int, provider_url: str) -> Iterator[RunningSe
     command = [sys.executable, "-m", "lunaroute", "serve", f"--home={home}", f"--port={port}"]
     for provider in ("anthropic", "openai"):
         command.append(f"--upstream={provider}={provider_url}")
+    ui_port = free_port(8082)
+    environment = _environment(ui_port)
     with log.open("wb") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=_environment())
-    server = RunningServer(port, process, log)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
+    server = RunningServer(port, ui_port, process, log)
     try:
         _wait_until_healthy(server)
         yield server
@@ -71,10 +74,10 @@ def free_port(preferred: int | None = None) -> int:
         return int(probe.getsockname()[1])
 
 
-def _environment() -> dict[str, str]:
+def _environment(ui_port: int) -> dict[str, str]:
     """The demo shall not inherit the settings of the user's real recordings."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("LUNAROUTE_")}
-    return inherited | {"LUNAROUTE_UI_PORT": str(free_port(8082))}
+    return inherited | {"LUNAROUTE_UI_PORT": str(ui_port)}
 
 
 def _wait_until_healthy(server: RunningServer) -> None:

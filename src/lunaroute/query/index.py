@@ -12,15 +12,16 @@ from lunaroute.sinks.sqlite.migrations import check_version
 _CACHE_KIB = 32 * 1024
 
 
-def open_index(database: Path) -> sqlite3.Connection | None:
-    """A connection that cannot write; None = nothing was recorded yet. Raises LunarouteError when the index is
-    missing, too new or damaged, and says what to do."""
+def open_index(database: Path, *, is_shared: bool = False) -> sqlite3.Connection | None:
+    """A connection that cannot write; None = nothing was recorded yet. `is_shared`: several threads use it, one at a
+    time. Raises LunarouteError when the index is missing, too new or damaged, and says what to do."""
     if not database.exists():
         if any(session_files(database.parent)):
             raise LunarouteError(f"{database} is missing: run `lunaroute reindex`")
         return None
     try:
-        connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)
+        address = f"{database.absolute().as_uri()}?mode=ro"
+        connection = sqlite3.connect(address, uri=True, timeout=10.0, check_same_thread=not is_shared)
     except sqlite3.Error as error:
         raise LunarouteError(f"cannot read {database}: {error}") from error
     try:

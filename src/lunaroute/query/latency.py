@@ -7,7 +7,7 @@ In: a filter and what to group by. Out: `Latency` values. From the histograms of
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -65,11 +65,30 @@ def latencies(
     return [_latency(by, key, *totals[key]) for key in sorted(totals)]
 
 
+def merged(groups: Sequence[Latency]) -> Latency | None:
+    """All groups as one; the same as asking without groups, for less. None of none."""
+    if not groups:
+        return None
+    latency, ttft = (_merged([getattr(one, name) for one in groups]) for name in ("latency_buckets", "ttft_buckets"))
+    return Latency(latency=_percentiles(latency), ttft=_percentiles(ttft), latency_buckets=latency, ttft_buckets=ttft)
+
+
+def _merged(histograms: Sequence[list[tuple[float, int]]]) -> list[tuple[float, int]]:
+    # Buckets are the same everywhere, so what stands for one is its name.
+    counts: Counter[float] = Counter()
+    for buckets in histograms:
+        counts.update(dict(buckets))
+    return sorted(counts.items())
+
+
 def percentiles(counted: int) -> Percentiles:
     """Of one histogram."""
-    at = {f"p{percent}_ms": histogram.percentile(counted, percent) for percent in (50, 90, 95, 99)}
-    count = sum(count for _, count in histogram.buckets(counted))
-    return Percentiles(count=count, max_ms=histogram.percentile(counted, 100), **at)
+    return _percentiles(histogram.buckets(counted))
+
+
+def _percentiles(found: list[tuple[float, int]]) -> Percentiles:
+    at = {f"p{percent}_ms": histogram.percentile_of(found, percent) for percent in (50, 90, 95, 99)}
+    return Percentiles(count=sum(count for _, count in found), max_ms=histogram.percentile_of(found, 100), **at)
 
 
 def _parts(connection: sqlite3.Connection, wanted: Filter) -> Iterator[tuple[_Key, int, int]]:
@@ -112,10 +131,11 @@ def _group(key: _Key, by: Sequence[Dimension]) -> _Key:
 
 
 def _latency(by: Sequence[Dimension], key: _Key, latency: int, ttft: int) -> Latency:
+    latency_buckets, ttft_buckets = histogram.buckets(latency), histogram.buckets(ttft)
     return Latency(
         **dict(zip(by, key, strict=True)),
-        latency=percentiles(latency),
-        ttft=percentiles(ttft),
-        latency_buckets=histogram.buckets(latency),
-        ttft_buckets=histogram.buckets(ttft),
+        latency=_percentiles(latency_buckets),
+        ttft=_percentiles(ttft_buckets),
+        latency_buckets=latency_buckets,
+        ttft_buckets=ttft_buckets,
     )

@@ -20,6 +20,8 @@ from lunaroute.events.types import RequestRecorded, ResponseRecorded
 from lunaroute.sinks.layout import existing_file
 from lunaroute.sinks.session_file import BadLine, read_events
 
+from .lines import events_of
+
 _PREFIX = re.compile(r"[0-9a-f-]{1,36}")
 _KEYS = {"anthropic": ("x-api-key", "$ANTHROPIC_API_KEY"), "openai": ("authorization", "Bearer $OPENAI_API_KEY")}
 _MADE_BY_CURL = {"host", "content-length", "transfer-encoding", "connection", "accept-encoding"}
@@ -57,15 +59,11 @@ def read_exchange(sessions_dir: Path, session_id: str, request_id: str) -> Recor
     if path is None:
         raise NoSuchSession(f"the file of session {session_id} is not in {sessions_dir}")
     request, response = None, None
-    bad: list[BadLine] = []
-    for event in read_events(path, bad.append):
-        if event.request_id != request_id:
-            continue
+    for event in events_of(path, {request_id}):
         if isinstance(event, RequestRecorded):
             request = event
         elif isinstance(event, ResponseRecorded):
             response = event
-            break
     if request is None:
         raise NoSuchSession(f"{path} does not have the request {request_id}")
     return RecordedExchange(request=request, response=response)

@@ -5,6 +5,7 @@ In: the session's file, plain or compressed. Out: a `Transcript`: turns in the o
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -95,10 +96,15 @@ def show_session(sessions_dir: Path, session_id: str) -> Transcript:
 def read_transcript(path: Path) -> Transcript:
     """The transcript of one session file. Lines that cannot be read are named in it. Raises OSError."""
     transcript = Transcript(path=path)
-    teller = _Teller(transcript)
-    for event in read_events(path, transcript.bad_lines.append):
-        teller.add(event)
+    tell(transcript, read_events(path, transcript.bad_lines.append))
     return transcript
+
+
+def tell(transcript: Transcript, events: Iterable[Event]) -> None:
+    """Add to the transcript what these events of its session say, in their order."""
+    teller = _Teller(transcript)
+    for event in events:
+        teller.add(event)
 
 
 class _Teller:

@@ -106,6 +106,17 @@ def usage(connection: sqlite3.Connection, wanted: Filter = EVERYTHING, by: Seque
     return [_usage(by, row) for row in rows if row[len(by)] is not None]
 
 
+def total(groups: Sequence[Usage]) -> Usage | None:
+    """All groups as one; the same as asking without groups, for less. None of none."""
+    if not groups:
+        return None
+    sums: dict[str, float | None] = {}
+    for name in SUMS:
+        known = [value for one in groups if (value := getattr(one, name)) is not None]
+        sums[name] = sum(known) if known else None
+    return msgspec.convert(sums, Usage)
+
+
 def is_rolled_up(wanted: Filter) -> bool:
     """Whether the roll-ups by hour can answer."""
     return all(isinstance(one, Among) and one.field in _ROLLED_UP for one in wanted.conditions)

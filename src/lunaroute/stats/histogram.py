@@ -9,6 +9,7 @@ answers with lies between, no more than 1.97 % from any of them (as DDSketch doe
 from __future__ import annotations
 
 import math
+import sys
 from typing import Final
 
 EMPTY: Final = 0
@@ -52,15 +53,20 @@ def unpack(stored: bytes | None) -> int:
 
 def buckets(histogram: int) -> list[tuple[float, int]]:
     """(milliseconds that stand for the bucket, count) of each bucket that is not empty, ascending."""
-    lanes = histogram.to_bytes(_LANE_BYTES * (_LAST_BUCKET + 1), "little")
-    counts = ((at, int.from_bytes(lanes[at * _LANE_BYTES : (at + 1) * _LANE_BYTES], "little")) for at in range(512))
-    return [(_middle_ms(bucket), count) for bucket, count in counts if count]
+    # In the machine's own byte order the lanes are an array as they stand, the last one first where it is big-endian.
+    lanes = memoryview(histogram.to_bytes(_LANE_BYTES * len(_MIDDLES_MS), sys.byteorder)).cast("I")
+    counts = lanes if sys.byteorder == "little" else lanes[::-1]
+    return [(_MIDDLES_MS[bucket], count) for bucket, count in enumerate(counts) if count]
 
 
 def percentile(histogram: int, percent: float) -> float | None:
     """The percentile in milliseconds, by linear interpolation between the two nearest ranks like `stats.percentile`;
     None of no durations."""
-    found = buckets(histogram)
+    return percentile_of(buckets(histogram), percent)
+
+
+def percentile_of(found: list[tuple[float, int]], percent: float) -> float | None:
+    """The same of its buckets."""
     total = sum(count for _, count in found)
     if not total:
         return None
@@ -82,3 +88,6 @@ def _middle_ms(bucket: int) -> float:
     if bucket == 0:
         return _SMALLEST_MS
     return float(_SMALLEST_MS * _GROWTH**bucket * 2 / (1 + _GROWTH))
+
+
+_MIDDLES_MS: Final = tuple(_middle_ms(bucket) for bucket in range(_LAST_BUCKET + 1))

@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 from lunaroute import __version__
 from lunaroute.config import Config
 
+from .dashboard import dashboard_url, is_loopback
 from .health import base_url
 
 _EVERYWHERE = ("0.0.0.0", "::", "")
 
 
-def announcement(config: Config, pid: int) -> list[str]:
-    """Two or three lines for a person."""
+def announcement(config: Config, pid: int, *, has_dashboard: bool) -> list[str]:
+    """A few lines for a person. Raises OSError."""
     server = config.server
     workers = f", {server.workers} workers" if server.workers > 1 else ""
     lines = [
@@ -24,7 +25,9 @@ def announcement(config: Config, pid: int) -> list[str]:
         f"recordings go to {config.sessions_dir}",
         f'point clients at it: eval "$({_env_command(config.home)})"',
     ]
-    if not _is_loopback(server.host):
+    if has_dashboard:
+        lines.insert(1, f"look at them: {dashboard_url(config, server.ui_port)}")
+    if not is_loopback(server.host):
         lines += _exposed(config)
     return lines
 
@@ -58,10 +61,3 @@ def _is_near(host: str) -> bool:
         return not ip_address(host).is_global
     except ValueError:
         return host == "localhost" or "." not in host or host.endswith((".local", ".internal", ".lan"))
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -19,7 +19,9 @@ _SPREADS_CONNECTIONS = sys.platform.startswith("linux")
 """Elsewhere SO_REUSEPORT does not share connections out, so all workers accept from one socket."""
 
 
-def bind_listeners(host: str, port: int, workers: int, patience_s: float = 0.0) -> list[socket.socket]:
+def bind_listeners(
+    host: str, port: int, workers: int, patience_s: float = 0.0, *, port_flag: str = "--port"
+) -> list[socket.socket]:
     """One listening socket per worker, all on the same port (a free one when `port` is 0).
 
     `patience_s`: how long a taken port may take to become free, when the last server's workers are just ending.
@@ -34,7 +36,7 @@ def bind_listeners(host: str, port: int, workers: int, patience_s: float = 0.0) 
             if error.errno == errno.EADDRINUSE and time.monotonic() < deadline_s:
                 time.sleep(_RETRY_S)
                 continue
-            raise StartError(_explain(error, host, port)) from None
+            raise StartError(_explain(error, host, port, port_flag)) from None
 
 
 def _resolve(host: str, port: int) -> tuple[tuple[str, int], int]:
@@ -79,11 +81,11 @@ def _listener(family: int, address: tuple[str, int], shares_port: bool) -> socke
     return listener
 
 
-def _explain(error: OSError, host: str, port: int) -> str:
+def _explain(error: OSError, host: str, port: int, port_flag: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} is taken by another program; use --port"
+        return f"port {port} is taken by another program; use {port_flag}"
     if error.errno in (errno.EACCES, errno.EPERM):
-        return f"port {port} needs rights this user does not have; use --port with a number above 1023"
+        return f"port {port} needs rights this user does not have; use {port_flag} with a number above 1023"
     if error.errno == errno.EADDRNOTAVAIL:
         return f"{host} is not an address of this machine; use --host 127.0.0.1"
     return f"cannot listen on {host} port {port}: {error.strerror}"

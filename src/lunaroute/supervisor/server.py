@@ -34,10 +34,13 @@ from .spec import WorkerSpec
 # -P: the folder in which the user happens to stand must not provide modules.
 RELAY_COMMAND = (sys.executable, "-P", "-m", "lunaroute.relay")
 RECORDER_COMMAND = (sys.executable, "-P", "-m", "lunaroute.recorder")
+DASHBOARD_COMMAND = (sys.executable, "-P", "-m", "lunaroute.dashboard")
 
 RECORDER_NICENESS = 5
+DASHBOARD_NICENESS = 5
 RECORDER_DRAIN_S = 60.0
 HURRIED_DRAIN_S = 5.0
+DASHBOARD_STOP_S = 3.0
 RELAY_EXTRA_S = 3.0
 """On top of the grace period, which the relays keep themselves."""
 MAX_SHORT_LIVES = 5
@@ -52,6 +55,7 @@ def serve(
     config: Config,
     relay_command: Sequence[str] = RELAY_COMMAND,
     recorder_command: Sequence[str] = RECORDER_COMMAND,
+    dashboard_command: Sequence[str] = DASHBOARD_COMMAND,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartError when that is not possible."""
     prepare_home(config)
@@ -62,10 +66,31 @@ def serve(
         remove_info(config.run_dir)
         server = config.server
         listeners = bind_listeners(server.host, server.port, server.workers, patience_s)
-        Supervisor(config, listeners, relay_command, recorder_command).run()
+        dashboard_listener = _bind_dashboard(config)
+        commands = Commands(relay=relay_command, recorder=recorder_command, dashboard=dashboard_command)
+        Supervisor(config, listeners, dashboard_listener, commands).run()
     finally:
         remove_info(config.run_dir)
         lock.release()
+
+
+class Commands(msgspec.Struct, frozen=True, kw_only=True):
+    """What the children are started with."""
+
+    relay: Sequence[str]
+    recorder: Sequence[str]
+    dashboard: Sequence[str]
+
+
+def _bind_dashboard(config: Config) -> socket.socket | None:
+    """None = there will be no dashboard: it is switched off, or cannot listen."""
+    if not config.dashboard.enabled:
+        return None
+    try:
+        return bind_listeners(config.dashboard.host, config.server.ui_port, 1, port_flag="--ui-port")[0]
+    except StartError as error:
+        _say(f"no dashboard: {error}")
+        return None
 
 
 class Supervisor:
@@ -75,20 +100,29 @@ class Supervisor:
         self,
         config: Config,
         listeners: list[socket.socket],
-        relay_command: Sequence[str],
-        recorder_command: Sequence[str],
+        dashboard_listener: socket.socket | None,
+        commands: Commands,
     ) -> None:
         port = listeners[0].getsockname()[1]
-        self._config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, port=port))
+        ui_port = config.server.ui_port if dashboard_listener is None else dashboard_listener.getsockname()[1]
+        server = msgspec.structs.replace(config.server, port=port, ui_port=ui_port)
+        self._config = msgspec.structs.replace(config, server=server)
         self._listeners = listeners
         self._run_id = uuid7(time.time_ns() // 1_000_000, os.urandom(10))
         self._started_at = datetime.now(UTC)
         self._alive_read_fd, self._alive_write_fd = os.pipe()
         self._relays = [
-            self._child(f"relay worker {number}", relay_command, number, listener.fileno())
+            self._child(f"relay worker {number}", commands.relay, number, listener.fileno())
             for number, listener in enumerate(listeners)
         ]
-        self._recorder = self._child("recorder", recorder_command, -1, -1, RECORDER_NICENESS)
+        self._recorder = self._child("recorder", commands.recorder, -1, -1, RECORDER_NICENESS)
+        self._dashboards = (
+            []
+            if dashboard_listener is None
+            else [self._child("dashboard", commands.dashboard, -1, dashboard_listener.fileno(), DASHBOARD_NICENESS)]
+        )
+        """One, or none."""
+        self._dashboard_listener = dashboard_listener
         self._signals = SignalWatch()
         self._probe: HealthProbe | None = None
         self._probe_at_s: float | None = 0.0
@@ -102,6 +136,7 @@ class Supervisor:
             finally:
                 self._stop_relays()
                 self._stop_recorder()
+                self._stop_dashboard()
                 os.close(self._alive_read_fd)
 
     def _child(self, name: str, command: Sequence[str], worker: int, listen_fd: int, niceness: int = 0) -> Child:
@@ -115,6 +150,10 @@ class Supervisor:
         fds = [fd for fd in (listen_fd, self._alive_read_fd) if fd >= 0]
         return Child(name, command, spec.to_env(), fds, niceness)
 
+    @property
+    def _children(self) -> list[Child]:
+        return [*self._relays, self._recorder, *self._dashboards]
+
     def _keep_running(self) -> None:
         while not self._signals.stop_requests:
             now_s = time.monotonic()
@@ -124,7 +163,7 @@ class Supervisor:
                 self._read_probe()
 
     def _start_due_children(self, now_s: float) -> None:
-        for child in (*self._relays, self._recorder):
+        for child in self._children:
             line = child.reap(now_s)
             if line is not None:
                 _log(line)
@@ -137,7 +176,7 @@ class Supervisor:
             raise StartError("the relay does not start; the lines above say why")
 
     def _time_to_next_task_s(self) -> float | None:
-        times = [child.start_at_s for child in (*self._relays, self._recorder)]
+        times = [child.start_at_s for child in self._children]
         if self._probe is None:
             times.append(self._probe_at_s)
         due = [at_s for at_s in times if at_s is not None]
@@ -184,7 +223,7 @@ class Supervisor:
             write_info(self._config.run_dir, info)
         except OSError as error:
             raise StartError(f"cannot write {self._config.run_dir}: {error.strerror}") from None
-        for line in announcement(self._config, os.getpid()):
+        for line in announcement(self._config, os.getpid(), has_dashboard=bool(self._dashboards)):
             _say(line)
 
     def _stop_relays(self) -> None:
@@ -208,6 +247,13 @@ class Supervisor:
         if not self._wait_for_end([self._recorder], wait_s, self._recorder_backlog):
             self._kill([self._recorder])
             _say("the recorder was cut; what it has not written yet is in the spool, for the next start")
+
+    def _stop_dashboard(self) -> None:
+        """It ends by itself when the supervisor's pipe does, as the recorder; it gets no more time than a moment."""
+        if self._dashboard_listener is not None:
+            self._dashboard_listener.close()
+        if not self._wait_for_end(self._dashboards, DASHBOARD_STOP_S, lambda: "waiting for the dashboard"):
+            self._kill(self._dashboards)
 
     def _recorder_backlog(self) -> str:
         recorder = read_recorder(self._config.run_dir)

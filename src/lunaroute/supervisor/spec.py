@@ -23,7 +23,7 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     config: Config
     worker: int
-    """Number of the relay worker, from 0; -1 for the recorder."""
+    """Number of the relay worker, from 0; -1 for the recorder and the dashboard."""
     listen_fd: int
     """An inherited listening socket; -1 for the recorder."""
     run_id: str

@@ -14,9 +14,9 @@ import pytest
 from lunaroute.query.exchanges import list_calls, list_exchanges
 from lunaroute.query.grammar import parse_filter
 from lunaroute.query.index import open_index
-from lunaroute.query.latency import latencies
+from lunaroute.query.latency import latencies, merged
 from lunaroute.query.tools import tool_usage
-from lunaroute.query.usage import usage
+from lunaroute.query.usage import Dimension, Usage, total, usage
 from lunaroute.stats.percentile import percentile
 from tests.builders import TEN_OCLOCK, Call, SessionScript, tokens
 
@@ -153,3 +153,15 @@ def test_exchanges_and_calls_come_in_pages_newest_first(connection: sqlite3.Conn
 def test_an_exchange_is_typed(connection: sqlite3.Connection) -> None:
     one = list_exchanges(connection, parse_filter("error:true", NOW), limit=1).items[0]
     assert (one.success, one.outcome, one.is_streaming) == (False, "upstream_cut", True)
+
+
+@pytest.mark.parametrize("by", ["hour", "model", "client"])
+def test_groups_put_together_are_the_whole(connection: sqlite3.Connection, by: Dimension) -> None:
+    whole, groups = usage(connection), usage(connection, by=[by])
+    summed = total(groups)
+    assert summed is not None
+    for name in Usage.__struct_fields__:
+        assert getattr(summed, name) == pytest.approx(getattr(whole[0], name)), name
+    assert merged(latencies(connection, by=[by])) == latencies(connection)[0]
+    assert total([]) is None
+    assert merged([]) is None

@@ -6,7 +6,7 @@ Usage: fake_server.py HOME PORT WORKERS GRACE_S [word for the relay]
 import sys
 from pathlib import Path
 
-from lunaroute.config import Config, ServerConfig
+from lunaroute.config import Config, DashboardConfig, ServerConfig
 from lunaroute.errors import LunarouteError
 from lunaroute.supervisor.server import serve
 
@@ -19,7 +19,7 @@ def main() -> None:
     relay = [sys.executable, str(_HERE / "fake_relay.py"), *sys.argv[5:]]
     recorder = [sys.executable, str(_HERE / "fake_recorder.py")]
     try:
-        serve(Config(home=Path(home), server=server), relay, recorder)
+        serve(Config(home=Path(home), server=server, dashboard=DashboardConfig(enabled=False)), relay, recorder)
     except LunarouteError as error:
         sys.exit(f"lunaroute: {error}")
 

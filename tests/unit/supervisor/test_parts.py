@@ -189,7 +189,7 @@ def test_clients_on_this_machine_get_an_address_they_can_reach(host: str, url: s
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "::1"])
 def test_server_on_this_machine_exposes_nothing(host: str) -> None:
-    assert len(announcement(Config(home=Path("/h"), server=ServerConfig(host=host)), 1)) == 3
+    assert len(announcement(Config(home=Path("/h"), server=ServerConfig(host=host)), 1, has_dashboard=False)) == 3
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,9 @@ def test_server_on_this_machine_exposes_nothing(host: str) -> None:
 )
 def test_server_beyond_this_machine_says_what_it_exposes(host: str, where: str) -> None:
     upstreams = {"anthropic": "https://api.anthropic.com", "ollama": "http://127.0.0.1:11434"}
-    lines = announcement(Config(home=Path("/h"), server=ServerConfig(host=host), upstreams=upstreams), 1)
+    lines = announcement(
+        Config(home=Path("/h"), server=ServerConfig(host=host), upstreams=upstreams), 1, has_dashboard=False
+    )
     exposed, keyless = lines[3:]
     assert where in exposed
     assert "port 8081" in exposed
@@ -206,6 +208,8 @@ def test_server_beyond_this_machine_says_what_it_exposes(host: str, where: str) 
     assert "http://127.0.0.1:11434" in keyless
     assert "anthropic" not in keyless
     only = announcement(
-        Config(home=Path("/h"), server=ServerConfig(host=host), upstreams={"a": "https://a.example"}), 1
+        Config(home=Path("/h"), server=ServerConfig(host=host), upstreams={"a": "https://a.example"}),
+        1,
+        has_dashboard=False,
     )
     assert len(only) == 4

@@ -1,0 +1,72 @@
+"""The recordings as requests need them: a read-only connection to the index for the time of one question.
+
+Connections are kept and handed on, so that a question finds SQLite's pages warm; a few are enough for one person's
+browser. An index that was made anew is noticed by its inode.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lunaroute.query.index import open_index
+
+_KEPT = 4
+
+
+class Recordings:
+    """Use it from any thread."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.sessions_dir = home / "sessions"
+        self.database = self.sessions_dir / "sessions.db"
+        self._lock = threading.Lock()
+        self._idle: list[tuple[int, sqlite3.Connection]] = []
+
+    @contextmanager
+    def index(self) -> Iterator[sqlite3.Connection | None]:
+        """None = nothing was recorded yet. Raises LunarouteError when the index is missing beside files, too new or
+        damaged."""
+        inode = self._inode()
+        connection = self._take(inode)
+        if connection is None:
+            yield None
+            return
+        is_good = False
+        try:
+            yield connection
+            is_good = True
+        finally:
+            self._give_back(inode, connection, is_good=is_good)
+
+    def close(self) -> None:
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for _, connection in idle:
+            connection.close()
+
+    def _inode(self) -> int:
+        try:
+            return self.database.stat().st_ino
+        except FileNotFoundError:
+            return -1
+
+    def _take(self, inode: int) -> sqlite3.Connection | None:
+        with self._lock:
+            while self._idle:
+                known, connection = self._idle.pop()
+                if known == inode:
+                    return connection
+                connection.close()
+        return open_index(self.database, is_shared=True)
+
+    def _give_back(self, inode: int, connection: sqlite3.Connection, *, is_good: bool) -> None:
+        with self._lock:
+            if is_good and len(self._idle) < _KEPT:
+                self._idle.append((inode, connection))
+                return
+        connection.close()

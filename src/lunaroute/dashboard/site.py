@@ -1,0 +1,88 @@
+"""What every answer is made from: recordings, the user's marks, the stream of changes, and how pages are written."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Final
+
+import jinja2
+from starlette.responses import HTMLResponse
+
+from lunaroute import __version__
+from lunaroute.config import Config
+
+from . import bars, numbers
+from .asked import RANGES
+from .live import Live
+from .markdown import render_markdown
+from .marks import MarksFile
+from .recordings import Recordings
+
+FOLDER: Final = Path(__file__).parent
+STATIC: Final = FOLDER / "static"
+
+PAGES: Final = (
+    ("overview", "/", "Overview"),
+    ("sessions", "/sessions", "Sessions"),
+    ("search", "/search", "Search"),
+    ("models", "/models", "Models & cost"),
+    ("tools", "/tools", "Tools"),
+    ("latency", "/latency", "Latency"),
+    ("compare", "/compare", "Compare"),
+    ("sql", "/sql", "SQL"),
+    ("health", "/health", "Health"),
+    ("setup", "/setup", "Set-up"),
+)
+"""Name, address, title; in the order of the navigation."""
+
+
+class Site:
+    """One dashboard."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.recordings = Recordings(config.home)
+        self.marks = MarksFile(config.home)
+        self.live = Live(config.database)
+        self._templates = _environment()
+
+    def page(self, template: str, status_code: int = 200, **values: Any) -> HTMLResponse:
+        """A template filled in; what is recorded becomes text in it, never markup."""
+        return HTMLResponse(self._templates.get_template(template).render(**values), status_code)
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    for name in ("usd", "count", "short", "ms", "size", "percent", "iso"):
+        environment.filters[name] = getattr(numbers, name)
+    environment.filters["markdown"] = render_markdown
+    environment.globals.update(
+        pages=PAGES,
+        ranges=tuple(RANGES),
+        version=__version__,
+        static=_static,
+        ratio=numbers.ratio,
+        token_bar=bars.token_bar,
+        share_bar=bars.share_bar,
+        latency_bar=bars.latency_bar,
+        sparkline=bars.sparkline,
+    )
+    return environment
+
+
+_DIGESTS: dict[str, str] = {}
+
+
+def _static(name: str) -> str:
+    """The address of a file in `static`, which changes with the file, so that browsers may keep it."""
+    if name not in _DIGESTS:
+        _DIGESTS[name] = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
+    return f"/static/{name}?v={_DIGESTS[name]}"

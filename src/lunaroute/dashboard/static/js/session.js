@@ -1,0 +1,19 @@
+// One session: folding, tags, and the turn that an address names.
+import { ask, tell } from "./ask.js";
+
+document.addEventListener("click", async (event) => {
+  const unfold = event.target.closest("[data-unfold]");
+  if (unfold) {
+    const all = [...document.querySelectorAll(`.turns ${unfold.dataset.unfold}`)], isOpen = all.some((one) => !one.open);
+    all.forEach((one) => { one.open = isOpen; });
+    return;
+  }
+  const tags = event.target.closest("[data-tags]");
+  if (tags) {
+    const given = prompt("Tags of this session, separated by commas", tags.dataset.ownTags);
+    if (given === null) return;
+    try { await ask(`/sessions/${tags.dataset.tags}/tags`, "PUT", { tags: given.split(",") }); location.reload(); } catch (error) { tell(error.message); }
+  }
+});
+const wanted = new URLSearchParams(location.search).get("at") || location.hash.slice(1);
+if (wanted) document.getElementById(wanted)?.scrollIntoView();

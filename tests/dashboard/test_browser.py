@@ -1,0 +1,370 @@
+"""The dashboard in a browser, in full: `make test-dashboard`."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lunaroute.dashboard.pages.session import TABS
+from lunaroute.dashboard.site import PAGES
+from tests.builders import SessionScript
+from tests.dashboard_store import add_events, add_scripts, long_script
+
+from .conftest import NARROW, WIDE, Dashboard, Watched, until
+from .hostile import hostile_id
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
+
+pytestmark = pytest.mark.browser
+AXE = Path(__file__).parents[2] / "build" / "axe" / "package" / "axe.min.js"
+SHOWN = [address for _, address, _ in PAGES]
+SEARCHED = [*SHOWN, "/search?q=ba*", "/sessions?q=nobody-said-this"]
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Dashboard]:
+    """A dashboard of this test's own."""
+    dashboard = Dashboard(tmp_path / "home").start()
+    yield dashboard
+    dashboard.stop()
+
+
+def _watched(browser: Browser, url: str, size: tuple[int, int] = WIDE, scheme: Any = "light") -> Watched:
+    context = browser.new_context(
+        viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, reduced_motion="reduce"
+    )
+    return Watched(context.new_page(), url)
+
+
+def _addresses(url: str) -> list[str]:
+    session = f"/sessions/{hostile_id(url)}"
+    return [*SEARCHED, *(f"{session}?tab={tab}" for tab, _ in TABS)]
+
+
+# ---- every page, both widths, light and dark
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1440", "390"])
+def test_every_page_fits_and_is_accessible(
+    browser: Browser, dashboard: Dashboard, size: tuple[int, int], scheme: str
+) -> None:
+    watched = _watched(browser, dashboard.url, size, scheme)
+    found = []
+    for address in _addresses(dashboard.url):
+        page = watched.open(address)
+        page.wait_for_timeout(250)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0], address
+        assert page.evaluate("document.documentElement.dataset.theme") == scheme
+        found += [f"{address}: {one}" for one in _serious(page)]
+    watched.assert_quiet()
+    watched.page.context.close()
+    assert found == []
+
+
+def _serious(page: Page) -> list[str]:
+    if not AXE.exists():
+        pytest.skip(f"{AXE} is missing: make test-dashboard brings it")
+    # As a script of the page's own origin it would be one more file to serve; evaluated, no policy is in its way.
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    results = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{one['id']}: {node['target']} {node['failureSummary'][:200]}"
+        for one in results["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"][:3]
+    ]
+
+
+def test_theme_is_kept(watched: Watched) -> None:
+    page = watched.open("/")
+    before = page.evaluate("document.documentElement.dataset.theme")
+    page.click("[data-theme-toggle]")
+    after = page.evaluate("document.documentElement.dataset.theme")
+    assert {before, after} == {"light", "dark"}
+    assert watched.open("/sessions").evaluate("document.documentElement.dataset.theme") == after
+    watched.assert_quiet()
+
+
+# ---- filters
+
+
+def test_filter_stands_in_the_address_and_narrows(watched: Watched) -> None:
+    page = watched.open("/sessions")
+    page.fill("[data-search]", "client:codex")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("q=client%3Acodex"))
+    names = page.locator("#rows .sub span:first-child").all_inner_texts()
+    assert set(names) == {"codex"}
+    page.locator(".ranges label", has_text="24h").click()
+    page.wait_for_url(re.compile("range=24h"))
+    assert "q=client%3Acodex" in page.url
+    page.go_back()
+    assert page.input_value("[data-search]") == "client:codex"
+    watched.assert_quiet()
+
+
+def test_fields_and_names_are_completed(watched: Watched) -> None:
+    page = watched.open("/sessions")
+    page.click("[data-search]")
+    page.keyboard.type("mod")
+    page.wait_for_selector(".completions li")
+    page.keyboard.press("Tab")
+    assert page.input_value("[data-search]") == "model:"
+    page.keyboard.type("haiku")
+    page.wait_for_selector(".completions li >> text=claude-haiku-4-5")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert page.input_value("[data-search]") == "model:claude-haiku-4-5 "
+    watched.assert_quiet()
+
+
+def test_a_mistake_is_told_in_the_page(watched: Watched) -> None:
+    page = watched.page
+    page.goto(f"{watched.url}/sessions?q=modle:opus")
+    assert "did you mean 'model'?" in page.inner_text(".problem")
+    assert page.input_value("[data-search]") == "modle:opus"
+
+
+def test_rows_go_on_while_one_scrolls(watched: Watched) -> None:
+    page = watched.open("/sessions")
+    assert page.locator("#rows [data-row]").count() == 50
+    page.keyboard.press("End")
+    until(page, "document.querySelectorAll('#rows [data-row]').length > 50")
+    watched.assert_quiet()
+
+
+def test_columns_are_chosen_and_kept(watched: Watched) -> None:
+    page = watched.open("/sessions")
+    assert page.locator(".col-cost").first.is_visible()
+    page.click("text=Columns")
+    page.uncheck("[data-columns] input[value=cost]")
+    assert not page.locator("#rows .col-cost").first.is_visible()
+    page = watched.open("/sessions")
+    assert not page.locator("#rows .col-cost").first.is_visible()
+    watched.assert_quiet()
+
+
+def test_views_and_stars_are_kept(watched: Watched) -> None:
+    page = watched.open("/sessions?q=client:codex")
+    page.click("text=Views")
+    page.fill("[data-save-view] input", "Codex only")
+    with page.expect_navigation():
+        page.click("[data-save-view] button")
+    page.click("text=Views")
+    assert page.locator(".view a", has_text="Codex only").get_attribute("href") == "/sessions?q=client:codex"
+    page.locator("#rows [data-star]").first.click()
+    page.wait_for_selector("#rows [data-star][aria-pressed=true]")
+    page = watched.open("/sessions?marked=star")
+    assert page.locator("#rows [data-row]").count() == 1
+    page.locator("#rows [data-star]").first.click()
+    page.wait_for_selector("#rows [data-star][aria-pressed=false]")
+    watched.assert_quiet()
+
+
+# ---- keyboard
+
+
+def test_keyboard_walks_opens_and_comes_back(watched: Watched) -> None:
+    page = watched.open("/sessions")
+    page.keyboard.press("j")
+    page.keyboard.press("j")
+    second = page.locator("#rows [data-row]").nth(1)
+    assert "selected" in (second.get_attribute("class") or "")
+    session_id = second.get_attribute("data-session")
+    page.keyboard.press("k")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/sessions/{session_id}")
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    page.keyboard.press("[")
+    page.wait_for_url(lambda url: session_id not in url and "/sessions/" in url)
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    page.keyboard.press("]")
+    page.wait_for_url(f"**/sessions/{session_id}*")
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    page.keyboard.press("Escape")
+    page.wait_for_url("**/sessions")
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.name") == "q"
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    assert page.locator("[data-help-dialog]").is_visible()
+    page.keyboard.press("Escape")
+    assert not page.locator("[data-help-dialog]").is_visible()
+    watched.assert_quiet()
+
+
+def test_palette_goes_to_pages_and_sessions(watched: Watched) -> None:
+    page = watched.open("/")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("heal")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/health")
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    session_id = hostile_id(watched.url)
+    page.keyboard.press("Control+k")
+    page.keyboard.type(session_id)
+    page.wait_for_selector(".palette li small >> text=<img")
+    page.keyboard.press("Enter")
+    page.wait_for_url(f"**/sessions/{session_id}")
+    watched.assert_quiet()
+
+
+def test_everything_can_be_reached_without_a_mouse(watched: Watched) -> None:
+    page = watched.open("/")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.closest('main') !== null")
+
+
+# ---- one session
+
+
+def test_a_long_session_opens_at_once(browser: Browser, fresh: Dashboard) -> None:
+    add_scripts(fresh.home, script := long_script(2000, b'{"messages":["' + b"x" * 20_000 + b'"]}'))
+    watched = _watched(browser, fresh.url)
+    watched.open("/health")
+    for address in ("", "?tab=timeline", "?tab=tokens", "?tab=tools", "?from=1990"):
+        page = watched.open(f"/sessions/{script.session_id}{address}")
+        timing = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
+        assert timing < 1000, address
+    page = watched.open(f"/sessions/{script.session_id}")
+    assert page.locator(".turn").count() == 20
+    page.keyboard.press("End")
+    until(page, "document.querySelectorAll('.turn').length >= 40")
+    watched.assert_quiet()
+
+
+def test_calls_and_thinking_unfold(watched: Watched) -> None:
+    page = watched.open(f"/sessions/{hostile_id(watched.url)}")
+    assert page.locator(".thinking[open]").count() == 0
+    page.click("button:text('Thinking')")
+    assert page.locator(".thinking[open]").count() > 5
+    page.click("button:text('Tool calls')")
+    assert page.locator(".call[open] .result").first.is_visible()
+    watched.assert_quiet()
+
+
+def test_a_turn_has_a_link_of_its_own(watched: Watched) -> None:
+    page = watched.open(f"/sessions/{hostile_id(watched.url)}")
+    turn = page.locator(".turn").nth(6)
+    page = watched.open(f"/sessions/{hostile_id(watched.url)}#{turn.get_attribute('id')}")
+    assert page.evaluate("scrollY") > 400
+    watched.assert_quiet()
+
+
+def test_curl_is_copied(browser: Browser, dashboard: Dashboard) -> None:
+    watched = _watched(browser, dashboard.url)
+    watched.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = watched.open(f"/sessions/{hostile_id(dashboard.url)}?tab=raw&n=2")
+    page.click("text=Copy as curl")
+    page.wait_for_selector(".toast.shown")
+    assert page.evaluate("navigator.clipboard.readText()").startswith("curl -X POST")
+    watched.assert_quiet()
+
+
+# ---- SQL
+
+
+def test_console_asks_draws_and_keeps(watched: Watched) -> None:
+    page = watched.open("/sql")
+    page.fill("#statement", "SELECT day, sum(requests) AS requests FROM daily_stats GROUP BY day")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("[data-sql-result] td")
+    page.wait_for_selector("[data-sql-chart] canvas")
+    page.fill("#statement", "DELETE FROM sessions")
+    page.click("text=Run")
+    assert "only reading" in page.inner_text("[data-sql-problem]")
+    watched.complaints = [one for one in watched.complaints if "400" not in one]  # the browser's own line about it
+    watched.assert_quiet()
+
+
+# ---- live
+
+
+def test_first_request_appears_by_itself(browser: Browser, fresh: Dashboard) -> None:
+    watched = _watched(browser, fresh.url)
+    page = watched.open("/setup")
+    assert "Waiting for the first request" in page.inner_text("#first")
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    add_scripts(fresh.home, SessionScript("first").ask("are you there?"))
+    page.wait_for_selector("text=First request seen", timeout=10_000)
+    watched.assert_quiet()
+
+
+def test_sessions_appear_while_one_looks(browser: Browser, fresh: Dashboard) -> None:
+    add_scripts(fresh.home, SessionScript("one").turn("the first words").complete())
+    watched = _watched(browser, fresh.url)
+    page = watched.open("/sessions")
+    page.evaluate("window.notReloaded = true")
+    page.keyboard.press("j")
+    script = SessionScript("two").ask("the second words")
+    add_scripts(fresh.home, script)
+    page.wait_for_selector("tr.working >> text=the second words", timeout=10_000)
+    script.answer("done").complete()
+    add_events(fresh.home, script.events[2:])
+    page.wait_for_selector("tr.done >> text=the second words", timeout=10_000)
+    assert page.evaluate("window.notReloaded")
+    assert page.locator("tr.selected >> text=the first words").count() == 1
+    watched.assert_quiet()
+
+
+def test_connection_comes_back_after_a_restart(browser: Browser, fresh: Dashboard) -> None:
+    add_scripts(fresh.home, SessionScript("one").turn("the first words").complete())
+    watched = _watched(browser, fresh.url)
+    page = watched.open("/sessions")
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    fresh.stop()
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Reconnecting'", 10.0)
+    add_scripts(fresh.home, SessionScript("two").turn("meanwhile").complete())
+    fresh.start()
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'", 15.0)
+    page.wait_for_selector("tr >> text=meanwhile", timeout=10_000)
+    assert watched.foreign == []
+
+
+def test_pause_holds_still(browser: Browser, fresh: Dashboard) -> None:
+    add_scripts(fresh.home, SessionScript("one").turn("the first words").complete())
+    watched = _watched(browser, fresh.url)
+    page = watched.open("/sessions")
+    page.click("[data-live]")
+    assert page.inner_text("[data-live-text]") == "Paused"
+    add_scripts(fresh.home, SessionScript("two").turn("meanwhile").complete())
+    page.wait_for_timeout(2500)
+    assert page.locator("text=meanwhile").count() == 0
+    page.click("[data-live]")
+    watched.assert_quiet()
+
+
+# ---- hostile answers of the API
+
+
+def test_palette_and_console_show_hostile_text_as_text(watched: Watched) -> None:
+    page = watched.open("/sql")
+    page.fill("#statement", "SELECT first_text, model_used, user_agent, tags FROM sessions WHERE tags LIKE '%svg%'")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("[data-sql-result] td")
+    page.keyboard.press("Escape")
+    page.keyboard.press("Control+k")
+    page.keyboard.type("pwned")
+    until(page, "document.querySelectorAll('.palette li').length > 2")
+    page.keyboard.press("Escape")
+    page = watched.open("/models?range=1h")
+    page.wait_for_selector(".u-legend")
+    page = watched.open("/sessions")
+    page.click("[data-search]")
+    page.keyboard.type("tool:")
+    page.wait_for_selector(".completions li")
+    assert page.evaluate("window.pwned === undefined")
+    assert json.loads(page.evaluate("JSON.stringify([...document.querySelectorAll('main img, iframe')].length)")) == 0
+    watched.assert_quiet()

@@ -1,0 +1,78 @@
+"""The dashboard beside the relay: it comes with the server, shows its traffic, and never stands in its way."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from lunaroute.supervisor.instance import ServerInfo, read_info
+from tests.support.server import recorded, serving, wait_until
+
+_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _ask(info: ServerInfo, path: str) -> Any:
+    with _DIRECT.open(f"http://127.0.0.1:{info.ui_port}/api/v1/{path}", timeout=10) as answer:
+        return json.load(answer)
+
+
+def _send(info: ServerInfo) -> int:
+    """A request to a provider that is not there, which the relay answers itself; its status."""
+    body = json.dumps(
+        {"model": "claude-opus-4-5", "messages": [{"role": "user", "content": "are you there?"}]}
+    ).encode()
+    request = urllib.request.Request(f"http://127.0.0.1:{info.port}/v1/messages", body, {"x-api-key": "k"})
+    try:
+        with _DIRECT.open(request, timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def _dashboard_pid(server_pid: int) -> int | None:
+    command = ["ps", "-o", "pid=,args=", "--ppid", str(server_pid)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    found = [int(line.split()[0]) for line in listed.stdout.splitlines() if "lunaroute.dashboard" in line]
+    return found[0] if found else None
+
+
+def test_server_has_a_dashboard_that_shows_its_traffic_and_may_die(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with serving(home, {}, has_dashboard=True) as server:
+        info = read_info(home / "run")
+        assert info is not None
+        assert f"look at them: http://127.0.0.1:{info.ui_port}/" in server.said
+        assert _send(info) == 502
+        recorded(home, 1)
+        assert _ask(info, "exchanges")["items"][0]["model_name"] == "claude-opus-4-5"
+        checks = {one["name"]: one["state"] for one in _ask(info, "health")["checks"]}
+        assert (checks["Relay"], checks["Recorder"]) == ("good", "good")
+        pid = _dashboard_pid(info.pid)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        assert _send(info) == 502
+        # Its socket stays with the supervisor, so who comes meanwhile waits and is not refused.
+        assert len(_ask(info, "sessions")["items"]) >= 1
+        wait_until(lambda: _dashboard_pid(info.pid) not in (None, pid))
+
+
+def test_a_dashboard_that_cannot_listen_stops_nothing(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with serving(home, {}, flags=[f"--ui-port={port}"], has_dashboard=True) as server:
+            info = read_info(home / "run")
+            assert info is not None
+            assert f"no dashboard: port {port} is taken by another program; use --ui-port" in server.said
+            assert "look at them" not in server.said
+            assert _send(info) == 502
+            recorded(home, 1)
