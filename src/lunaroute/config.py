@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+NEVER = "never"
+Span = Annotated[str, msgspec.Meta(pattern=f"^(?:{NEVER}|[0-9]+[smhdwy])$")]
+"""A time as people write it: `0s`, `90m`, `36h`, `30d`, `2w`, `1y`, or `never`."""
+
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+
+
+def seconds_of(span: str) -> int | None:
+    """None = never."""
+    return None if span == NEVER else int(span[:-1]) * _UNIT_S[span[-1]]
+
 
 DEFAULT_UPSTREAMS = {
     "anthropic": "https://api.anthropic.com",
@@ -64,6 +76,12 @@ class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """Request headers whose value is a user-given session tag."""
 
 
+class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of sessions that are over."""
+
+    compress_after: Span = "0s"
+
+
 class PriceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A model's price of the user's own, in US dollars, in the units of the price table: `_mtok` per million tokens,
     `_kcount` per thousand pieces, `_hours` per hour. What is not given costs what it is part of, or nothing."""
@@ -91,6 +109,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     timeouts: TimeoutConfig = TimeoutConfig()
     recording: RecordingConfig = RecordingConfig()
     sessions: SessionsConfig = SessionsConfig()
+    storage: StorageConfig = StorageConfig()
     upstreams: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_UPSTREAMS))
     """Provider name → base URL."""
     prices: dict[str, PriceConfig] = {}

@@ -22,11 +22,14 @@ import msgspec
 
 from lunaroute.config import (
     DEFAULT_UPSTREAMS,
+    NEVER,
     Config,
     PriceConfig,
     RecordingConfig,
     ServerConfig,
     SessionsConfig,
+    Span,
+    StorageConfig,
     TimeoutConfig,
 )
 from lunaroute.errors import ConfigError
@@ -42,6 +45,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "timeouts": TimeoutConfig,
     "recording": RecordingConfig,
     "sessions": SessionsConfig,
+    "storage": StorageConfig,
 }
 _FIELDS = {name: {field.name: field for field in msgspec.structs.fields(kind)} for name, kind in _SECTIONS.items()}
 _UPSTREAMS = "upstreams"
@@ -59,6 +63,7 @@ _LIMITS: dict[tuple[str, str], tuple[float, float]] = {
     ("recording", "segment_bytes"): (65536, 2**31),
 }
 _SMALLEST_DURATION_S = 0.001
+_SPAN = re.compile(rf"{NEVER}|\d+[smhdwy]", re.ASCII)
 _UPSTREAM_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _RESERVED_NAMES = frozenset({"v1", "v1beta", "v1alpha", "s", "upload", "responses", "lunaroute"})
 """First path segments that mean something else to the relay's router."""
@@ -97,6 +102,7 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         timeouts=TimeoutConfig(**values["timeouts"]),
         recording=RecordingConfig(**values["recording"]),
         sessions=SessionsConfig(**values["sessions"]),
+        storage=StorageConfig(**values["storage"]),
         upstreams=upstreams,
         prices=values[_PRICES],
     )
@@ -203,6 +209,8 @@ def _checked(setting: _Setting) -> Any:
     is_text_of_list = isinstance(raw, str) and wanted == tuple[str, ...]
     if is_text_of_list:
         raw = [part.strip() for part in raw.split(",") if part.strip()]
+    if isinstance(raw, str) and wanted == Span and not _SPAN.fullmatch(raw):
+        raise ConfigError(f"{setting.origin}: {_shown(raw)} is no time; write 0s, 90m, 36h, 30d, 2w, 1y or never")
     try:
         # Only the environment has text for numbers; a quoted number in the file is a mistake worth naming.
         value = msgspec.convert(raw, wanted, strict=not setting.origin.startswith(PREFIX))

@@ -11,7 +11,19 @@ from .source import Module, imported_names, modules, stage_of
 
 STAGES = [
     *("capture", "spool", "relay", "assemble", "dialects", "sessions", "stats", "pricing", "events", "sinks"),
-    *("recorder", "query", "export", "api", "supervisor", "config_file", "simulator", "demo", "cli", "__main__"),
+    *(
+        "recorder",
+        "archive",
+        "query",
+        "export",
+        "api",
+        "supervisor",
+        "config_file",
+        "simulator",
+        "demo",
+        "cli",
+        "__main__",
+    ),
 ]
 LEAVES = {"", "errors", "config", "compiled"}
 """Importable by all, except that `config` is for shells only."""
@@ -25,6 +37,7 @@ SHELLS = {
         "relay",
         "sinks",
         "recorder",
+        "archive",
         "query",
         "export",
         "api",

@@ -58,7 +58,7 @@ def read_exchange(sessions_dir: Path, session_id: str, request_id: str) -> Recor
         raise NoSuchSession(f"the file of session {session_id} is not in {sessions_dir}")
     request, response = None, None
     bad: list[BadLine] = []
-    for event in read_events(path, bad.append):
+    for event in read_events(path, bad.append, of={request_id}):
         if event.request_id != request_id:
             continue
         if isinstance(event, RequestRecorded):

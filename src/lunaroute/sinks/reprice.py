@@ -12,11 +12,9 @@ safe while a server runs. Whoever rewrites finished files holds a lock on the fo
 
 from __future__ import annotations
 
-import fcntl
-import os
 import sqlite3
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -31,7 +29,9 @@ from lunaroute.events.types import (
 )
 from lunaroute.pricing import PICODOLLARS, Pricer
 
+from .alone import rewriting_alone
 from .layout import session_files
+from .replacing import identity, put_in_place
 from .session_file import BadLine, SessionFileWriter, read_events, read_lines
 from .sqlite.reprice import is_stale, reprice_rows
 from .sqlite.store import open_live
@@ -85,7 +85,7 @@ def reprice(
     """Compute all costs again. Raises LunarouteError when somebody else is at it, OSError, sqlite3.Error."""
     report = RepriceReport(has_index=database.exists())
     place = database.stat().st_ino if report.has_index else None
-    with _alone(sessions_dir), closing(_open_index(database)) as index:
+    with rewriting_alone(sessions_dir), closing(_open_index(database)) as index:
         finished = _finished(index)
         files = list(session_files(sessions_dir))
         for done, (session_id, path) in enumerate(files):
@@ -107,7 +107,7 @@ def reprice(
 def _reprice_session(
     path: Path, index: sqlite3.Connection, pricer: Pricer, report: RepriceReport, *, is_dry: bool
 ) -> None:
-    before = _identity(path)
+    before = identity(path)
     recosts, problem = _read(path, pricer)
     if problem is not None:
         report.left_alone.append(problem)
@@ -148,15 +148,12 @@ def _rewrite(path: Path, before: tuple[int, int, int], changed: dict[int, Recost
     """The file with other costs. Each line's number is its `seq`: that was looked at."""
     aside = path.with_name(f"{path.name}.repriced")
     try:
-        with SessionFileWriter(aside, is_compressed=path.suffix == ".zst") as writer:
+        with SessionFileWriter(aside) as writer:
             for seq, line in enumerate(read_lines(path)):
                 writer.write(_with_cost(line, changed[seq]) if seq in changed else line)
-        if _identity(path) != before:
-            raise LunarouteError(f"{path} was changed by somebody else; run it again")
-        os.replace(aside, path)
+        put_in_place(aside, path, before)
     finally:
         aside.unlink(missing_ok=True)
-    _fsync(path.parent)
 
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -190,30 +187,3 @@ def _finished(index: sqlite3.Connection) -> set[str] | None:
     except sqlite3.OperationalError:
         return None
     return {session_id for (session_id,) in rows}
-
-
-@contextmanager
-def _alone(sessions_dir: Path) -> Iterator[None]:
-    """Hold the lock of those who rewrite finished files."""
-    fd = os.open(sessions_dir, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise LunarouteError("another command is rewriting session files; try again when it is done") from None
-        yield
-    finally:
-        os.close(fd)
-
-
-def _identity(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _fsync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

@@ -23,9 +23,9 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     config: Config
     worker: int
-    """Number of the relay worker, from 0; -1 for the recorder."""
+    """Number of the relay worker, from 0; -1 for the recorder and the keeper."""
     listen_fd: int
-    """An inherited listening socket; -1 for the recorder."""
+    """An inherited listening socket; -1 for the recorder and the keeper."""
     run_id: str
     """The `lunaroute serve` this child belongs to."""
     alive_fd: int

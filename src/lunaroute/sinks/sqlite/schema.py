@@ -315,6 +315,8 @@ _INDEXES = (
     "CREATE INDEX sessions_to_filter ON sessions (session_id, started_at, last_active_at, completed_at, success,"
     " request_count, error_count, tool_call_count, total_duration_ms, max_latency_ms, max_ttft_ms, total_tokens,"
     " total_cost_usd)",
+    # For those who come after the recorder: what is over since they last looked, or for so long.
+    "CREATE INDEX sessions_by_completion ON sessions (completed_at) WHERE completed_at IS NOT NULL",
     "CREATE INDEX sessions_by_conversation ON sessions (conversation_id)",
     "CREATE INDEX session_stats_by_session ON session_stats (session_id)",
     # Led by time and holding the rest, and no index led by the model: asked for the last day by model, the
