@@ -15,7 +15,7 @@ OFFLINE := $(shell unshare --map-root-user --net true 2>/dev/null && echo unshar
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure test-clients test-sessions check format compile bench seed-million bench-query lock clean
+.PHONY: help demo test test-pure test-clients test-sessions check format compile bench seed-million bench-query bench-storage lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -57,6 +57,9 @@ seed-million: $(COMPILED)  ## Make a store of a million invented exchanges in bu
 
 bench-query: $(COMPILED)  ## Time questions on the store of seed-million
 	$(PYTHON) bench/query_latency.py build/million $(ARGS)
+
+bench-storage: $(COMPILED)  ## Record the corpus's sessions and measure them on disk, plain and compressed
+	$(PYTHON) -m bench.storage $(ARGS)
 
 lock:  ## Pin the newest versions of everything in constraints.txt
 	rm -rf $(VENV)-lock

@@ -11,6 +11,7 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +26,13 @@ _PIECE_CHARS = 12
 _PATHS = {"cc": "/v1/messages", "sweagent": "/v1/chat/completions"}
 
 
-def record_corpus(corpus: Path, home: Path) -> None:
-    """Record all sessions of the corpus, one after the other, each with its calls in order."""
+def record_corpus(corpus: Path, home: Path, *, names: str = "*", calls: int | None = None) -> None:
+    """Record the sessions of the corpus, one after the other, each with its calls (or the first of them) in order."""
     upstream_port = free_port()
     upstreams = dict.fromkeys(DEFAULT_UPSTREAMS, f"http://127.0.0.1:{upstream_port}")
     with serving(home, upstreams) as server:
-        for path in sorted((corpus / "sessions").glob("*.jsonl.zst")):
-            replays = [_replay(path.name, number, call) for number, call in enumerate(_calls(path))]
+        for path in sorted((corpus / "sessions").glob(f"{names}.jsonl.zst")):
+            replays = [_replay(path.name, number, call) for number, call in enumerate(islice(_calls(path), calls))]
             asyncio.run(replay_all(server.port, upstream_port, replays, connections=1))
 
 

@@ -177,7 +177,8 @@ CREATE TABLE session_stats (
   cache_miss_block_kind TEXT,
   cache_miss_excerpt TEXT,
   cache_miss_idle_s REAL,
-  cache_miss_cost_usd REAL
+  cache_miss_cost_usd REAL,
+  stream_milestones TEXT
 )"""
 
 _TOOL_CALLS = """
@@ -218,15 +219,16 @@ CREATE TABLE tool_call_executions (
 )"""
 
 _STREAM_EVENTS = """
-CREATE TABLE stream_events (
-  session_id TEXT NOT NULL,
-  request_id TEXT NOT NULL,
-  model_name TEXT,
-  event_type TEXT NOT NULL,
-  event_index INTEGER NOT NULL,
-  offset_ms REAL NOT NULL,
-  content TEXT
-)"""
+CREATE VIEW stream_events AS SELECT
+  s.session_id,
+  s.request_id,
+  s.model_name,
+  CAST(json_extract(m.value, '$[0]') AS TEXT) AS event_type,
+  CAST(json_extract(m.value, '$[1]') AS INTEGER) AS event_index,
+  CAST(json_extract(m.value, '$[2]') AS REAL) AS offset_ms,
+  CAST(json_extract(m.value, '$[3]') AS TEXT) AS content
+FROM session_stats s, json_each(s.stream_milestones) m"""
+"""Rows of their own, with the ids in each, would take seven times the space: an exchange has six or so."""
 
 _SUMS_DDL = f"""
   requests INTEGER NOT NULL,
@@ -301,7 +303,8 @@ CREATE TABLE texts (
   kind TEXT NOT NULL,
   content TEXT NOT NULL
 )"""
-"""What is new in each exchange; `kind` is `user`, `assistant`, `tool_arguments` or `tool_result`."""
+"""What is new in each exchange; `kind` is `user`, `assistant`, `tool_arguments` or `tool_result`. A long one is a BLOB
+(`long_texts`)."""
 
 _TEXT_SEARCH = """
 CREATE VIRTUAL TABLE text_search USING fts5(
@@ -328,7 +331,6 @@ _INDEXES = (
     "CREATE INDEX tool_call_executions_by_session ON tool_call_executions (session_id)",
     "CREATE INDEX tool_call_executions_by_call ON tool_call_executions (called_at)",
     "CREATE INDEX tool_call_executions_by_result ON tool_call_executions (returned_at)",
-    "CREATE INDEX stream_events_by_request ON stream_events (request_id, event_index)",
     "CREATE INDEX texts_by_session ON texts (session_id)",
 )
 
