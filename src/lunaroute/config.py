@@ -80,6 +80,15 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """What becomes of sessions that are over."""
 
     compress_after: Span = "0s"
+    delete_bodies_after: Span = NEVER
+    """What was said is taken out of a session's file and of the index; who, when, how much and at what cost stay."""
+    delete_sessions_after: Span = NEVER
+    """Its file and rows go; its part of the sums of hours and days stays."""
+    delete_sums_after: Span = NEVER
+    max_bytes: int = 0
+    """Of all session files: above it, bodies go, the session first that ended first; 0 = no limit."""
+    hold_tags: tuple[str, ...] = ()
+    """Sessions with such a tag are kept whole, like pinned ones."""
 
 
 class PriceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

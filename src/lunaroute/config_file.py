@@ -14,6 +14,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
@@ -31,6 +32,7 @@ from lunaroute.config import (
     Span,
     StorageConfig,
     TimeoutConfig,
+    seconds_of,
 )
 from lunaroute.errors import ConfigError
 
@@ -61,6 +63,7 @@ _LIMITS: dict[tuple[str, str], tuple[float, float]] = {
     ("server", "shutdown_grace_s"): (0, math.inf),
     ("recording", "fsync_ms"): (0, math.inf),
     ("recording", "segment_bytes"): (65536, 2**31),
+    ("storage", "max_bytes"): (0, math.inf),
 }
 _SMALLEST_DURATION_S = 0.001
 _SPAN = re.compile(rf"{NEVER}|\d+[smhdwy]", re.ASCII)
@@ -96,13 +99,15 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     for setting in settings.values():
         if setting.section == _PRICES:
             _check_provider(setting, upstreams)
+    storage = StorageConfig(**values["storage"])
+    _check_clocks(storage)
     return Config(
         home=home,
         server=ServerConfig(**values["server"]),
         timeouts=TimeoutConfig(**values["timeouts"]),
         recording=RecordingConfig(**values["recording"]),
         sessions=SessionsConfig(**values["sessions"]),
-        storage=StorageConfig(**values["storage"]),
+        storage=storage,
         upstreams=upstreams,
         prices=values[_PRICES],
     )
@@ -231,6 +236,15 @@ def _check_limits(setting: _Setting, value: float) -> None:
         return
     span = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:.0f}"
     raise ConfigError(f"{setting.origin}: {_shown(setting.value)} is out of range; it must be {span}")
+
+
+def _check_clocks(storage: StorageConfig) -> None:
+    """What is deleted last cannot be gone first."""
+    names = ("delete_bodies_after", "delete_sessions_after", "delete_sums_after")
+    waits = [(name, seconds_of(getattr(storage, name))) for name in names]
+    for (earlier, first_s), (later, then_s) in pairwise(waits):
+        if then_s is not None and first_s is not None and then_s < first_s:
+            raise ConfigError(f"[storage]: {later} must not be shorter than {earlier}")
 
 
 def _checked_upstream(setting: _Setting) -> str:

@@ -29,7 +29,7 @@ def test_every_setting_is_in_the_readme_with_its_default() -> None:
     defaults: dict[str, str] = {"upstreams.NAME": "–"}
     for section in ("server", "timeouts", "recording", "sessions", "storage"):
         for key, value in msgspec.structs.asdict(getattr(config, section)).items():
-            defaults[f"{section}.{key}"] = ",".join(value) if isinstance(value, tuple) else _as_toml(value)
+            defaults[f"{section}.{key}"] = (",".join(value) or "–") if isinstance(value, tuple) else _as_toml(value)
     assert rows == defaults
 
 

@@ -50,7 +50,10 @@ def test_every_key_of_every_section_can_be_set_in_the_file_and_by_variable(tmp_p
             **{"idle_timeout_s": 60.5, "snapshot_every_exchanges": 7, "snapshot_every_s": 8.0},
             **{"tag_headers": ("x-run", "x-tag")},
         },
-        "storage": {"compress_after": "36h"},
+        "storage": {
+            **{"compress_after": "36h", "delete_bodies_after": "30d", "delete_sessions_after": "1y"},
+            **{"delete_sums_after": "never", "max_bytes": 10**12, "hold_tags": ("legal", "golden")},
+        },
     }
     defaults = Config(home=tmp_path)
     lines: list[str] = []
@@ -222,3 +225,8 @@ def test_a_time_that_is_none_is_refused_with_the_forms_there_are(tmp_path: Path,
 def test_times_are_seconds(span: str, seconds: int) -> None:
     assert seconds_of(span) == seconds
     assert seconds_of("never") is None
+
+
+def test_what_is_deleted_last_cannot_be_gone_first(tmp_path: Path) -> None:
+    line = _mistake(tmp_path, '[storage]\ndelete_bodies_after = "1y"\ndelete_sessions_after = "30d"\n')
+    assert "delete_sessions_after must not be shorter than delete_bodies_after" in line

@@ -1,11 +1,13 @@
 """The keeper's process: does what is to be done with sessions that are over, beside the recorder and after it.
 
-In: the settings, and the end of a pipe whose other end the supervisor holds. Out: compressed files. It runs with the
-lowest priority and is stopped by being killed: every step of its work leaves the sessions whole.
+In: the settings, and the end of a pipe whose other end the supervisor holds. Out: compressed files, `keeper.json`, and
+what is due deleted. It runs with the lowest priority and is stopped by being killed: every step of its work leaves the
+sessions whole.
 """
 
 from __future__ import annotations
 
+import os
 import select
 import sqlite3
 import sys
@@ -14,9 +16,13 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import msgspec
+
 from lunaroute.config import Config, seconds_of
+from lunaroute.errors import LunarouteError
 
 from .compress import CompressReport, compress_all, compress_sessions
+from .retention import PruneReport, prune
 
 _LOOK_S = 2.0
 _SCAN_S = 3600.0
@@ -54,11 +60,22 @@ class Keeper:
         return not select.select(self._watched, [], [], wait_s)[0]
 
     def _scan(self) -> None:
+        self._prune()
         if self._compress_after_s is None:
             return
         self._asked_until = datetime.now(UTC) - timedelta(seconds=self._compress_after_s)
         sessions_dir = self._config.sessions_dir
         _say_problems(compress_all(sessions_dir, min_age_s=self._compress_after_s, on_progress=self._is_to_go_on))
+
+    def _prune(self) -> None:
+        try:
+            report = prune(self._config, datetime.now(UTC), on_progress=self._is_to_go_on)
+        except (OSError, sqlite3.Error, LunarouteError) as error:
+            _say(f"nothing deleted: {error}")
+            return
+        for problem in report.left_alone:
+            _say(f"not deleted: {problem}")
+        write_report(self._config.run_dir, report)
 
     def _look(self) -> None:
         if self._compress_after_s is None:
@@ -91,6 +108,38 @@ def _sql_time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S.%f}"
 
 
+class KeeperInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """`keeper.json`, for those who show how the server does: the last look at what is to be deleted."""
+
+    updated_at: float
+    """Unix seconds."""
+    bodies_deleted: int
+    """Sessions that lost their bodies then; the other numbers likewise."""
+    sessions_deleted: int
+    sums_deleted: int
+    freed_bytes: int
+    held_count: int
+    left_alone: list[str]
+
+
+def write_report(run_dir: Path, report: PruneReport) -> None:
+    """Put `keeper.json` in place in one step; a full disk must not stop the keeper over its own report."""
+    names = set(KeeperInfo.__struct_fields__) - {"updated_at"}
+    info = KeeperInfo(updated_at=time.time(), **{name: getattr(report, name) for name in names})
+    try:
+        aside = run_dir / "keeper.json.new"
+        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(msgspec.json.encode(info))
+        os.replace(aside, run_dir / "keeper.json")
+    except OSError as error:
+        _say(f"no report: {error}")
+
+
 def _say_problems(report: CompressReport) -> None:
     for problem in report.left_alone:
-        print(f"lunaroute: not compressed: {problem}", file=sys.stderr, flush=True)
+        _say(f"not compressed: {problem}")
+
+
+def _say(line: str) -> None:
+    print(f"lunaroute: keeper: {line}", file=sys.stderr, flush=True)

@@ -30,6 +30,7 @@ from .asking import (
     output_options,
     sessions_dir,
 )
+from .prune import pin_command, unpin_command
 
 _ORDERS = ["newest", "cost", "tokens", "duration", "requests", "errors"]
 
@@ -37,6 +38,10 @@ _ORDERS = ["newest", "cost", "tokens", "duration", "requests", "errors"]
 @click.group("sessions")
 def sessions_group() -> None:
     """List recorded sessions and read them."""
+
+
+sessions_group.add_command(pin_command)
+sessions_group.add_command(unpin_command)
 
 
 @sessions_group.command("list")

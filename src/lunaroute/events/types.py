@@ -187,6 +187,8 @@ class RequestRecorded(_Event, frozen=True, tag="request_recorded"):
     """It only prepares the provider (`generate: false`): no text, no output, and no part in latencies."""
     websocket: WebSocketPart | None = None
     """Null: plain HTTP."""
+    bodies_deleted: bool = False
+    """What was said was taken out of the session's events when its time was over; sizes, hashes and numbers stayed."""
 
 
 # ---- response_recorded ----------------------------------------------------------------------------------------

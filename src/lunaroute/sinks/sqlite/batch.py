@@ -100,8 +100,8 @@ class Batch:
         row = self._session(event, sql_time(event.timestamp))
         row.last_seq = max(row.last_seq, event.seq)
 
-    def flush(self) -> None:
-        """Write all rows. Raises sqlite3.Error."""
+    def flush(self, *, has_sums: bool = True) -> None:
+        """Write all rows; without `has_sums` those of hours and days are as they were. Raises sqlite3.Error."""
         many = self._connection.executemany
         self._flush_sessions()
         unanswered = [
@@ -116,7 +116,8 @@ class Batch:
         # result_values: request_id is second, tool_name fifth.
         many(sql.UPDATE_TOOL_CALL, {(values[1], values[4]) for values in self._results})
         many(sql.INSERT_FACET, self._facets)
-        self._rollups.flush(self._connection)
+        if has_sums:
+            self._rollups.flush(self._connection)
         self._flush_texts()
 
     # ---- one event ----

@@ -90,6 +90,7 @@ CREATE TABLE sessions (
   cache_miss_count INTEGER NOT NULL,
   cache_missed_tokens INTEGER NOT NULL,
   cache_miss_cost_usd REAL,
+  bodies_deleted INTEGER NOT NULL,
   last_seq INTEGER NOT NULL
 )"""
 
