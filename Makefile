@@ -15,7 +15,7 @@ OFFLINE := $(shell unshare --map-root-user --net true 2>/dev/null && echo unshar
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure test-clients test-sessions check format compile bench seed-million bench-query bench-storage lock clean
+.PHONY: help demo test test-pure test-clients test-sessions test-s3 check format compile bench seed-million bench-query bench-storage lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +36,10 @@ test-sessions: $(COMPILED)  ## Run the tests on recorded agent sessions with all
 test-clients: $(COMPILED)  ## Install real clients into build/clients and drive them against the relay
 	$(PYTHON) -m tests.clients.install
 	$(OFFLINE) $(PYTHON) -m pytest -m clients tests/clients $(ARGS)
+
+test-s3: $(COMPILED)  ## Install an S3 server and run the archive's tests against it
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check 'moto[server]>=5.1'
+	$(PYTHON) -m pytest -m s3 tests/s3 $(ARGS)
 
 compile: $(COMPILED)  ## Compile the relay's hot path, where there is a C compiler
 

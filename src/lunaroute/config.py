@@ -91,6 +91,12 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Sessions with such a tag are kept whole, like pinned ones."""
 
 
+class ArchiveConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    url: str | None = None
+    """A directory, or s3://bucket/prefix, gs://…, az://…: where sessions are pushed to. Where it is set, nothing is
+    deleted here that was not first read back from there."""
+
+
 class PriceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A model's price of the user's own, in US dollars, in the units of the price table: `_mtok` per million tokens,
     `_kcount` per thousand pieces, `_hours` per hour. What is not given costs what it is part of, or nothing."""
@@ -119,6 +125,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     recording: RecordingConfig = RecordingConfig()
     sessions: SessionsConfig = SessionsConfig()
     storage: StorageConfig = StorageConfig()
+    archive: ArchiveConfig = ArchiveConfig()
     upstreams: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_UPSTREAMS))
     """Provider name → base URL."""
     prices: dict[str, PriceConfig] = {}

@@ -24,6 +24,7 @@ import msgspec
 from lunaroute.config import (
     DEFAULT_UPSTREAMS,
     NEVER,
+    ArchiveConfig,
     Config,
     PriceConfig,
     RecordingConfig,
@@ -48,6 +49,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "recording": RecordingConfig,
     "sessions": SessionsConfig,
     "storage": StorageConfig,
+    "archive": ArchiveConfig,
 }
 _FIELDS = {name: {field.name: field for field in msgspec.structs.fields(kind)} for name, kind in _SECTIONS.items()}
 _UPSTREAMS = "upstreams"
@@ -108,6 +110,7 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         recording=RecordingConfig(**values["recording"]),
         sessions=SessionsConfig(**values["sessions"]),
         storage=storage,
+        archive=ArchiveConfig(**values["archive"]),
         upstreams=upstreams,
         prices=values[_PRICES],
     )

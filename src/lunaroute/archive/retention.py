@@ -26,9 +26,13 @@ from lunaroute.sinks.removed import forget_removed_before, remember_removed, rem
 from lunaroute.sinks.replacing import fsync_folder, identity, put_in_place
 from lunaroute.sinks.session_file import BadLine, SessionFileWriter, read_events, read_lines
 from lunaroute.sinks.sqlite.forget import delete_sums_before, give_space_back, replace_session
+from lunaroute.sinks.sqlite.migrations import check_version
 from lunaroute.sinks.sqlite.store import open_live
 
+from .compress import compress_sessions
 from .pins import read_pins
+from .push import push, verified
+from .store import ArchiveStore
 
 Progress = Callable[[int, int], bool]
 """(sessions done, sessions in all) → whether to go on."""
@@ -70,13 +74,18 @@ def prune(
         return report
     with closing(open_live(config.database)) as index:
         index.execute("PRAGMA secure_delete = ON")  # a deleted row is not to be read in the file's free pages
+        check_version(index)
         report.due = _due(config, index, now, report)
         if is_dry:
             return report
+        proven = _proven(config, report)
         removed = {one.session_id for one in removed_sessions(config.sessions_dir)}
         for done, one in enumerate(report.due):
             if not on_progress(done, len(report.due)):
                 return report
+            if proven is not None and one.session_id not in proven:
+                report.left_alone.append(f"{one.session_id}: it is not in the archive as it is here")
+                continue
             try:
                 with rewriting_alone(config.sessions_dir):
                     _carry_out(config.sessions_dir, index, one, removed, report)
@@ -87,6 +96,18 @@ def prune(
         if report.due or report.sums_deleted:
             give_space_back(index)
     return report
+
+
+def _proven(config: Config, report: PruneReport) -> set[str] | None:
+    """Of what is due, the sessions that the archive has, pushed now where they were not, and each read back from there;
+    None where there is no archive."""
+    if config.archive.url is None or not report.due:
+        return None
+    due = {one.session_id for one in report.due}
+    compress_sessions(config.sessions_dir, due, lambda _done, _total: True)
+    store = ArchiveStore(config.archive.url)
+    report.left_alone += push(store, config.sessions_dir, only=due).left_alone
+    return verified(store, config.sessions_dir, due)
 
 
 def _due(config: Config, index: sqlite3.Connection, now: datetime, report: PruneReport) -> list[Due]:

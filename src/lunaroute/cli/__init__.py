@@ -35,6 +35,7 @@ _COMMANDS = {
     "tail": ("lunaroute.cli.tail:tail_command", "Show the newest events; -f follows them."),
     "sql": ("lunaroute.cli.sql:sql_command", "Ask the index in SQL, read-only."),
     "compress": ("lunaroute.cli.compress:compress_command", "Compress sessions that are over."),
+    "archive": ("lunaroute.cli.archive:archive_group", "Keep sessions in an object store too."),
     "prune": ("lunaroute.cli.prune:prune_command", "Delete what is due by the settings."),
     "reprice": ("lunaroute.cli.reprice:reprice_command", "Compute the costs of finished sessions again."),
     "reindex": ("lunaroute.cli.reindex:reindex_command", "Rebuild the index from the session files."),

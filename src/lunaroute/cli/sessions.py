@@ -31,6 +31,7 @@ from .asking import (
     sessions_dir,
 )
 from .prune import pin_command, unpin_command
+from .whole import whole_sessions
 
 _ORDERS = ["newest", "cost", "tokens", "duration", "requests", "errors"]
 
@@ -102,7 +103,8 @@ def _session(home: Path, session_id: str) -> tuple[SessionSummary, Transcript]:
         if connection is None:
             raise NoSuchSession(NOTHING_YET)
         summary = find_session(connection, session_id)
-    return summary, show_session(sessions_dir(home), summary.session_id)
+    with whole_sessions(home, [summary.session_id]) as folder:
+        return summary, show_session(folder, summary.session_id)
 
 
 def _whole(summary: SessionSummary, transcript: Transcript) -> dict[str, Any]:
@@ -133,7 +135,8 @@ def raw_command(request_id: str, part: str | None, home: Path) -> None:
         if connection is None:
             raise NoSuchSession(NOTHING_YET)
         session_id, full_id = find_exchange(connection, request_id)
-        exchange = read_exchange(sessions_dir(home), session_id, full_id)
+        with whole_sessions(home, [session_id]) as folder:
+            exchange = read_exchange(folder, session_id, full_id)
         if part == "curl":
             click.echo(as_curl(exchange))
             return
@@ -167,9 +170,10 @@ def export_command(session_ids: tuple[str, ...], form: str, path: Path | None, h
         if connection is None:
             raise NoSuchSession(NOTHING_YET)
         found = [find_session(connection, one) for one in session_ids]
-        if path is None:
-            write_export(form, found, connection, sessions_dir(home), sys.stdout.buffer)
-            return
-        with path.open("wb") as file:
-            write_export(form, found, connection, sessions_dir(home), file)
+        with whole_sessions(home, [one.session_id for one in found]) as folder:
+            if path is None:
+                write_export(form, found, connection, folder, sys.stdout.buffer)
+                return
+            with path.open("wb") as file:
+                write_export(form, found, connection, folder, file)
     click.echo(f"{len(found)} sessions written to {path}", err=True)

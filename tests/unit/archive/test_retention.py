@@ -130,6 +130,17 @@ def _numbers(value: Any) -> Any:
     return [_numbers(one) for one in value] if isinstance(value, list) else value
 
 
+def test_nothing_of_what_was_said_stays_in_the_index_and_its_space_is_given_back(home: Path) -> None:
+    _record(home, *(_session(f"s{number}", 40 + number) for number in range(20)))
+    database = home / "sessions" / "sessions.db"
+    before = database.stat().st_size
+    prune(_config(home, delete_sessions_after="30d"), NOW)
+    assert database.stat().st_size < before * 0.6  # the empty tables remain
+    left = b"".join(path.read_bytes() for path in (home / "sessions").rglob("*") if path.is_file())
+    assert SECRET.encode() not in left
+    _check_index(home)
+
+
 def test_a_dry_run_says_what_is_due_and_changes_nothing(home: Path) -> None:
     _record(home, _session("new", 10), _session("old", 90))
     before = dump(home / "sessions" / "sessions.db"), _state(home)

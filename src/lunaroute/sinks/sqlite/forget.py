@@ -19,6 +19,8 @@ from .migrations import migrate
 from .rollups import rows_of
 
 _PER_SESSION = ("session_stats", "tool_calls", "tool_call_executions", "session_facets", "texts", "sessions")
+_MERGE_PAGES = 500
+_MERGES = 100
 _SUMS = (("hourly_stats", "hour"), ("hourly_latencies", "hour"), ("daily_stats", "day"), ("daily_tool_stats", "day"))
 
 
@@ -69,9 +71,21 @@ def sums_of(events: Sequence[Event]) -> tuple[list[Any], list[Any], list[Any]]:
 
 def give_space_back(index: sqlite3.Connection) -> None:
     """Give pages that nothing stands in back to the file system. Raises sqlite3.Error."""
-    index.execute("INSERT INTO text_search (text_search, rank) VALUES ('merge', 500)")
-    index.execute("PRAGMA incremental_vacuum").fetchall()
+    _merge_words(index)
+    index.executescript("PRAGMA incremental_vacuum")  # `execute` would stop after the first page
     index.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _merge_words(index: sqlite3.Connection) -> None:
+    """Take deleted texts' words out of the full-text index, a bounded part of it in transactions of bounded size: the
+    recorder writes in between."""
+    pages = -_MERGE_PAGES  # the first of them begins a merge of everything
+    for _ in range(_MERGES):
+        before = index.total_changes
+        index.execute("INSERT INTO text_search (text_search, rank) VALUES ('merge', ?)", (pages,))
+        if index.total_changes - before < 2:
+            return
+        pages = _MERGE_PAGES
 
 
 def _in_transaction(index: sqlite3.Connection, work: Callable[[], None]) -> None:
