@@ -1,8 +1,8 @@
-"""`python -m lunaroute.archive`: the keeper process, started by the supervisor."""
+"""`python -m lunaroute.archive`: the housekeeper process, started by the supervisor."""
 
 import sys
 
-from lunaroute.archive.keeper import run_keeper
+from lunaroute.archive.housekeeper import run_housekeeper
 from lunaroute.errors import LunarouteError
 from lunaroute.supervisor.spec import WorkerSpec
 
@@ -10,9 +10,9 @@ from lunaroute.supervisor.spec import WorkerSpec
 def main() -> None:
     try:
         spec = WorkerSpec.from_env()
-        run_keeper(spec.config, spec.alive_fd)
+        run_housekeeper(spec.config, spec.alive_fd)
     except (LunarouteError, OSError) as error:
-        sys.exit(f"lunaroute: keeper: {error}")
+        sys.exit(f"lunaroute: housekeeper: {error}")
 
 
 if __name__ == "__main__":

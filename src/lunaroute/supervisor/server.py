@@ -34,10 +34,10 @@ from .spec import WorkerSpec
 # -P: the folder in which the user happens to stand must not provide modules.
 RELAY_COMMAND = (sys.executable, "-P", "-m", "lunaroute.relay")
 RECORDER_COMMAND = (sys.executable, "-P", "-m", "lunaroute.recorder")
-KEEPER_COMMAND = (sys.executable, "-P", "-m", "lunaroute.archive")
+HOUSEKEEPER_COMMAND = (sys.executable, "-P", "-m", "lunaroute.archive")
 
 RECORDER_NICENESS = 5
-KEEPER_NICENESS = 19
+HOUSEKEEPER_NICENESS = 19
 RECORDER_DRAIN_S = 60.0
 HURRIED_DRAIN_S = 5.0
 RELAY_EXTRA_S = 3.0
@@ -54,7 +54,7 @@ def serve(
     config: Config,
     relay_command: Sequence[str] = RELAY_COMMAND,
     recorder_command: Sequence[str] = RECORDER_COMMAND,
-    keeper_command: Sequence[str] = KEEPER_COMMAND,
+    housekeeper_command: Sequence[str] = HOUSEKEEPER_COMMAND,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartError when that is not possible."""
     prepare_home(config)
@@ -65,7 +65,7 @@ def serve(
         remove_info(config.run_dir)
         server = config.server
         listeners = bind_listeners(server.host, server.port, server.workers, patience_s)
-        Supervisor(config, listeners, relay_command, recorder_command, keeper_command).run()
+        Supervisor(config, listeners, relay_command, recorder_command, housekeeper_command).run()
     finally:
         remove_info(config.run_dir)
         lock.release()
@@ -80,7 +80,7 @@ class Supervisor:
         listeners: list[socket.socket],
         relay_command: Sequence[str],
         recorder_command: Sequence[str],
-        keeper_command: Sequence[str],
+        housekeeper_command: Sequence[str],
     ) -> None:
         port = listeners[0].getsockname()[1]
         self._config = msgspec.structs.replace(config, server=msgspec.structs.replace(config.server, port=port))
@@ -93,7 +93,7 @@ class Supervisor:
             for number, listener in enumerate(listeners)
         ]
         self._recorder = self._child("recorder", recorder_command, -1, -1, RECORDER_NICENESS)
-        self._keeper = self._child("keeper", keeper_command, -1, -1, KEEPER_NICENESS)
+        self._housekeeper = self._child("housekeeper", housekeeper_command, -1, -1, HOUSEKEEPER_NICENESS)
         self._signals = SignalWatch()
         self._probe: HealthProbe | None = None
         self._probe_at_s: float | None = 0.0
@@ -106,10 +106,10 @@ class Supervisor:
                 self._keep_running()
             finally:
                 # It may be cut at any point, and would only take time from those who have something to write.
-                self._keeper.signal(signal.SIGTERM)
+                self._housekeeper.signal(signal.SIGTERM)
                 self._stop_relays()
                 self._stop_recorder()
-                self._kill([self._keeper])
+                self._kill([self._housekeeper])
                 os.close(self._alive_read_fd)
 
     def _child(self, name: str, command: Sequence[str], worker: int, listen_fd: int, niceness: int = 0) -> Child:
@@ -132,7 +132,7 @@ class Supervisor:
                 self._read_probe()
 
     def _start_due_children(self, now_s: float) -> None:
-        for child in (*self._relays, self._recorder, self._keeper):
+        for child in (*self._relays, self._recorder, self._housekeeper):
             line = child.reap(now_s)
             if line is not None:
                 _log(line)
@@ -145,7 +145,7 @@ class Supervisor:
             raise StartError("the relay does not start; the lines above say why")
 
     def _time_to_next_task_s(self) -> float | None:
-        times = [child.start_at_s for child in (*self._relays, self._recorder, self._keeper)]
+        times = [child.start_at_s for child in (*self._relays, self._recorder, self._housekeeper)]
         if self._probe is None:
             times.append(self._probe_at_s)
         due = [at_s for at_s in times if at_s is not None]

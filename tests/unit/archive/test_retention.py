@@ -13,7 +13,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner
 
-from lunaroute.archive import keeper, retention
+from lunaroute.archive import housekeeper, retention
 from lunaroute.archive.compress import compress_all
 from lunaroute.archive.pins import change_pins, read_pins
 from lunaroute.archive.retention import PruneReport, prune
@@ -249,6 +249,6 @@ def test_the_command_shows_deletes_and_pins(home: Path) -> None:
 
 def test_the_keeper_tells_what_it_deleted(tmp_path: Path) -> None:
     report = PruneReport(bodies_deleted=2, freed_bytes=5, left_alone=["x"])
-    keeper.write_report(tmp_path, report)
-    info = msgspec.json.decode((tmp_path / "keeper.json").read_bytes(), type=keeper.KeeperInfo)
+    housekeeper.write_report(tmp_path, report)
+    info = msgspec.json.decode((tmp_path / "housekeeper.json").read_bytes(), type=housekeeper.HousekeeperInfo)
     assert (info.bodies_deleted, info.freed_bytes, info.left_alone) == (2, 5, ["x"])

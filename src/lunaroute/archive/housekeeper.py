@@ -1,6 +1,6 @@
-"""The keeper's process: does what is to be done with sessions that are over, beside the recorder and after it.
+"""The housekeeper's process: does what is to be done with sessions that are over, beside the recorder and after it.
 
-In: the settings, and the end of a pipe whose other end the supervisor holds. Out: compressed files, `keeper.json`, and
+In: the settings, and the end of a pipe whose other end the supervisor holds. Out: compressed files, `housekeeper.json`, and
 what is due deleted. It runs with the lowest priority and is stopped by being killed: every step of its work leaves the
 sessions whole.
 """
@@ -30,12 +30,12 @@ _OVERLAP = timedelta(minutes=1)
 """The index may learn of an end somewhat later than it was."""
 
 
-def run_keeper(config: Config, alive_fd: int) -> None:
+def run_housekeeper(config: Config, alive_fd: int) -> None:
     """Until the end of `alive_fd`."""
-    Keeper(config, alive_fd).run()
+    Housekeeper(config, alive_fd).run()
 
 
-class Keeper:
+class Housekeeper:
     """Every two seconds it asks the index what has ended; every hour, and first of all, it looks at all files."""
 
     def __init__(self, config: Config, alive_fd: int) -> None:
@@ -108,8 +108,8 @@ def _sql_time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S.%f}"
 
 
-class KeeperInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """`keeper.json`, for those who show how the server does: the last look at what is to be deleted."""
+class HousekeeperInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """`housekeeper.json`, for those who show how the server does: the last look at what is to be deleted."""
 
     updated_at: float
     """Unix seconds."""
@@ -123,15 +123,15 @@ class KeeperInfo(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def write_report(run_dir: Path, report: PruneReport) -> None:
-    """Put `keeper.json` in place in one step; a full disk must not stop the keeper over its own report."""
-    names = set(KeeperInfo.__struct_fields__) - {"updated_at"}
-    info = KeeperInfo(updated_at=time.time(), **{name: getattr(report, name) for name in names})
+    """Put `housekeeper.json` in place in one step; a full disk must not stop the housekeeper over its own report."""
+    names = set(HousekeeperInfo.__struct_fields__) - {"updated_at"}
+    info = HousekeeperInfo(updated_at=time.time(), **{name: getattr(report, name) for name in names})
     try:
-        aside = run_dir / "keeper.json.new"
+        aside = run_dir / "housekeeper.json.new"
         fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "wb") as file:
             file.write(msgspec.json.encode(info))
-        os.replace(aside, run_dir / "keeper.json")
+        os.replace(aside, run_dir / "housekeeper.json")
     except OSError as error:
         _say(f"no report: {error}")
 
@@ -142,4 +142,4 @@ def _say_problems(report: CompressReport) -> None:
 
 
 def _say(line: str) -> None:
-    print(f"lunaroute: keeper: {line}", file=sys.stderr, flush=True)
+    print(f"lunaroute: housekeeper: {line}", file=sys.stderr, flush=True)

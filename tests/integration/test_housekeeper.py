@@ -34,7 +34,7 @@ def _home(folder: Path, more: str = "") -> Path:
 
 def test_a_session_is_compressed_when_it_ends_and_its_conversation_goes_on_in_the_next(tmp_path: Path) -> None:
     home = _home(tmp_path)
-    with start_simulator(seed="keeper") as provider, serving(home, {"anthropic": provider.base_url}) as server:
+    with start_simulator(seed="housekeeper") as provider, serving(home, {"anthropic": provider.base_url}) as server:
         ask(server.base_url, "first")
         recorded(home, 1)
         wait_until(lambda: _suffixes(home) == [".zst"])
@@ -59,7 +59,7 @@ def test_a_session_is_compressed_when_it_ends_and_its_conversation_goes_on_in_th
 
 def test_what_ended_with_the_server_is_compressed_by_the_command_or_the_next_server(tmp_path: Path) -> None:
     home = _home(tmp_path, '[storage]\ncompress_after = "never"\n')
-    with start_simulator(seed="keeper") as provider, serving(home, {"anthropic": provider.base_url}) as server:
+    with start_simulator(seed="housekeeper") as provider, serving(home, {"anthropic": provider.base_url}) as server:
         ask(server.base_url, "first")
         ask(server.base_url, "second")
         recorded(home, 2)
