@@ -1,8 +1,8 @@
 """The housekeeper's process: does what is to be done with sessions that are over, beside the recorder and after it.
 
-In: the settings, and the end of a pipe whose other end the supervisor holds. Out: compressed files, `housekeeper.json`, and
-what is due deleted. It runs with the lowest priority and is stopped by being killed: every step of its work leaves the
-sessions whole.
+In: the settings, and the end of a pipe whose other end the supervisor holds. Out: compressed files, what is due
+deleted, and `housekeeper.json`. It runs with the lowest priority and is stopped by being killed: every step of its work
+leaves the sessions whole.
 """
 
 from __future__ import annotations
