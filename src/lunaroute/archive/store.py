@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import msgspec
 
@@ -68,7 +69,8 @@ class ArchiveStore:
     def __init__(self, url: str) -> None:
         """`url`: a directory, or file://, s3://, gs://, az:// … with an optional prefix."""
         self._obstore = _installed()
-        self._folder = None if "://" in url else Path(url).expanduser().absolute()
+        path = unquote(url.removeprefix("file://")) if url.startswith("file://") else url
+        self._folder = None if "://" in path else Path(path).expanduser().absolute()
         if self._folder is not None:
             make_private_dir(self._folder)
         self._store: ObjectStore = self._told(self._open, url)

@@ -158,11 +158,17 @@ def test_the_commands_say_what_they_did_and_fail_where_something_is_wrong(home: 
     assert _run(home, "archive", "pull", "0", "--from", place.url).exit_code == 2
 
 
-def test_a_place_that_is_none_is_one_line(tmp_path: Path) -> None:
-    for url in ("nonsense://x", "s3:/"):
-        if "://" in url:
-            with pytest.raises(LunarouteError, match="cannot open the archive"):
-                ArchiveStore(url)
+def test_a_place_that_is_none_is_one_line() -> None:
+    with pytest.raises(LunarouteError, match="cannot open the archive"):
+        ArchiveStore("nonsense://x")
+
+
+def test_a_directory_may_be_a_url_and_what_is_there_stays(tmp_path: Path) -> None:
+    store = ArchiveStore(f"{tmp_path.as_uri()}/a%20b")
+    store.put("x/y", b"first")
+    store.put("x/y", b"second")
+    assert store.get("x/y") == (tmp_path / "a b" / "x" / "y").read_bytes() == b"first"
+    assert store.get("x/z") is None
 
 
 _DYING = """
