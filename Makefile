@@ -16,7 +16,7 @@ AXE := build/axe/package/axe.min.js
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard check format compile bench seed-million bench-query bench-dashboard bench-reindex lock clean
+.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard test-s3 check format compile bench seed-million bench-query bench-dashboard bench-reindex bench-storage lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -52,6 +52,10 @@ test-clients: $(COMPILED)  ## Install real clients into build/clients and drive 
 test-dashboard: $(COMPILED) $(AXE)  ## Drive the dashboard in Chromium: every page, live updates, keyboard, accessibility
 	$(PYTHON) -m pytest -m "browser or not browser" tests/dashboard $(ARGS)
 
+test-s3: $(COMPILED)  ## Install an S3 server and run the archive's tests against it
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check 'moto[server]>=5.1'
+	$(PYTHON) -m pytest -m s3 tests/s3 $(ARGS)
+
 compile: $(COMPILED)  ## Compile the relay's hot path, where there is a C compiler
 
 check: $(INSTALLED)  ## Lint, formatting, types
@@ -78,6 +82,9 @@ bench-reindex: $(COMPILED)  ## Time the re-index on sessions of several sizes
 
 bench-dashboard: $(COMPILED)  ## Time the dashboard's pages on the store of seed-million
 	$(PYTHON) bench/dashboard_latency.py build/million $(ARGS)
+
+bench-storage: $(COMPILED)  ## Record the corpus's sessions and measure them on disk, plain and compressed
+	$(PYTHON) -m bench.storage $(ARGS)
 
 lock:  ## Pin the newest versions of everything in constraints.txt
 	rm -rf $(VENV)-lock

@@ -238,7 +238,7 @@ def _tables(structs: dict[str, Struct], meanings: Meanings) -> Iterator[str]:
     with closing(sqlite3.connect(":memory:")) as database:
         for statement in schema.DDL:
             database.execute(statement)
-        for table in re.findall(r"CREATE (?:VIRTUAL )?TABLE (\w+)", "\n".join(schema.DDL)):
+        for table in re.findall(r"CREATE (?:(?:VIRTUAL )?TABLE|VIEW) (\w+)", "\n".join(schema.DDL)):
             from_events = _column_meanings(table, structs, meanings)
             yield f"### `{table}`\n\n"
             columns = database.execute('SELECT name, type, "notnull", pk FROM pragma_table_info(?)', (table,))

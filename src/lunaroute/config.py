@@ -3,9 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+
+NEVER = "never"
+Span = Annotated[str, msgspec.Meta(pattern=f"^(?:{NEVER}|[0-9]+[smhdwy])$")]
+"""A time as people write it: `0s`, `90m`, `36h`, `30d`, `2w`, `1y`, or `never`."""
+
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400, "y": 365 * 86_400}
+
+
+def seconds_of(span: str) -> int | None:
+    """None = never."""
+    return None if span == NEVER else int(span[:-1]) * _UNIT_S[span[-1]]
+
 
 DEFAULT_UPSTREAMS = {
     "anthropic": "https://api.anthropic.com",
@@ -72,6 +84,27 @@ class DashboardConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Beyond loopback, every request needs the token that the server prints."""
 
 
+class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What becomes of sessions that are over."""
+
+    compress_after: Span = "0s"
+    delete_bodies_after: Span = NEVER
+    """What was said is taken out of a session's file and of the index; who, when, how much and at what cost stay."""
+    delete_sessions_after: Span = NEVER
+    """Its file and rows go; its part of the sums of hours and days stays."""
+    delete_sums_after: Span = NEVER
+    max_bytes: int = 0
+    """Of all session files: above it, bodies go, the session first that ended first; 0 = no limit."""
+    hold_tags: tuple[str, ...] = ()
+    """Sessions with such a tag are kept whole, like pinned ones."""
+
+
+class ArchiveConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    url: str | None = None
+    """A directory, or s3://bucket/prefix, gs://…, az://…: where sessions are pushed to. Where it is set, nothing is
+    deleted here that was not first read back from there."""
+
+
 class PriceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A model's price of the user's own, in US dollars, in the units of the price table: `_mtok` per million tokens,
     `_kcount` per thousand pieces, `_hours` per hour. What is not given costs what it is part of, or nothing."""
@@ -109,6 +142,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     sessions: SessionsConfig = SessionsConfig()
     redaction: RedactionConfig = RedactionConfig()
     dashboard: DashboardConfig = DashboardConfig()
+    storage: StorageConfig = StorageConfig()
+    archive: ArchiveConfig = ArchiveConfig()
     upstreams: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_UPSTREAMS))
     """Provider name → base URL."""
     prices: dict[str, PriceConfig] = {}

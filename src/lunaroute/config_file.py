@@ -14,6 +14,7 @@ import math
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ import msgspec
 
 from lunaroute.config import (
     DEFAULT_UPSTREAMS,
+    NEVER,
+    ArchiveConfig,
     Config,
     DashboardConfig,
     PriceConfig,
@@ -29,7 +32,10 @@ from lunaroute.config import (
     RedactionConfig,
     ServerConfig,
     SessionsConfig,
+    Span,
+    StorageConfig,
     TimeoutConfig,
+    seconds_of,
 )
 from lunaroute.errors import ConfigError
 
@@ -46,6 +52,8 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "sessions": SessionsConfig,
     "redaction": RedactionConfig,
     "dashboard": DashboardConfig,
+    "storage": StorageConfig,
+    "archive": ArchiveConfig,
 }
 _FIELDS = {name: {field.name: field for field in msgspec.structs.fields(kind)} for name, kind in _SECTIONS.items()}
 _UPSTREAMS = "upstreams"
@@ -61,8 +69,10 @@ _LIMITS: dict[tuple[str, str], tuple[float, float]] = {
     ("server", "shutdown_grace_s"): (0, math.inf),
     ("recording", "fsync_ms"): (0, math.inf),
     ("recording", "segment_bytes"): (65536, 2**31),
+    ("storage", "max_bytes"): (0, math.inf),
 }
 _SMALLEST_DURATION_S = 0.001
+_SPAN = re.compile(rf"{NEVER}|\d+[smhdwy]", re.ASCII)
 _UPSTREAM_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _RESERVED_NAMES = frozenset({"v1", "v1beta", "v1alpha", "s", "upload", "responses", "lunaroute"})
 """First path segments that mean something else to the relay's router."""
@@ -95,6 +105,8 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     for setting in settings.values():
         if setting.section == _PRICES:
             _check_provider(setting, upstreams)
+    storage = StorageConfig(**values["storage"])
+    _check_clocks(storage)
     return Config(
         home=home,
         server=ServerConfig(**values["server"]),
@@ -103,6 +115,8 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         sessions=SessionsConfig(**values["sessions"]),
         redaction=_checked_redaction(RedactionConfig(**values["redaction"])),
         dashboard=DashboardConfig(**values["dashboard"]),
+        storage=storage,
+        archive=ArchiveConfig(**values["archive"]),
         upstreams=upstreams,
         prices=values[_PRICES],
     )
@@ -211,6 +225,8 @@ def _checked(setting: _Setting) -> Any:
         raw = [part.strip() for part in raw.split(",") if part.strip()]
     elif isinstance(raw, str) and wanted == dict[str, str]:
         raw = _inline_table(setting, raw)
+    if isinstance(raw, str) and wanted == Span and not _SPAN.fullmatch(raw):
+        raise ConfigError(f"{setting.origin}: {_shown(raw)} is no time; write 0s, 90m, 36h, 30d, 2w, 1y or never")
     try:
         # Only the environment has text for numbers; a quoted number in the file is a mistake worth naming.
         value = msgspec.convert(raw, wanted, strict=not setting.origin.startswith(PREFIX))
@@ -239,6 +255,15 @@ def _check_limits(setting: _Setting, value: float) -> None:
         return
     span = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:.0f}"
     raise ConfigError(f"{setting.origin}: {_shown(setting.value)} is out of range; it must be {span}")
+
+
+def _check_clocks(storage: StorageConfig) -> None:
+    """What is deleted last cannot be gone first."""
+    names = ("delete_bodies_after", "delete_sessions_after", "delete_sums_after")
+    waits = [(name, seconds_of(getattr(storage, name))) for name in names]
+    for (earlier, first_s), (later, then_s) in pairwise(waits):
+        if then_s is not None and first_s is not None and then_s < first_s:
+            raise ConfigError(f"[storage]: {later} must not be shorter than {earlier}")
 
 
 def _checked_upstream(setting: _Setting) -> str:

@@ -17,6 +17,8 @@ from lunaroute.assemble.exchange import Assembled, RunEnded
 from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
 from lunaroute.sinks.base import Sink
 from lunaroute.sinks.jsonl import JsonlSink
+from lunaroute.sinks.layout import session_files
+from lunaroute.sinks.replacing import compress_file
 from lunaroute.sinks.sqlite.sink import SqliteSink
 from tests.exchanges import MS, START_WALL_NS, ExchangeScript
 from tests.traffic import MODEL, anthropic_request, anthropic_response, anthropic_stream, both, exchange_of
@@ -57,6 +59,13 @@ def record(home: Path) -> None:
     for sink in sinks:
         sink.write_batch(events)
         sink.close()
+
+
+def compress_most(home: Path) -> None:
+    """All sessions but one: a reader finds both forms side by side."""
+    paths = [path for _, path in session_files(home / "sessions")]
+    for path in (paths[0], paths[-1]):
+        compress_file(path)
 
 
 def _agent(at_ms: int) -> list[Assembled]:
@@ -128,4 +137,4 @@ def _chat_exchange(number: int, at_ms: int, input_tokens: int, output_tokens: in
     return script
 
 
-__all__ = ["CHAT_MODEL", "MODEL", "TRUTH", "record"]
+__all__ = ["CHAT_MODEL", "MODEL", "TRUTH", "compress_most", "record"]

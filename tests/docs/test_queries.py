@@ -10,7 +10,7 @@ import pytest
 
 from lunaroute.query.fields import FIELDS
 
-from .recordings import record
+from .recordings import compress_most, record
 from .snippets import REPOSITORY, Block, blocks, run_block
 
 PAGE = "docs/queries.md"
@@ -60,6 +60,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         pytest.skip("jq is not installed")
     folder = tmp_path_factory.mktemp("reader")
     record(folder / ".lunaroute")
+    compress_most(folder / ".lunaroute")
     return folder
 
 

@@ -27,13 +27,16 @@ def test_every_setting_is_in_the_readme_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `(\w+\.\w+)` \| `?([^`|]+?)`? \|", _text("README.md"), re.MULTILINE))
     config = Config(home=Path())
     defaults: dict[str, str] = {"upstreams.NAME": "–"}
-    for section in ("server", "timeouts", "recording", "sessions", "redaction", "dashboard"):
+    sections = ("server", "timeouts", "recording", "sessions", "redaction", "dashboard", "storage", "archive")
+    for section in sections:
         for key, value in msgspec.structs.asdict(getattr(config, section)).items():
-            defaults[f"{section}.{key}"] = ",".join(value) if isinstance(value, tuple) else _as_toml(value)
+            defaults[f"{section}.{key}"] = (",".join(value) or "–") if isinstance(value, tuple) else _as_toml(value)
     assert rows == defaults
 
 
 def _as_toml(value: object) -> str:
+    if value is None:
+        return "–"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from .recordings import CHAT_MODEL, MODEL, TRUTH, record
+from .recordings import CHAT_MODEL, MODEL, TRUTH, compress_most, record
 from .snippets import Block, blocks, run_block
 
 PAGES = ("docs/cookbook.md", "README.md")
@@ -19,11 +20,12 @@ _BLOCKS = [block for page in PAGES for block in blocks(page) if block.name is no
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    for tool in ("jq", "sqlite3"):
+    for tool in ("jq", "sqlite3", "zstdcat"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed")
     folder = tmp_path_factory.mktemp("reader")
     record(folder / ".lunaroute")
+    compress_most(folder / ".lunaroute")
     return folder
 
 
@@ -187,6 +189,11 @@ def _check_exact_bytes(output: str) -> None:
     assert output.startswith(f"{2 * TRUTH.exchange_count} bodies")
 
 
+def _check_duckdb(output: str) -> None:
+    for model, responses, tokens in ((MODEL, 5, 12_620), (CHAT_MODEL, 2, 50)):
+        assert re.search(rf"{model}\S* +│ +{responses} │ +{tokens} │", output), output
+
+
 CHECKS: dict[str, Callable[[str], None]] = {
     "enter": _check_nothing,
     "cost_of_each": _check_cost_of_each,
@@ -213,6 +220,7 @@ CHECKS: dict[str, Callable[[str], None]] = {
     "raw_stream": _check_raw_stream,
     "pandas_session": _check_pandas_session,
     "pandas_index": _check_pandas_index,
+    "duckdb_files": _check_duckdb,
     "exact_bytes": _check_exact_bytes,
 }
 """By the snippet's name."""

@@ -15,6 +15,7 @@ STAGES = [
         "transcripts",
         "sinks",
         "recorder",
+        "archive",
         "verify",
         "query",
         "export",
@@ -42,6 +43,7 @@ SHELLS = {
         "sinks",
         "recorder",
         "verify",
+        "archive",
         "query",
         "export",
         "api",
@@ -165,7 +167,7 @@ def test_stages_import_no_command_line_packages() -> None:
 def test_only_declared_packages_are_imported() -> None:
     declared = {
         *("uvloop", "httptools", "msgspec", "isal", "backports", "brotli", "click", "rich", "genai_prices"),
-        *("anthropic", "openai", "re2"),
+        *("anthropic", "openai", "re2", "obstore"),
         *("starlette", "uvicorn", "jinja2", "markupsafe", "markdown_it"),
     }
     allowed = declared | sys.stdlib_module_names | {"lunaroute", "compression"}

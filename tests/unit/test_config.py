@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lunaroute.config import DEFAULT_UPSTREAMS, Config
+from lunaroute.config import DEFAULT_UPSTREAMS, Config, seconds_of
 from lunaroute.config_file import load_config
 from lunaroute.errors import ConfigError
 
@@ -52,6 +52,11 @@ def test_every_key_of_every_section_can_be_set_in_the_file_and_by_variable(tmp_p
             **{"tag_headers": ("x-run", "x-tag")},
         },
         "dashboard": {"enabled": False, "host": "::1"},
+        "storage": {
+            **{"compress_after": "36h", "delete_bodies_after": "30d", "delete_sessions_after": "1y"},
+            **{"delete_sums_after": "never", "max_bytes": 10**12, "hold_tags": ("legal", "golden")},
+        },
+        "archive": {"url": "s3://bucket/lunaroute"},
     }
     defaults = Config(home=tmp_path)
     lines: list[str] = []
@@ -233,3 +238,23 @@ def test_a_mistake_in_a_price_is_named(tmp_path: Path, text: str, message: str) 
     line = _mistake(tmp_path, text)
     assert line.startswith("config.toml: ")
     assert line.endswith(message)
+
+
+@pytest.mark.parametrize("text", ["soon", "1", "-1s", "1.5h", "", "1 d", "٣d"])
+def test_a_time_that_is_none_is_refused_with_the_forms_there_are(tmp_path: Path, text: str) -> None:
+    line = _mistake(tmp_path, f'[storage]\ncompress_after = "{text}"\n')
+    assert "compress_after" in line
+    assert text == "" or "write 0s, 90m, 36h, 30d, 2w, 1y or never" in line
+
+
+@pytest.mark.parametrize(
+    ("span", "seconds"), [("0s", 0), ("90m", 5400), ("36h", 129_600), ("2w", 1_209_600), ("1y", 31_536_000)]
+)
+def test_times_are_seconds(span: str, seconds: int) -> None:
+    assert seconds_of(span) == seconds
+    assert seconds_of("never") is None
+
+
+def test_what_is_deleted_last_cannot_be_gone_first(tmp_path: Path) -> None:
+    line = _mistake(tmp_path, '[storage]\ndelete_bodies_after = "1y"\ndelete_sessions_after = "30d"\n')
+    assert "delete_sessions_after must not be shorter than delete_bodies_after" in line

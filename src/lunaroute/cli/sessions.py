@@ -32,7 +32,9 @@ from .asking import (
     sessions_dir,
 )
 from .ending import end_command
+from .prune import pin_command, unpin_command
 from .sharing import private, redacted, show_preview
+from .whole import whole_sessions
 
 _ORDERS = ["newest", "cost", "tokens", "duration", "requests", "errors"]
 
@@ -40,6 +42,10 @@ _ORDERS = ["newest", "cost", "tokens", "duration", "requests", "errors"]
 @click.group("sessions")
 def sessions_group() -> None:
     """List recorded sessions and read them."""
+
+
+sessions_group.add_command(pin_command)
+sessions_group.add_command(unpin_command)
 
 
 @sessions_group.command("list")
@@ -100,7 +106,8 @@ def _session(home: Path, session_id: str) -> tuple[SessionSummary, Transcript]:
         if connection is None:
             raise NoSuchSession(NOTHING_YET)
         summary = find_session(connection, session_id)
-    return summary, show_session(sessions_dir(home), summary.session_id)
+    with whole_sessions(home, [summary.session_id]) as folder:
+        return summary, show_session(folder, summary.session_id)
 
 
 def _whole(summary: SessionSummary, transcript: Transcript) -> dict[str, Any]:
@@ -131,7 +138,8 @@ def raw_command(request_id: str, part: str | None, home: Path) -> None:
         if connection is None:
             raise NoSuchSession(NOTHING_YET)
         session_id, full_id = find_exchange(connection, request_id)
-        exchange = read_exchange(sessions_dir(home), session_id, full_id)
+        with whole_sessions(home, [session_id]) as folder:
+            exchange = read_exchange(folder, session_id, full_id)
         if part == "curl":
             click.echo(as_curl(exchange))
             return
@@ -182,7 +190,8 @@ def export_command(
         if preview:
             show_preview(home, found)
             return
-        with redacted(home, found, form, mode) as (folder, found):
+        ids = [one.session_id for one in found]
+        with whole_sessions(home, ids) as whole, redacted(home, whole, found, form, mode) as (folder, found):
             if path is None:
                 write_export(form, found, connection, folder, sys.stdout.buffer, upstreams)
                 return

@@ -34,11 +34,11 @@ def private(path: str, flags: int) -> int:
 
 @contextmanager
 def redacted(
-    home: Path, sessions: list[SessionSummary], form: str, mode: Any
+    home: Path, sessions_dir: Path, sessions: list[SessionSummary], form: str, mode: Any
 ) -> Iterator[tuple[Path, list[SessionSummary]]]:
     """The folder to export from, and the sessions: as they are, or for the time of the block redacted copies."""
     if mode is None:
-        yield sessions_dir(home), sessions
+        yield sessions_dir, sessions
         return
     if form in _OF_THE_INDEX:
         raise click.UsageError(f"--redact does not go with --format {form}, which is written from the index")
@@ -48,7 +48,7 @@ def redacted(
     redactor = EventRedactor(settings)
     with tempfile.TemporaryDirectory(prefix="lunaroute-redacted-") as name:
         for one in sessions:
-            redacted_file(_file(home, one.session_id), Path(name), one.session_id, redactor)
+            redacted_file(_file(sessions_dir, one.session_id), Path(name), one.session_id, redactor)
         yield Path(name), [redactor.texts(one) for one in sessions]
 
 
@@ -56,7 +56,8 @@ def show_preview(home: Path, sessions: Sequence[SessionSummary]) -> None:
     """A row for each field and rule: how often, how many different values, and where first."""
     from lunaroute.export.redacted import preview
 
-    paths = [_file(home, one.session_id) for one in sessions]
+    here = sessions_dir(home)
+    paths = [_file(here, one.session_id) for one in sessions]
     rows: dict[tuple[str, str, str], list[Any]] = {}
     for one in preview(paths, _settings(home, "tokenize")):
         row = rows.setdefault((one.event, one.field, one.rule), [0, set(), one.seq])
@@ -82,8 +83,8 @@ def _settings(home: Path, mode: Any) -> RedactionSettings:
     return msgspec.structs.replace(wanted, key=redaction_key(load_salt(home)))
 
 
-def _file(home: Path, session_id: str) -> Path:
-    path = existing_file(sessions_dir(home), session_id)
+def _file(folder: Path, session_id: str) -> Path:
+    path = existing_file(folder, session_id)
     if path is None:
-        raise NoSuchSession(f"the file of session {session_id} is not in {sessions_dir(home)}")
+        raise NoSuchSession(f"the file of session {session_id} is not in {folder}")
     return path

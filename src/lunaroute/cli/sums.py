@@ -10,12 +10,13 @@ import click
 
 from lunaroute.query.filter import Filter
 from lunaroute.query.latency import Latency, latencies
-from lunaroute.query.render_sums import latency_table, tool_table, usage_table
+from lunaroute.query.render_sums import latency_table, storage_table, tool_table, usage_table
+from lunaroute.query.storage import Part, storage
 from lunaroute.query.tools import ToolUsage, tool_usage
 from lunaroute.query.usage import Dimension, Usage, usage
 
 from .answering import print_items
-from .asking import filter_options, home_option, opened, output_options
+from .asking import WrongInput, filter_options, home_option, one_line_errors, opened, output_options
 
 _DIMENSIONS = ["hour", "day", "provider", "model", "client"]
 _by_option = click.option(
@@ -24,12 +25,16 @@ _by_option = click.option(
 
 
 @click.command("stats")
+@click.option("--storage", "is_storage", is_flag=True, help="What takes how much disk space instead.")
 @output_options
 @_by_option
 @home_option
 @filter_options
-def stats_command(*, wanted: Filter, output: str | None, by: tuple[str, ...], home: Path) -> None:
-    """Requests, tokens, cost and time, in all or by group."""
+def stats_command(*, wanted: Filter, output: str | None, by: tuple[str, ...], is_storage: bool, home: Path) -> None:
+    """Requests, tokens, cost and time, in all or by group; or what takes how much space."""
+    if is_storage:
+        _print_storage(output, home, has_filter=bool(by) or wanted != Filter())
+        return
     _print_usage(wanted, output, _dimensions(by, ()), home)
 
 
@@ -78,6 +83,14 @@ def tools_command(*, wanted: Filter, output: str | None, home: Path) -> None:
 
 def _dimensions(by: tuple[str, ...], default: Sequence[Dimension]) -> Sequence[Dimension]:
     return cast(Sequence[Dimension], tuple(dict.fromkeys(by))) or default
+
+
+def _print_storage(output: str | None, home: Path, *, has_filter: bool) -> None:
+    if has_filter:
+        raise WrongInput("--storage is about everything that is stored; leave out the filter and --by")
+    with one_line_errors():
+        parts = storage(home)
+    print_items(output, Part, parts, storage_table(parts))
 
 
 def _print_usage(wanted: Filter, output: str | None, by: Sequence[Dimension], home: Path) -> None:

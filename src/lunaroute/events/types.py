@@ -201,6 +201,8 @@ class RequestRecorded(_Event, frozen=True, tag="request_recorded"):
     """Null: plain HTTP."""
     redaction: Redaction | None = None
     """Null: it was off, everything is as it was sent."""
+    bodies_deleted: bool = False
+    """What was said was taken out of the session's events when its time was over; sizes, hashes and numbers stayed."""
 
 
 # ---- response_recorded ----------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def redacted_file(path: Path, sessions_dir: Path, session_id: str, redactor: Eve
     """Writes the redacted session into a sessions folder of its own."""
     target = plain_path(sessions_dir, session_id)
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with SessionFileWriter(target, is_compressed=False) as out:
+    with SessionFileWriter(target) as out:
         for event in _events(path):
             out.write(encode_event(redactor.redact(event)[0]))
 

@@ -1,7 +1,8 @@
 """The newest events of all sessions, and those that come, as their files grow.
 
 In: the folder of sessions. Out: lines; within a session, in its order. Only folders of the last days are looked at, and
-files that grew since.
+files that grew since. A file may be compressed between two looks; the look after goes on in the compressed one, where
+the plain one was left.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import heapq
 import os
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,8 +19,9 @@ import msgspec
 
 from lunaroute.events import Event, decode_event
 from lunaroute.events.types import Started
-from lunaroute.sinks.layout import PLAIN_SUFFIX
-from lunaroute.sinks.session_file import read_lines
+from lunaroute.sinks.layout import COMPRESSED_SUFFIX, PLAIN_SUFFIX
+from lunaroute.sinks.session_file import read_lines, read_lines_from
+from lunaroute.sinks.zstd import DAMAGE
 
 from .event_filter import EventFilter
 
@@ -35,32 +38,38 @@ _head = msgspec.json.Decoder(_Head)
 
 
 class Follower:
-    """newest(limit), then poll()*. Remembers how much of each file was read."""
+    """newest(limit), then poll()*. Remembers how much of each session was read."""
 
     def __init__(self, sessions_dir: Path, wanted: EventFilter) -> None:
         self._sessions_dir = sessions_dir
         self._wanted = wanted
-        self._read_bytes: dict[Path, int] = {}
-        self._started: dict[Path, Started | None] = {}
+        self._read_bytes: dict[str, int] = {}
+        """Session → bytes of its plain file."""
+        self._done: set[str] = set()
+        """Sessions that are compressed, and read to their end: they do not grow."""
+        self._started: dict[str, Started | None] = {}
 
     def newest(self, limit: int) -> list[bytes]:
-        """At most `limit` lines that match, the oldest first. Files are read from their ends, and only as far as is
-        needed. Raises OSError."""
+        """At most `limit` lines that match, the oldest first. Plain files are read from their ends, and only as far as
+        is needed. Raises OSError."""
         kept: list[tuple[str, int, bytes]] = []
         number = 0
-        for path in sorted(self._files(), key=_modified_ns, reverse=True):
+        for session_id, path in sorted(self._files(), key=lambda file: _modified_ns(file[1]), reverse=True):
+            is_compressed = path.name.endswith(COMPRESSED_SUFFIX)
             is_full = len(kept) == limit
+            if is_compressed:
+                self._done.add(session_id)
             if is_full and _moment(_modified_ns(path)) < kept[0][0]:
-                self._read_bytes[path] = _size(path)
+                self._read_bytes[session_id] = _size(path)
                 continue
-            for end, line in _lines_backwards(path):
-                self._read_bytes.setdefault(path, end)
+            for end, line in _lines_of_compressed(path) if is_compressed else _lines_backwards(path):
+                self._read_bytes.setdefault(session_id, end)
                 head = _decoded_head(line)
                 if head is None:
                     continue
                 if len(kept) == limit and head.timestamp <= kept[0][0]:
                     break
-                if self._is_wanted(path, line):
+                if self._is_wanted(session_id, path, line):
                     # Lines of one file come newest first: among equal times the first one met is the latest.
                     number -= 1
                     heapq.heappush(kept, (head.timestamp, number, line))
@@ -70,41 +79,53 @@ class Follower:
 
     def poll(self) -> Iterator[bytes]:
         """Whole lines that match and were written since."""
-        for path in self._files():
-            begin = self._read_bytes.get(path, 0)
-            if _size(path) <= begin:
+        for session_id, path in self._files():
+            begin = self._read_bytes.get(session_id, 0)
+            is_compressed = path.name.endswith(COMPRESSED_SUFFIX)
+            if not is_compressed and _size(path) <= begin:
                 continue
             try:
-                with path.open("rb") as file:
-                    file.seek(begin)
-                    for line in file:
-                        if not line.endswith(b"\n"):
-                            break
-                        begin += len(line)
-                        if self._is_wanted(path, line[:-1]):
-                            yield line[:-1]
-            except FileNotFoundError:
+                for line in read_lines_from(path, begin):
+                    begin += len(line)
+                    if self._is_wanted(session_id, path, line[:-1]):
+                        yield line[:-1]
+            except (FileNotFoundError, *DAMAGE):
                 continue
             finally:
-                self._read_bytes[path] = begin
+                self._read_bytes[session_id] = begin
+            if is_compressed:
+                self._done.add(session_id)
 
-    def _is_wanted(self, path: Path, line: bytes) -> bool:
+    def _is_wanted(self, session_id: str, path: Path, line: bytes) -> bool:
         if self._wanted.is_everything:
             return _decoded_head(line) is not None
         event = _decoded(line)
-        return event is not None and self._wanted.matches(event, self._beginning(path))
+        return event is not None and self._wanted.matches(event, self._beginning(session_id, path))
 
-    def _beginning(self, path: Path) -> Started | None:
+    def _beginning(self, session_id: str, path: Path) -> Started | None:
         """The session's first event; the file may have lost it."""
-        if path not in self._started:
+        if session_id not in self._started:
             first = next(read_lines(path), b"")
             event = _decoded(first)
-            self._started[path] = event if isinstance(event, Started) else None
-        return self._started[path]
+            self._started[session_id] = event if isinstance(event, Started) else None
+        return self._started[session_id]
 
-    def _files(self) -> list[Path]:
+    def _files(self) -> list[tuple[str, Path]]:
+        """One file per session, the plain one where both are there, without those that are done."""
         days = sorted(self._sessions_dir.glob("[0-9]*-[0-9]*-[0-9]*"))[-_DAYS_LOOKED_AT:]
-        return sorted(path for day in days for path in day.glob(f"*{PLAIN_SUFFIX}"))
+        found: dict[str, Path] = {}
+        for suffix in (COMPRESSED_SUFFIX, PLAIN_SUFFIX):
+            for path in (path for day in days for path in day.glob(f"*{suffix}")):
+                session_id = path.name.removesuffix(suffix)
+                if session_id not in self._done:
+                    found[session_id] = path
+        return sorted(found.items())
+
+
+def _lines_of_compressed(path: Path) -> Iterator[tuple[int, bytes]]:
+    """(0, line), the last one first: the end of a compressed session is not reached without its beginning."""
+    with suppress(FileNotFoundError, *DAMAGE):
+        yield from [(0, line) for line in read_lines(path)][::-1]
 
 
 def follow(follower: Follower, every_s: float = 0.3) -> Iterator[bytes]:

@@ -26,7 +26,7 @@ def events_of(path: Path, request_ids: Collection[str], result_request_ids: Coll
     """`request_recorded` and `response_recorded` of the first, `tool_call_recorded` that came with the second. Lines
     that are no events are passed over. Raises OSError, and EOFError or ZstdError where a compressed file is damaged."""
     open_responses, open_results = set(request_ids), set(result_request_ids)
-    for line in read_lines(path):
+    for line in read_lines(path, of={*request_ids, *result_request_ids}):
         kind, request_id = _whose(line)
         is_wanted = request_id in request_ids
         if kind == "request_recorded":

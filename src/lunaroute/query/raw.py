@@ -95,6 +95,7 @@ def session_of_response(connection: sqlite3.Connection, response_id: str) -> str
 
 def request_body(exchange: RecordedExchange) -> bytes:
     """Raises LunarouteError where the file was changed."""
+    _refuse_deleted(exchange)
     return _checked(request_bytes(exchange.request), exchange.request.body_sha256)
 
 
@@ -102,6 +103,7 @@ def response_body(exchange: RecordedExchange) -> bytes:
     """Raises LunarouteError where there is no response yet, or the file was changed."""
     if exchange.response is None:
         raise LunarouteError("there is no response yet")
+    _refuse_deleted(exchange)
     return _checked(response_bytes(exchange.response), exchange.response.body_sha256)
 
 
@@ -125,6 +127,11 @@ def as_curl(exchange: RecordedExchange, base_url: str = "http://127.0.0.1:8081")
         return " ".join([*words, "--data-binary", shlex.quote(body.decode("utf-8"))])
     except UnicodeDecodeError:
         return f"lunaroute sessions raw {request.request_id} | {' '.join(words)} --data-binary @-"
+
+
+def _refuse_deleted(exchange: RecordedExchange) -> None:
+    if exchange.request.bodies_deleted:
+        raise LunarouteError("the bodies of this session were deleted when their time was over (storage settings)")
 
 
 def _checked(body: bytes, sha256: str) -> bytes:

@@ -12,6 +12,7 @@ from .latency import Latency, Percentiles
 from .render import milliseconds, plain, short_count, usd
 from .search import MARK_BEGIN, MARK_END, Hit
 from .sql import SqlResult
+from .storage import Part
 from .tools import ToolUsage
 from .usage import Dimension, Usage
 
@@ -33,6 +34,14 @@ def usage_table(found: Sequence[Usage], by: Sequence[Dimension]) -> Table:
             usd(one.total_cost_usd),
             f"{one.unpriced_requests:,}" if one.unpriced_requests else "",
         )
+    return table
+
+
+def storage_table(parts: Sequence[Part]) -> Table:
+    table = _table(["what"], ["items", "bytes", "per exchange"])
+    for one in parts:
+        per_exchange = "" if one.bytes_per_exchange is None else f"{one.bytes_per_exchange:,.0f}"
+        table.add_row(plain(one.name), f"{one.items:,}", f"{one.disk_bytes:,}", per_exchange)
     return table
 
 

@@ -7,11 +7,13 @@ re-index, which goes session by session).
 from __future__ import annotations
 
 import sqlite3
-from typing import Final
+from contextlib import closing
+from typing import Any, Final
 
 import msgspec
 
 from lunaroute.errors import FilterError
+from lunaroute.sinks.sqlite.long_texts import plain_text
 
 from .conditions import Sql, compile_filter, match_text, overlapping
 from .filter import Among, Filter, Words
@@ -59,12 +61,13 @@ def search(
         condition &= Sql("text_search.rowid < ?", read_cursor(after, tuple[int]))
     rows = connection.execute(
         "SELECT t.text_id, t.session_id, t.request_id, t.kind, (SELECT started_at FROM sessions s WHERE"
-        f" s.session_id = t.session_id), snippet(text_search, 0, ?, ?, '…', {_SNIPPET_WORDS})"
+        " s.session_id = t.session_id),"
+        f" iif(typeof(t.content) = 'blob', t.content, snippet(text_search, 0, ?, ?, '…', {_SNIPPET_WORDS}))"
         " FROM text_search CROSS JOIN texts t ON t.text_id = text_search.rowid"
         f" WHERE {condition.text} ORDER BY text_search.rowid DESC LIMIT ?",
         (MARK_BEGIN, MARK_END, *condition.parameters, -1 if limit is None else limit + 1),
     ).fetchall()
-    return make_page([_hit(row) for row in rows], limit, [row[:1] for row in rows])
+    return make_page([_hit(row, wanted) for row in rows], limit, [row[:1] for row in rows])
 
 
 def _is_about_text(condition: object) -> bool:
@@ -88,8 +91,20 @@ def _kind(wanted: Filter) -> Sql:
     return condition
 
 
-def _hit(row: tuple[object, ...]) -> Hit:
-    _, session_id, request_id, kind, started_at, snippet = (str(value) for value in row)
+def _snippet_of_long(content: bytes, match: str) -> str:
+    """What `snippet` would say of a text that the index keeps compressed: asked of an index of this text alone."""
+    with closing(sqlite3.connect(":memory:")) as alone:
+        alone.execute("CREATE VIRTUAL TABLE one USING fts5(content, tokenize='unicode61')")
+        alone.execute("INSERT INTO one VALUES (?)", (plain_text(content),))
+        asked = f"SELECT snippet(one, 0, ?, ?, '…', {_SNIPPET_WORDS}) FROM one WHERE one MATCH ?"
+        found = alone.execute(asked, (MARK_BEGIN, MARK_END, match)).fetchone()
+    return "" if found is None else str(found[0])
+
+
+def _hit(row: tuple[Any, ...], wanted: Filter) -> Hit:
+    *values, found = row
+    _, session_id, request_id, kind, started_at = (str(value) for value in values)
+    snippet = _snippet_of_long(found, _match(wanted)) if isinstance(found, bytes) else str(found)
     return Hit(
         session_id=session_id,
         request_id=request_id,

@@ -22,6 +22,7 @@ from lunaroute.events import Event
 from lunaroute.events.types import RequestRecorded, ResponseRecorded
 
 from .layout import session_files
+from .removed import add_removed_sums
 from .session_file import BadLine, read_events
 from .sqlite.migrations import is_outdated
 from .sqlite.store import open_scratch, write_events
@@ -58,6 +59,7 @@ def reindex(sessions_dir: Path, database: Path, on_progress: Progress | None = N
         files = list(session_files(sessions_dir))
         connection = _resume(scratch, dict(files))
         try:
+            add_removed_sums(connection, sessions_dir, {session_id for session_id, _ in files})
             report = index_files(connection, _not_completed(connection, files), on_progress)
             connection.execute("INSERT INTO text_search (text_search) VALUES ('optimize')")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")

@@ -12,16 +12,14 @@ safe while a server runs. Whoever rewrites finished files holds a lock on the fo
 
 from __future__ import annotations
 
-import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import msgspec
 
 from lunaroute.errors import LunarouteError
-from lunaroute.events.chain import link_of_line
 from lunaroute.events.figures import (
     Cost,
 )
@@ -33,6 +31,8 @@ from lunaroute.pricing import PICODOLLARS, Pricer
 
 from .alone import rewriting_alone
 from .layout import session_files
+from .relinking import relinked
+from .replacing import identity, put_in_place
 from .session_file import BadLine, SessionFileWriter, read_events, read_lines
 from .sqlite.reprice import is_stale, reprice_rows
 from .sqlite.store import open_live
@@ -108,7 +108,7 @@ def reprice(
 def _reprice_session(
     path: Path, index: sqlite3.Connection, pricer: Pricer, report: RepriceReport, *, is_dry: bool
 ) -> None:
-    before = _identity(path)
+    before = identity(path)
     recosts, problem = _read(path, pricer)
     if problem is not None:
         report.left_alone.append(problem)
@@ -149,27 +149,16 @@ def _rewrite(path: Path, before: tuple[int, int, int], changed: dict[int, Recost
     """The file with other costs. Each line's number is its `seq`: that was looked at."""
     aside = path.with_name(f"{path.name}.repriced")
     try:
-        with SessionFileWriter(aside, is_compressed=path.suffix == ".zst") as writer:
-            for line in _repriced(read_lines(path), changed):
+        with SessionFileWriter(aside) as writer:
+            for line in relinked(read_lines(path), lambda seq, line: _recosted(line, changed.get(seq))):
                 writer.write(line)
-        if _identity(path) != before:
-            raise LunarouteError(f"{path} was changed by somebody else; run it again")
-        os.replace(aside, path)
+        put_in_place(aside, path, before)
     finally:
         aside.unlink(missing_ok=True)
-    _fsync(path.parent)
 
 
-def _repriced(lines: Iterable[bytes], changed: dict[int, Recost]) -> Iterator[bytes]:
-    """The lines with other costs, each naming the new link of the line before where it named the old one: a chain that
-    is broken stays broken."""
-    links: tuple[str, str] | None = None  # of the line before, as it was and as it is, where these differ
-    for seq, line in enumerate(lines):
-        new = _with_cost(line, changed[seq]) if seq in changed else line
-        if links is not None:
-            new = _with_link(new, *links)
-        links = None if new is line else (link_of_line(line), link_of_line(new))
-        yield new
+def _recosted(line: bytes, recost: Recost | None) -> bytes:
+    return line if recost is None else _with_cost(line, recost)
 
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -192,14 +181,6 @@ def _replaced(data: bytes | msgspec.Raw, path: tuple[str, ...], value: Cost | fl
     return _encode(fields | {name: msgspec.Raw(inner)})
 
 
-def _with_link(line: bytes, old: str, new: str) -> bytes:
-    fields = _fields.decode(line)
-    if fields.get("prev") != msgspec.Raw(_encode(old)):
-        return line
-    fields["prev"] = msgspec.Raw(_encode(new))
-    return _encode(fields)
-
-
 def _open_index(database: Path) -> sqlite3.Connection:
     return open_live(database) if database.exists() else sqlite3.connect(":memory:")
 
@@ -211,16 +192,3 @@ def _finished(index: sqlite3.Connection) -> set[str] | None:
     except sqlite3.OperationalError:
         return None
     return {session_id for (session_id,) in rows}
-
-
-def _identity(path: Path) -> tuple[int, int, int]:
-    status = path.stat()
-    return status.st_ino, status.st_size, status.st_mtime_ns
-
-
-def _fsync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

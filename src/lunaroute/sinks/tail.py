@@ -14,7 +14,8 @@ import msgspec
 
 from lunaroute.events.chain import link_of_line
 
-from .session_file import read_lines
+from .packed import read_index
+from .session_file import read_lines_from
 
 _BLOCK_BYTES = 1 << 16
 
@@ -56,10 +57,19 @@ def find_tail(fd: int) -> Tail:
     return NO_TAIL
 
 
+def last_line(fd: int) -> bytes:
+    """The last whole line of the file, without its newline. Raises OSError."""
+    end = _rfind_newline(fd, os.fstat(fd).st_size)
+    return _read(fd, _rfind_newline(fd, end) + 1, end)
+
+
 def last_seq_of_compressed(path: Path) -> int:
-    """`seq` of the last event of a `.jsonl.zst`. Reads it all: rare, only when old events come again."""
+    """`seq` of the last event of a `.jsonl.zst`. One that somebody else compressed is read wholly: rare, only when old
+    events come again."""
+    index = read_index(path)
+    start = 0 if index is None else index.plain_bytes - index.line_lengths[-1]
     last = b""
-    for line in read_lines(path):
+    for line in read_lines_from(path, start):
         last = line
     return _decoder.decode(last).seq if last else EMPTY_SEQ
 

@@ -35,9 +35,11 @@ from .spec import WorkerSpec
 RELAY_COMMAND = (sys.executable, "-P", "-m", "lunaroute.relay")
 RECORDER_COMMAND = (sys.executable, "-P", "-m", "lunaroute.recorder")
 DASHBOARD_COMMAND = (sys.executable, "-P", "-m", "lunaroute.dashboard")
+HOUSEKEEPER_COMMAND = (sys.executable, "-P", "-m", "lunaroute.archive")
 
 RECORDER_NICENESS = 5
 DASHBOARD_NICENESS = 5
+HOUSEKEEPER_NICENESS = 19
 RECORDER_DRAIN_S = 60.0
 HURRIED_DRAIN_S = 5.0
 DASHBOARD_STOP_S = 3.0
@@ -56,6 +58,7 @@ def serve(
     relay_command: Sequence[str] = RELAY_COMMAND,
     recorder_command: Sequence[str] = RECORDER_COMMAND,
     dashboard_command: Sequence[str] = DASHBOARD_COMMAND,
+    housekeeper_command: Sequence[str] = HOUSEKEEPER_COMMAND,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartError when that is not possible."""
     prepare_home(config)
@@ -67,7 +70,9 @@ def serve(
         server = config.server
         listeners = bind_listeners(server.host, server.port, server.workers, patience_s)
         dashboard_listener = _bind_dashboard(config)
-        commands = Commands(relay=relay_command, recorder=recorder_command, dashboard=dashboard_command)
+        commands = Commands(
+            relay=relay_command, recorder=recorder_command, dashboard=dashboard_command, housekeeper=housekeeper_command
+        )
         Supervisor(config, listeners, dashboard_listener, commands).run()
     finally:
         remove_info(config.run_dir)
@@ -80,6 +85,7 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True):
     relay: Sequence[str]
     recorder: Sequence[str]
     dashboard: Sequence[str]
+    housekeeper: Sequence[str]
 
 
 def _bind_dashboard(config: Config) -> socket.socket | None:
@@ -123,6 +129,7 @@ class Supervisor:
         )
         """One, or none."""
         self._dashboard_listener = dashboard_listener
+        self._housekeeper = self._child("housekeeper", commands.housekeeper, -1, -1, HOUSEKEEPER_NICENESS)
         self._signals = SignalWatch()
         self._probe: HealthProbe | None = None
         self._probe_at_s: float | None = 0.0
@@ -134,9 +141,12 @@ class Supervisor:
             try:
                 self._keep_running()
             finally:
+                # It may be cut at any point, and would only take time from those who have something to write.
+                self._housekeeper.signal(signal.SIGTERM)
                 self._stop_relays()
                 self._stop_recorder()
                 self._stop_dashboard()
+                self._kill([self._housekeeper])
                 os.close(self._alive_read_fd)
 
     def _child(self, name: str, command: Sequence[str], worker: int, listen_fd: int, niceness: int = 0) -> Child:
@@ -152,7 +162,7 @@ class Supervisor:
 
     @property
     def _children(self) -> list[Child]:
-        return [*self._relays, self._recorder, *self._dashboards]
+        return [*self._relays, self._recorder, *self._dashboards, self._housekeeper]
 
     def _keep_running(self) -> None:
         while not self._signals.stop_requests:

@@ -23,9 +23,9 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     config: Config
     worker: int
-    """Number of the relay worker, from 0; -1 for the recorder and the dashboard."""
+    """Number of the relay worker, from 0; -1 for the recorder, the dashboard and the housekeeper."""
     listen_fd: int
-    """An inherited listening socket; -1 for the recorder."""
+    """An inherited listening socket; -1 for the recorder and the housekeeper."""
     run_id: str
     """The `lunaroute serve` this child belongs to."""
     alive_fd: int

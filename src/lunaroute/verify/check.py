@@ -19,9 +19,10 @@ import msgspec
 from lunaroute.errors import LunarouteError
 from lunaroute.events import Event
 from lunaroute.sinks.layout import COMPRESSED_SUFFIX, compressed_path, plain_path, session_files
-from lunaroute.sinks.session_file import DAMAGED, read_lines
+from lunaroute.sinks.session_file import read_lines
 from lunaroute.sinks.sqlite.migrations import check_version
 from lunaroute.sinks.sqlite.store import open_scratch, write_events
+from lunaroute.sinks.zstd import DAMAGE
 
 from .index import compare_indexes
 from .lines import ChainCheck, LinesCheck
@@ -166,7 +167,7 @@ def _events(path: Path, check: LinesCheck, report: Report) -> Iterator[Event]:
 def _lines(path: Path, report: Report) -> Iterator[bytes]:
     try:
         yield from read_lines(path)
-    except DAMAGED as error:
+    except DAMAGE as error:
         _note(report, path, None, f"compressed data is damaged: {error}")
 
 

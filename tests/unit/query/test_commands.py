@@ -14,6 +14,7 @@ import msgspec
 import pytest
 from click.testing import CliRunner, Result
 
+from lunaroute.archive.compress import compress_all
 from lunaroute.cli import cli
 from lunaroute.events.types import RequestRecorded, ResponseRecorded
 from lunaroute.sinks.jsonl import JsonlSink
@@ -169,3 +170,20 @@ def test_export_writes_a_file(home: Path, scripts: Scripts, tmp_path: Path) -> N
     result = _run(home, "sessions", "export", scripts["old"].session_id[:13], "--format", "html", "-o", str(path))
     assert (result.exit_code, result.stdout) == (0, "")
     assert "buy milk" in path.read_text()
+
+
+def test_storage_names_every_part_and_table_and_adds_up(home: Path, scripts: Scripts) -> None:
+    compress_all(home / "sessions")
+    parts = {one["name"]: one for one in json.loads(_run(home, "stats", "--storage", "--json").stdout)}
+    over = [script for script in scripts.values() if script.events[-1].__class__.__name__ == "Completed"]
+    assert parts["sessions, compressed"]["items"] == len(over)
+    assert parts["sessions, plain"]["items"] == len(scripts) - len(over) > 0
+    blocks = sum(path.stat().st_blocks * 512 for path in (home / "sessions").rglob("*.zst"))
+    assert parts["sessions, compressed"]["disk_bytes"] == blocks
+    tables = {name: one for name, one in parts.items() if name.startswith("index: ")}
+    assert tables["index: sessions"]["items"] == len(scripts)
+    assert 0 < sum(one["disk_bytes"] for one in tables.values()) <= parts["index"]["disk_bytes"]
+    assert parts["index"]["bytes_per_exchange"] > 100
+    assert "sessions, compressed" in _run(home, "stats", "--storage").stdout
+    wrong = _run(home, "stats", "--storage", "provider:anthropic")
+    assert (wrong.exit_code, "leave out the filter" in wrong.stderr) == (2, True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from lunaroute.query.index import open_index
 from lunaroute.query.search import MARK_BEGIN, MARK_END, search
 from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
 from lunaroute.sinks.sqlite.sink import SqliteSink
-from tests.builders import TEN_OCLOCK
+from tests.builders import TEN_OCLOCK, SessionScript
 from tests.traffic import anthropic_request, anthropic_response, both, exchange_of
 
 
@@ -86,3 +87,23 @@ def test_hits_come_in_pages(connection: sqlite3.Connection) -> None:
 def test_a_search_without_a_word_is_refused(connection: sqlite3.Connection, text: str) -> None:
     with pytest.raises(FilterError, match="word"):
         _found(connection, text)
+
+
+def test_a_long_text_is_kept_small_and_found_like_any_other(tmp_path: Path) -> None:
+    words = " ".join(f"word{number}" for number in range(5000))
+    script = SessionScript().turn(f"{words} the zebra is here {words}", "short zebra").complete()
+    sink = SqliteSink(tmp_path / "sessions.db", tmp_path)
+    sink.open()
+    sink.write_batch(script.events)
+    sink.close()
+    connection = open_index(tmp_path / "sessions.db")
+    assert connection is not None
+    with closing(connection):
+        short, long = search(connection, parse_filter("zebra", TEN_OCLOCK)).items
+        sizes = connection.execute("SELECT typeof(content), length(content) FROM texts ORDER BY text_id").fetchall()
+    assert f"the {MARK_BEGIN}zebra{MARK_END} is" in long.snippet
+    assert len(long.snippet) < 300
+    assert (short.snippet, short.kind, long.kind) == (f"short {MARK_BEGIN}zebra{MARK_END}", "assistant", "user")
+    assert sizes[0][0] == "blob"
+    assert sizes[0][1] < len(words) / 2
+    assert sizes[1] == ("text", len("short zebra"))

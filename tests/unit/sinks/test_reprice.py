@@ -19,8 +19,9 @@ from lunaroute.sinks import reprice as module
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.layout import session_files
 from lunaroute.sinks.reindex import reindex
+from lunaroute.sinks.replacing import compress_file
 from lunaroute.sinks.reprice import RepriceReport, reprice
-from lunaroute.sinks.session_file import SessionFileWriter, read_lines
+from lunaroute.sinks.session_file import read_lines
 from lunaroute.sinks.sqlite.sink import SqliteSink
 from tests.exchanges import MS, START_WALL_NS
 from tests.repriced import Prices, contents, events_of, record
@@ -205,10 +206,7 @@ def test_a_line_keeps_fields_that_this_program_does_not_know(sessions_dir: Path)
 def test_a_compressed_file_stays_compressed(sessions_dir: Path) -> None:
     finished = [path for session_id, path in session_files(sessions_dir) if session_id != live(sessions_dir)]
     for path in finished:
-        with SessionFileWriter(path.with_name(f"{path.name}.zst"), is_compressed=True) as writer:
-            for line in read_lines(path):
-                writer.write(line)
-        path.unlink()
+        compress_file(path)
     run(sessions_dir, NEW)
     versions = set()
     for path in finished:

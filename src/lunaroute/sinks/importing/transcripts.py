@@ -20,8 +20,9 @@ from lunaroute.events import Event, encode_event
 from lunaroute.pricing import Pricer
 from lunaroute.sinks.alone import rewriting_alone
 from lunaroute.sinks.layout import make_private_dir, plain_path
-from lunaroute.sinks.session_file import DAMAGED, BadLine, SessionFileWriter, read_lines
+from lunaroute.sinks.session_file import BadLine, SessionFileWriter, read_lines
 from lunaroute.sinks.sqlite.sink import SqliteSink
+from lunaroute.sinks.zstd import DAMAGE
 from lunaroute.transcripts.claude_code import read_claude_code
 from lunaroute.transcripts.codex import read_codex
 from lunaroute.transcripts.recording import Recording, split_sessions
@@ -148,7 +149,7 @@ class _Importer:
         path = plain_path(self._sessions_dir, session_id)
         make_private_dir(path.parent)
         # A file of that name is of an import that was cut off before its rows were written.
-        with put_in_place(path) as aside, SessionFileWriter(aside, is_compressed=False) as writer:
+        with put_in_place(path) as aside, SessionFileWriter(aside) as writer:
             for event in events:
                 writer.write(encode_event(event))
         self._sink.write_batch(events)
@@ -176,7 +177,7 @@ def _lines(path: Path, report: ImportReport) -> Iterator[bytes]:
     """As many as can be read; what stops it is named once."""
     try:
         yield from read_lines(path, is_tail_wanted=True)
-    except (OSError, *DAMAGED) as error:
+    except (OSError, *DAMAGE) as error:
         problem = f"{path}: {error}"
         if problem not in report.problems:
             report.problems.append(problem)

@@ -26,6 +26,7 @@ from . import statements as sql
 from .columns import SessionRow
 from .exchange_columns import REQUEST_COLUMNS, RESPONSE_COLUMNS
 from .exchange_rows import request_values, response_values, unanswered_values
+from .long_texts import stored_text
 from .rollups import Rollups
 from .rows import (
     Values,
@@ -65,7 +66,6 @@ class Batch:
         self._tool_calls: list[Values] = []
         self._executions: list[Values] = []
         self._results: list[Values] = []
-        self._milestones: list[Values] = []
         self._texts: list[tuple[str, str, str, str]] = []
 
     def add(self, event: Event) -> None:
@@ -101,8 +101,8 @@ class Batch:
         row = self._session(event, sql_time(event.timestamp))
         row.last_seq = max(row.last_seq, event.seq)
 
-    def flush(self) -> None:
-        """Write all rows. Raises sqlite3.Error."""
+    def flush(self, *, has_sums: bool = True) -> None:
+        """Write all rows; without `has_sums` those of hours and days are as they were. Raises sqlite3.Error."""
         many = self._connection.executemany
         self._flush_sessions()
         unanswered = [
@@ -116,9 +116,9 @@ class Batch:
         many(sql.INSERT_RESULT, self._results)
         # result_values: request_id is second, tool_name fifth.
         many(sql.UPDATE_TOOL_CALL, {(values[1], values[4]) for values in self._results})
-        many(sql.INSERT_MILESTONE, self._milestones)
         many(sql.INSERT_FACET, self._facets)
-        self._rollups.flush(self._connection)
+        if has_sums:
+            self._rollups.flush(self._connection)
         self._flush_texts()
 
     # ---- one event ----
@@ -143,10 +143,6 @@ class Batch:
             self._responses.append((*values, event.request_id))
         self._tool_calls += tool_call_values(event, model_name)
         self._executions += execution_values(event, at, model_name)
-        self._milestones += [
-            (event.session_id, event.request_id, model_name, *msgspec.structs.astuple(milestone))
-            for milestone in event.stats.stream_events
-        ]
         count_response(row, event, at)
         self._rollups.add_response(event, begun.started_at, begun.provider, model_name, row.client_name)
         self._add_facets(event.session_id, "model", model_name)
@@ -231,7 +227,7 @@ class Batch:
             return
         (last_id,) = self._connection.execute(sql.SELECT_LAST_TEXT_ID).fetchone()
         numbered = [(text_id, *text) for text_id, text in enumerate(self._texts, start=last_id + 1)]
-        self._connection.executemany(sql.INSERT_TEXT, numbered)
+        self._connection.executemany(sql.INSERT_TEXT, [(*row[:4], stored_text(row[4])) for row in numbered])
         self._connection.executemany(sql.INSERT_SEARCH, [(row[0], row[4]) for row in numbered])
 
 

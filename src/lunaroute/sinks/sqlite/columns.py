@@ -74,6 +74,7 @@ class SessionRow(msgspec.Struct, kw_only=True):
     cache_miss_count: int = 0
     cache_missed_tokens: int = 0
     cache_miss_cost_usd: float | None = None
+    bodies_deleted: bool = False
     last_seq: int = -1
 
 

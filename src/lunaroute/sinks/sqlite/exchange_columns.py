@@ -94,5 +94,6 @@ RESPONSE_COLUMNS: Final = (
     "cache_miss_excerpt",
     "cache_miss_idle_s",
     "cache_miss_cost_usd",
+    "stream_milestones",
 )
 """The columns of `session_stats` that a response fills in."""

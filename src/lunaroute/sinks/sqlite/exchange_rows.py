@@ -7,7 +7,7 @@ from operator import attrgetter
 
 import msgspec
 
-from lunaroute.events.figures import Context, Cost
+from lunaroute.events.figures import Context, Cost, StreamEvent
 from lunaroute.events.types import RequestRecorded, ResponseRecorded
 
 from .rows import Values, new_call_count
@@ -92,7 +92,15 @@ def response_values(event: ResponseRecorded, at: str, model_name: str | None) ->
         *exchange_cost_values(stats.estimated_cost),
         event.body_sha256,
         *_context_values(stats.context),
+        _milestones(stats.stream_events),
     )
+
+
+def _milestones(events: list[StreamEvent]) -> str | None:
+    """JSON: [[event_type, event_index, offset_ms, content] …], which the view `stream_events` takes apart."""
+    if not events:
+        return None
+    return msgspec.json.encode([msgspec.structs.astuple(event) for event in events]).decode()
 
 
 def _context_values(context: Context | None) -> Values:

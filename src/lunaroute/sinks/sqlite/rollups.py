@@ -61,6 +61,18 @@ class Rollups:
         """Results, errors and times belong to the day on which the result came, and to the client that sent it."""
         count_tool_result(self._tool(returned_at, event.model_name, client, event.tool_name), event)
 
+    def add_rows(self, hours: Iterable[HourRow], latencies: Iterable[LatencyRow], tools: Iterable[ToolDayRow]) -> None:
+        """Rows of `hourly_stats`, `hourly_latencies` and `daily_tool_stats`, as `rows_of` gives them."""
+        for hour in hours:
+            key = (hour.hour, hour.provider, hour.model_name, hour.client_name)
+            add_row(self._hours.setdefault(key, HourRow(*key)), hour)
+        for latency in latencies:
+            key = (latency.hour, latency.provider, latency.model_name, latency.client_name)
+            add_row(self._latencies.setdefault(key, LatencyRow(*key)), latency)
+        for tool in tools:
+            key = (tool.day, tool.model_name, tool.client_name, tool.tool_name)
+            add_row(self._tools.setdefault(key, ToolDayRow(*key)), tool)
+
     def flush(self, connection: sqlite3.Connection) -> None:
         """Raises sqlite3.Error."""
         days: dict[tuple[str, str, str], HourRow] = {}
@@ -89,6 +101,25 @@ def _flush(connection: sqlite3.Connection, table: sql.RollupSql, rows: Iterable[
             add_row(row, _stored(type(row), table.amounts, found))
         written.append([*key, *(_to_store(name, getattr(row, name)) for name in table.amounts)])
     connection.executemany(table.upsert, written)
+
+
+def rows_of(connection: sqlite3.Connection) -> tuple[list[HourRow], list[LatencyRow], list[ToolDayRow]]:
+    """All sums of an index, those of days apart, which follow from those of hours. Raises sqlite3.Error."""
+
+    def read(kind: type[_Row], table: str, sums: sql.RollupSql) -> list[_Row]:
+        found = connection.execute(f"SELECT {', '.join((*sums.key, *sums.amounts))} FROM {table}")
+        return [
+            msgspec.structs.replace(
+                _stored(kind, sums.amounts, row[len(sums.key) :]), **dict(zip(sums.key, row, strict=False))
+            )
+            for row in found
+        ]
+
+    return (
+        read(HourRow, "hourly_stats", sql.HOURLY),
+        read(LatencyRow, "hourly_latencies", sql.LATENCIES),
+        read(ToolDayRow, "daily_tool_stats", sql.TOOL_DAYS),
+    )
 
 
 def _to_store(name: str, amount: Any) -> object:

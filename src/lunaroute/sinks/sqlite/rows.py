@@ -93,6 +93,7 @@ def count_request(row: SessionRow, event: RequestRecorded) -> None:
     row.project = row.project or event.project
     row.new_bytes += event.stats.new_bytes or 0
     row.resent_bytes += event.stats.resent_bytes or 0
+    row.bodies_deleted |= event.bodies_deleted
     _note_text(row, event.request_text)
 
 

@@ -112,11 +112,6 @@ UPDATE_TOOL_CALL: Final = (
     " WHERE request_id = ? AND tool_name = ?"
 )
 
-INSERT_MILESTONE: Final = _insert(
-    "stream_events",
-    ("session_id", "request_id", "model_name", "event_type", "event_index", "offset_ms", "content"),
-)
-
 
 class RollupSql(msgspec.Struct, frozen=True):
     """A table of sums: its key, its amounts, and how they are read and written."""

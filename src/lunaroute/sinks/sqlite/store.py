@@ -92,7 +92,10 @@ def _connect(path: Path) -> sqlite3.Connection:
         # SQLite would make it readable by all. Only when it is missing: closing a second descriptor of a database
         # would drop the locks this process holds on it.
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    return sqlite3.connect(path, timeout=_LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(path, timeout=_LOCK_TIMEOUT_S, isolation_level=None, check_same_thread=False)
+    # Counts for a new file only: what is deleted later can be given back without writing all of it anew.
+    connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    return connection
 
 
 def _in_transaction(connection: sqlite3.Connection, work: Callable[[], None]) -> None:

@@ -1,0 +1,52 @@
+"""Places for archives, and what a hostile world does to them: a directory, and an S3 bucket over HTTP."""
+
+from __future__ import annotations
+
+import urllib.request
+from pathlib import Path
+from typing import Protocol
+
+import obstore
+from obstore.store import from_url
+
+
+class Place(Protocol):
+    url: str
+
+    def read(self, key: str) -> bytes: ...
+    def damage(self, key: str, data: bytes | None) -> None:
+        """Put other bytes under a key behind the archive's back; None = take the object away."""
+
+
+class Directory:
+    def __init__(self, folder: Path) -> None:
+        self.url = str(folder)
+        self._folder = folder
+
+    def read(self, key: str) -> bytes:
+        return (self._folder / key).read_bytes()
+
+    def damage(self, key: str, data: bytes | None) -> None:
+        if data is None:
+            (self._folder / key).unlink()
+        else:
+            (self._folder / key).write_bytes(data)
+
+
+class Bucket:
+    """A new bucket of a server that lets anybody make one."""
+
+    def __init__(self, endpoint: str, name: str) -> None:
+        self.url = f"s3://{name}/some/prefix"
+        request = urllib.request.Request(f"{endpoint}/{name}", b"", method="PUT")
+        urllib.request.urlopen(request, timeout=30).close()
+        self._store = from_url(self.url)
+
+    def read(self, key: str) -> bytes:
+        return bytes(obstore.get(self._store, key).bytes())
+
+    def damage(self, key: str, data: bytes | None) -> None:
+        if data is None:
+            obstore.delete(self._store, key)
+        else:
+            obstore.put(self._store, key, data)
