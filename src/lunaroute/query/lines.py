@@ -18,8 +18,10 @@ from lunaroute.sinks.session_file import read_lines
 
 _HEAD = re.compile(rb'\{"type":"(\w+)"')
 _HEAD_BYTES = 64
-_TAIL = re.compile(rb'"request_id":"([0-9a-f-]{36})","timestamp":"[^"]*","seq":\d+,"schema":\d+\}\Z')
-_TAIL_BYTES = 220
+_TAIL = re.compile(
+    rb'"request_id":"([0-9a-f-]{36})","timestamp":"[^"]*","seq":\d+,"schema":\d+(?:,"prev":(?:null|"[^"]*"))?\}\Z'
+)
+_TAIL_BYTES = 400
 
 
 def events_of(path: Path, request_ids: Collection[str], result_request_ids: Collection[str] = ()) -> Iterator[Event]:
