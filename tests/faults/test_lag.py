@@ -71,7 +71,7 @@ def test_the_spool_does_not_grow_while_the_recorder_keeps_up(provider: RunningSi
             _ask(server.port, f"fat {number}", _FAT_BYTES)
             recorded(home, number + 1)
             sizes_bytes.append(_spool_bytes(home))
-        # The current one, the last one, and the free ones that are kept for the next burst for a while (test_reserve.py).
+        # The current one, the last one, and the free ones that are kept for the next burst for a while.
         wait_until(lambda: _spool_bytes(home) <= (2 + segments.MAX_FREE) * SEGMENT_BYTES)
     assert _FAT_COUNT * _FAT_BYTES > 40 * SEGMENT_BYTES
     # Segments are given back with a checkpoint, once a second or with the read that reaches 64 MB; free ones as above,

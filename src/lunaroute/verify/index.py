@@ -17,7 +17,6 @@ _KEYS = {
     "session_stats": ("session_id", "request_id"),
     "tool_calls": ("session_id", "request_id", "tool_name"),
     "tool_call_executions": ("session_id", "request_id", "tool_call_id"),
-    "stream_events": ("session_id", "request_id", "event_index", "event_type"),
     "session_facets": ("session_id", "kind", "value"),
     "texts": ("session_id", "request_id", "kind", "content"),
 }

@@ -8,11 +8,15 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from lunaroute.archive.compress import compress_all, compress_sessions
 from lunaroute.errors import LunarouteError
 from lunaroute.events import decode_event, encode_event
+from lunaroute.events.chain import link_of_line
+from lunaroute.query.event_filter import EventFilter
+from lunaroute.query.filter import EVERYTHING
 from lunaroute.query.follow import Follower
 from lunaroute.sinks import packed, replacing
 from lunaroute.sinks.alone import rewriting_alone
@@ -40,7 +44,11 @@ def _record(sessions_dir: Path, *scripts: SessionScript) -> None:
 
 
 def _lines(script: SessionScript) -> list[bytes]:
-    return [encode_event(event) for event in script.events]
+    lines: list[bytes] = []
+    for event in script.events:
+        prev = link_of_line(lines[-1]) if lines else None
+        lines.append(encode_event(msgspec.structs.replace(event, prev=prev)))
+    return lines
 
 
 @pytest.fixture
@@ -177,15 +185,15 @@ def test_who_follows_a_session_misses_and_repeats_nothing(sessions_dir: Path) ->
     whole = _lines(script)
     _record(sessions_dir, script)
     path = plain_path(sessions_dir, script.session_id)
-    follower = Follower(sessions_dir)
+    follower = Follower(sessions_dir, EventFilter(EVERYTHING))
     path.write_bytes(b"".join(line + b"\n" for line in whole[:3]))
     assert list(follower.poll()) == whole[:3]
     path.write_bytes(b"".join(line + b"\n" for line in whole))
     compress_all(sessions_dir)
     assert list(follower.poll()) == whole[3:]
     assert list(follower.poll()) == []
-    late = Follower(sessions_dir)
+    late = Follower(sessions_dir, EventFilter(EVERYTHING))
     assert [decode_event(line).seq for line in late.poll()] == list(range(len(whole)))
-    passed_over = Follower(sessions_dir)
-    passed_over.skip()
+    passed_over = Follower(sessions_dir, EventFilter(EVERYTHING))
+    assert passed_over.newest(2) == whole[-2:]
     assert list(passed_over.poll()) == []

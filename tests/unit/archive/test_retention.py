@@ -20,6 +20,7 @@ from lunaroute.archive.retention import PruneReport, prune
 from lunaroute.cli import cli
 from lunaroute.config import Config, StorageConfig
 from lunaroute.errors import LunarouteError
+from lunaroute.events.chain import link_of_line
 from lunaroute.events.types import RequestRecorded
 from lunaroute.query.raw import read_exchange, request_body
 from lunaroute.sinks import removed, replacing
@@ -29,6 +30,7 @@ from lunaroute.sinks.reindex import reindex
 from lunaroute.sinks.session_file import read_lines
 from lunaroute.sinks.sqlite import forget
 from lunaroute.sinks.sqlite.sink import SqliteSink
+from lunaroute.verify.check import verify, verify_chains
 from tests.builders import TEN_OCLOCK, Call, SessionScript, tokens
 from tests.support.killed import deaths
 from tests.unit.sinks.test_reindex import dump
@@ -111,8 +113,13 @@ def test_what_is_left_of_a_session_are_its_numbers(home: Path) -> None:
     prune(_config(home, delete_bodies_after="30d"), NOW)
     path = existing_file(home / "sessions", script.session_id)
     assert path is not None
-    for before, after in zip(lines, read_lines(path), strict=True):
+    left = list(read_lines(path))
+    for before, after in zip(lines, left, strict=True):
         assert _numbers(json.loads(before)) == _numbers(json.loads(after))
+    assert [json.loads(line)["prev"] for line in left[1:]] == [link_of_line(line) for line in left[:-1]]
+    assert verify_chains(home / "sessions").problems == []
+    found = verify(home / "sessions", home / "sessions" / "sessions.db", home / "lock").problems
+    assert not [problem for problem in found if "body" in problem.problem]
     request = next(event for event in script.events if isinstance(event, RequestRecorded))
     exchange = read_exchange(home / "sessions", script.session_id, request.request_id)
     assert exchange.request.body_sha256 == request.body_sha256
@@ -125,7 +132,7 @@ def _numbers(value: Any) -> Any:
     """Everything but texts that a test's session has been told to say, and what stands for them."""
     if isinstance(value, dict):
         told = {"request_text", "request_json", "response_text", "thinking_text", "response_json", "response_body"}
-        told |= {"arguments", "output_text", "request_body", "bodies_deleted", "block_excerpt", "error"}
+        told |= {"arguments", "output_text", "request_body", "bodies_deleted", "block_excerpt", "error", "prev"}
         return {name: _numbers(one) for name, one in value.items() if name not in told}
     return [_numbers(one) for one in value] if isinstance(value, list) else value
 

@@ -22,7 +22,8 @@ from lunaroute.query.session_detail import (
 from lunaroute.query.transcript import show_session
 from lunaroute.query.turns import read_turns
 from lunaroute.sinks.layout import existing_file
-from lunaroute.sinks.session_file import SessionFileWriter, read_events, read_lines
+from lunaroute.sinks.packed import pack
+from lunaroute.sinks.session_file import read_events
 from tests.builders import SessionScript
 
 from .conftest import record
@@ -61,9 +62,7 @@ def test_compressed_files_are_read_as_well(home: Path, scripts: dict[str, Sessio
     script = scripts["old"]
     path = _path(home, script)
     expected = read_turns(home / "sessions", script.session_id, {script.events[1].request_id})
-    with SessionFileWriter(path.with_name(f"{path.name}.zst"), is_compressed=True) as writer:
-        for line in read_lines(path):
-            writer.write(line)
+    pack(path, path.with_name(f"{path.name}.zst"))
     path.unlink()
     assert read_turns(home / "sessions", script.session_id, {script.events[1].request_id}) == expected
 

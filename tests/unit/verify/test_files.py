@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lunaroute.sinks.session_file import SessionFileWriter, zstd
+from lunaroute.sinks.packed import pack
+from lunaroute.sinks.session_file import zstd
 
 from .conftest import Store
 
@@ -138,9 +139,7 @@ def test_a_line_of_another_session_is_named(store: Store) -> None:
 
 def _compress(path: Path) -> Path:
     packed = path.with_suffix(".jsonl.zst")
-    with SessionFileWriter(packed, is_compressed=True) as writer:
-        for line in path.read_bytes().splitlines():
-            writer.write(line)
+    pack(path, packed)
     path.unlink()
     return packed
 

@@ -24,7 +24,7 @@ def _execute(store: Store, *statements: str) -> None:
 
 
 TABLES = (
-    *("sessions", "session_stats", "tool_calls", "tool_call_executions", "stream_events", "session_facets", "texts"),
+    *("sessions", "session_stats", "tool_calls", "tool_call_executions", "session_facets", "texts"),
     *("daily_stats", "hourly_stats", "hourly_latencies", "daily_tool_stats"),
 )
 
@@ -69,7 +69,12 @@ def test_a_row_of_nothing_is_named(store: Store) -> None:
 
 
 def test_a_row_that_is_there_twice_is_named(store: Store) -> None:
-    _execute(store, "INSERT INTO stream_events SELECT * FROM stream_events LIMIT 1")
+    _execute(
+        store,
+        "CREATE TEMP TABLE copy AS SELECT * FROM texts LIMIT 1",
+        "UPDATE copy SET text_id = 9999",
+        "INSERT INTO texts SELECT * FROM copy",
+    )
     (problem,) = store.index_problems()
     assert problem.endswith("rows is 2, the files say 1")
 
