@@ -53,7 +53,7 @@ test-dashboard: $(COMPILED) $(AXE)  ## Drive the dashboard in Chromium: every pa
 	$(PYTHON) -m pytest -m "browser or not browser" tests/dashboard $(ARGS)
 
 test-s3: $(COMPILED)  ## Install an S3 server and run the archive's tests against it
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check 'moto[server]>=5.1'
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt 'moto[server]>=5.1'
 	$(PYTHON) -m pytest -m s3 tests/s3 $(ARGS)
 
 compile: $(COMPILED)  ## Compile the relay's hot path, where there is a C compiler

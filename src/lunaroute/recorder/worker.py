@@ -33,13 +33,10 @@ from .relearn import JOURNAL_ERRORS, open_journal, set_aside
 _IDLE_S = (0.005, 0.01, 0.02, 0.05)
 """Pause after so many empty reads: quick while traffic flows, cheap when none does."""
 _STATUS_S = 1.0
-_NICENESS = 5
-"""Traffic goes first: what is to be recorded waits safely in the spool."""
 
 
 def run_recorder(config: Config, alive_fd: int) -> None:
     """Record until SIGTERM or the end of `alive_fd`, then until the spool is empty and nobody writes to it."""
-    os.nice(_NICENESS)
     stop_read, stop_write = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.write(stop_write, b"x"))
