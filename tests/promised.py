@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from lunaroute.sinks.layout import session_files
+from lunaroute.sinks.session_file import read_lines_from
 
 JQ_THINKING = r"""jq 'select(.type == "completed" and .final_stats.total_tokens.thinking > 10000)' *.jsonl"""
 JQ_BY_TOOL = r"""jq '.final_stats.tool_summary.by_tool' *.jsonl | jq -s 'add'"""
@@ -151,9 +152,9 @@ def check_pandas(sessions_dir: Path, one: SessionTruth) -> None:
 
 
 def gather(sessions_dir: Path, scratch: Path) -> None:
-    """All plain session files in one folder, so that `*.jsonl` means all of them."""
+    """All session files in one folder and plain, so that `*.jsonl` means all of them."""
     for session_id, path in session_files(sessions_dir):
-        (scratch / f"{session_id}.jsonl").symlink_to(path.resolve())
+        (scratch / f"{session_id}.jsonl").write_bytes(b"".join(read_lines_from(path, 0)))
 
 
 def _shell(command: str, folder: Path) -> str:

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from lunaroute.errors import LunarouteError
+from lunaroute.events.chain import link_of_line
 from lunaroute.sinks.layout import (
     COMPRESSED_SUFFIX,
     compressed_path,
@@ -265,7 +266,7 @@ def _push_one(store: ArchiveStore, session_id: str, path: Path, row: dict[str, A
         sha256=sha256,
         plain_bytes=index.plain_bytes,
         plain_sha256=index.sha256.hex(),
-        head=hashlib.sha256(last).hexdigest(),
+        head=link_of_line(last),
         pushed_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
         **row,
     )

@@ -19,6 +19,7 @@ import msgspec
 from lunaroute.errors import LunarouteError
 from lunaroute.events import Event
 from lunaroute.sinks.layout import COMPRESSED_SUFFIX, compressed_path, plain_path, session_files
+from lunaroute.sinks.removed import add_removed_sums
 from lunaroute.sinks.session_file import read_lines
 from lunaroute.sinks.sqlite.migrations import check_version
 from lunaroute.sinks.sqlite.store import open_scratch, write_events
@@ -76,6 +77,7 @@ def verify(sessions_dir: Path, database: Path, recorder_lock: Path, on_progress:
         anew = Path(folder) / "anew.db"
         connection = open_scratch(anew)
         try:
+            add_removed_sums(connection, sessions_dir, {session_id for session_id, _ in session_files(sessions_dir)})
             open_sessions = _check_files(sessions_dir, connection, report, is_live, on_progress)
         finally:
             connection.close()

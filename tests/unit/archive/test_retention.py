@@ -148,6 +148,14 @@ def test_nothing_of_what_was_said_stays_in_the_index_and_its_space_is_given_back
     _check_index(home)
 
 
+def test_what_was_removed_by_its_clock_is_nothing_that_verify_misses(home: Path) -> None:
+    _record(home, _session("new", 1), _session("old", 40))
+    prune(_config(home, delete_sessions_after="30d"), NOW)
+    database = home / "sessions" / "sessions.db"
+    found = verify(home / "sessions", database, home / "lock").problems
+    assert not [problem for problem in found if problem.path == str(database)]
+
+
 def test_a_dry_run_says_what_is_due_and_changes_nothing(home: Path) -> None:
     _record(home, _session("new", 10), _session("old", 90))
     before = dump(home / "sessions" / "sessions.db"), _state(home)
