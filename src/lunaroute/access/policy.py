@@ -61,11 +61,12 @@ class AccessPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """None: whoever reaches it may read (loopback only)."""
 
     @classmethod
-    def of(cls, *, host: str, salt: bytes, names: frozenset[str] = frozenset()) -> AccessPolicy:
-        """For a server that listens on `host`; `names` are those that it is known by besides."""
+    def of(cls, *, host: str, salt: bytes) -> AccessPolicy:
+        """For a server of a home with this salt that listens on `host`."""
+        names = _LOOPBACK_NAMES | {host.lower()}
         if is_loopback(host):
-            return cls(names=_LOOPBACK_NAMES | names | {host.lower()})
-        return cls(names=_LOOPBACK_NAMES | names | {host.lower()}, takes_addresses=True, token=access_token(salt))
+            return cls(names=names)
+        return cls(names=names, takes_addresses=True, token=access_token(salt))
 
     def judge(self, asked: Asked) -> Verdict:
         if len(asked.hosts) != 1 or not self._is_ours(host_name(asked.hosts[0])):

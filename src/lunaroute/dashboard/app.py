@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -11,33 +12,45 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Scope
 
+from lunaroute.access.guard import AccessGuard
 from lunaroute.config import Config
 from lunaroute.errors import LunarouteError
+from lunaroute.supervisor.dashboard import access_policy
 
 from .api import api_routes, status_of
 from .asked import read_asked
-from .guard import LOOPBACK_HOSTS, Guard
 from .pages import PAGE_ROUTES, PageCall
 from .site import STATIC, Site
 
 PageHandler = Callable[[PageCall], Response]
 
 
-def make_app(
-    config: Config, *, hosts: Collection[str] | None = LOOPBACK_HOSTS, token: str | None = None
-) -> tuple[ASGIApp, Site]:
-    """The application, and what it is made from."""
+def make_app(config: Config) -> tuple[ASGIApp, Site]:
+    """The application behind its guard, and what it is made from. Raises OSError."""
     site = Site(config)
     routes: list[Route | Mount] = [
         Route(path, _page(site, handler, usual_range)) for path, handler, usual_range in PAGE_ROUTES
     ]
     app = Starlette(
-        routes=[*api_routes(site), *routes, Mount("/static", StaticFiles(directory=STATIC))],
+        routes=[*api_routes(site), *routes, Mount("/static", _OwnFiles(directory=STATIC))],
         exception_handlers={HTTPException: _http_error(site)},
     )
-    return Guard(app, hosts=hosts, token=token), site
+    return AccessGuard(app, access_policy(config)), site
+
+
+class _OwnFiles(StaticFiles):
+    """Files of ours, unlike recordings, may be kept by browsers: for as long as they are the same."""
+
+    def file_response(
+        self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
+    ) -> Response:
+        response = super().file_response(full_path, stat_result, scope, status_code)
+        # An address with `v` changes with the file.
+        is_versioned = scope["query_string"].startswith(b"v=")
+        response.headers["cache-control"] = "public, max-age=31536000, immutable" if is_versioned else "no-cache"
+        return response
 
 
 def _page(site: Site, handler: PageHandler, usual_range: str) -> Callable[[Request], Response]:

@@ -10,18 +10,14 @@ from types import FrameType
 import uvicorn
 
 from lunaroute.config import Config
-from lunaroute.supervisor.dashboard import needed_token
 
 from .app import make_app
-from .guard import LOOPBACK_HOSTS
 from .live import Live
 
 
 def run_dashboard(config: Config, listener: socket.socket, alive_fd: int = -1) -> None:
     """Serve on `listener` until SIGTERM, SIGINT or the end of `alive_fd`."""
-    token = needed_token(config)
-    hosts = LOOPBACK_HOSTS if token is None else None
-    app, site = make_app(config, hosts=hosts, token=token)
+    app, site = make_app(config)
     server = _Server(
         uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", ws="none", server_header=False, date_header=False

@@ -8,9 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from lunaroute import __version__
+from lunaroute.access.policy import is_loopback
 from lunaroute.config import Config
 
-from .dashboard import dashboard_url, is_loopback
+from .dashboard import dashboard_url
 from .health import base_url
 
 _EVERYWHERE = ("0.0.0.0", "::", "")

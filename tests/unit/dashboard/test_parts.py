@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lunaroute.access.policy import access_token
 from lunaroute.config import Config, DashboardConfig
 from lunaroute.dashboard import numbers
 from lunaroute.dashboard.asked import read_asked
@@ -23,7 +24,8 @@ from lunaroute.dashboard.markdown import LONGEST_CHARS, render_markdown
 from lunaroute.dashboard.marks import MarksFile, SavedView
 from lunaroute.dashboard.tool_view import edit_of, headline
 from lunaroute.errors import FilterError, LunarouteError
-from lunaroute.supervisor.dashboard import dashboard_url, needed_token
+from lunaroute.relay.salt import load_salt
+from lunaroute.supervisor.dashboard import access_policy, dashboard_url
 from tests.builders import SessionScript
 from tests.dashboard_store import PAYLOADS, add_scripts
 
@@ -243,14 +245,12 @@ def test_settings_show_what_was_changed(tmp_path: Path) -> None:
 
 
 def test_only_beyond_this_machine_a_token_is_needed(tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    assert needed_token(Config(home=tmp_path)) is None
+    assert access_policy(Config(home=tmp_path)).token is None
+    assert dashboard_url(Config(home=tmp_path), 8082) == "http://127.0.0.1:8082/"
     beyond = Config(home=tmp_path, dashboard=DashboardConfig(host="0.0.0.0"))
-    token = needed_token(beyond)
+    token = access_policy(beyond).token
     assert token is not None
-    assert len(token) > 30
-    assert needed_token(beyond) == token
-    assert oct((tmp_path / "run" / "dashboard-token").stat().st_mode)[-3:] == "600"
+    assert token == access_token(load_salt(tmp_path))
     assert dashboard_url(beyond, 8082) == f"http://127.0.0.1:8082/?token={token}"
 
 
