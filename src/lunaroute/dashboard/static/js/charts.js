@@ -35,11 +35,14 @@ function draw(element, xs, series, options) {
   const values = series.map((one) => one.values), shown = isStacked ? stack(values) : values;
   const order = isStacked ? shown.map((_, n) => shown.length - 1 - n) : shown.map((_, n) => n);
   const bars = uPlot.paths.bars({ size: [0.72, 46], radius: 0.12 });
+  const margin = (options.step || (isTime ? 86400 : 1)) * 0.6;
+  // Around a single time uPlot would show years.
+  const spread = (_, low, high) => [low - margin, (xs.length < 2 ? low : high) + margin];
   const config = {
     width: element.clientWidth, height, padding: [10, isBars ? 8 : 26, 0, 0], tzDate: (at) => options.isUtc ? uPlot.tzDate(new Date(at * 1000), "Etc/UTC") : new Date(at * 1000),
     cursor: { points: { size: 6 }, drag: { x: true, y: false }, y: false },
     legend: { live: true, markers: { width: 0, fill: (_, n) => color(series[order[n - 1]].color) } },
-    scales: { x: { time: isTime, range: isBars ? (_, low, high) => [low - options.step * 0.6, high + options.step * 0.6] : undefined, ...(options.scaleX || {}) }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.06 : 1], ...(options.scaleY || {}) } },
+    scales: { x: { time: isTime, range: isBars || xs.length < 2 ? spread : undefined, ...(options.scaleX || {}) }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.06 : 1], ...(options.scaleY || {}) } },
     axes: axes(unit, isTime, height),
     series: [{ value: (_, at) => at === null ? "" : xValues ? xValues(at) : options.tellX(at) }, ...order.map((n) => ({
       label: series[n].label, stroke: color(series[n].color), width: isBars ? 0 : 1.8, fill: isBars || series[n].isFilled ? color(series[n].color) + (isBars ? "" : "22") : undefined,
