@@ -284,7 +284,7 @@ def test_console_asks_draws_and_keeps(watched: Watched) -> None:
     page.wait_for_selector("[data-sql-chart] canvas")
     page.fill("#statement", "DELETE FROM sessions")
     page.click("text=Run")
-    assert "only reading" in page.inner_text("[data-sql-problem]")
+    page.wait_for_selector("[data-sql-problem]:has-text('only reading')")
     watched.complaints = [one for one in watched.complaints if "400" not in one]  # the browser's own line about it
     watched.assert_quiet()
 
