@@ -45,14 +45,15 @@ class Keeper:
             return
         with Orders(unsynced) as orders:
             for at in range(0, len(orders), _MAX_DESCRIPTORS):
-                await self._hand_over(self._socket, orders[at : at + _MAX_DESCRIPTORS])
+                await self._hand_over(orders[at : at + _MAX_DESCRIPTORS])
 
-    async def _hand_over(self, keeper: socket.socket, orders: list[Order]) -> None:
+    async def _hand_over(self, orders: list[Order]) -> None:
         loop = asyncio.get_running_loop()
         reply = b""
-        with suppress(OSError):
-            socket.send_fds(keeper, [b"".join(what for what, _ in orders)], [fd for _, fd in orders])
-            reply = await loop.sock_recv(keeper, _REPLY_BYTES)
+        if self._socket is not None:  # else it went with an earlier part
+            with suppress(OSError):
+                socket.send_fds(self._socket, [b"".join(what for what, _ in orders)], [fd for _, fd in orders])
+                reply = await loop.sock_recv(self._socket, _REPLY_BYTES)
         if len(reply) == _REPLY_BYTES:
             _raise_if(int.from_bytes(reply, "big"))
             return
@@ -73,7 +74,8 @@ class Keeper:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             fd = theirs.fileno()
-            command = [sys.executable, "-m", "lunaroute.spool.keeper", str(fd), *self._arguments]
+            # -P: the folder in which the user happens to stand must not provide modules.
+            command = [sys.executable, "-P", "-m", "lunaroute.spool.keeper", str(fd), *self._arguments]
             try:
                 self._process = subprocess.Popen(command, pass_fds=[fd], stdin=subprocess.DEVNULL)
             except OSError:

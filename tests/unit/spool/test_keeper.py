@@ -84,6 +84,19 @@ def test_a_killed_keeper_is_replaced_and_nothing_goes_unsynced(
     assert not here
 
 
+def test_a_keeper_that_dies_with_much_to_do_leaves_none_of_it_undone(
+    keeper: Keeper, writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here: list[int] = []
+    fdatasync = os.fdatasync
+    monkeypatch.setattr(os, "fdatasync", lambda fd: (here.append(fd), fdatasync(fd)))
+    for _ in range(450):  # three messages
+        writer.reopen()
+    os.kill(pid(keeper), signal.SIGKILL)
+    synced(keeper, writer)
+    assert len(here) == 451
+
+
 def test_a_keeper_that_cannot_be_started_is_done_without(writer: SpoolWriter, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EAGAIN, "no process to be had")
