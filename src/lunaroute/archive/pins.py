@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lunaroute.sinks.alone import rewriting_alone
-from lunaroute.sinks.replacing import fsync_folder
+from lunaroute.sinks.replacing import fsync_path
 
 _NAME = "pinned"
 
@@ -31,4 +31,4 @@ def change_pins(sessions_dir: Path, *, add: Iterable[str] = (), remove: Iterable
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, sessions_dir / _NAME)
-        fsync_folder(sessions_dir)
+        fsync_path(sessions_dir)

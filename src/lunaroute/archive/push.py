@@ -30,7 +30,7 @@ from lunaroute.sinks.layout import (
     session_files,
 )
 from lunaroute.sinks.packed import read_index, verify_packed
-from lunaroute.sinks.replacing import fsync_folder
+from lunaroute.sinks.replacing import fsync_path
 from lunaroute.sinks.session_file import read_lines, read_lines_from
 
 from .store import Archived, ArchiveStore, key_of
@@ -220,7 +220,7 @@ def fetch(store: ArchiveStore, entry: Archived, sessions_dir: Path) -> Path:
             raise LunarouteError(f"{entry.key} in the archive does not hold the lines its manifest says")
         os.replace(aside, path)
         plain_path(sessions_dir, entry.session_id).unlink(missing_ok=True)  # one without bodies, which would count
-        fsync_folder(path.parent)
+        fsync_path(path.parent)
     finally:
         aside.unlink(missing_ok=True)
     return path

@@ -24,7 +24,7 @@ from lunaroute.sinks.alone import rewriting_alone
 from lunaroute.sinks.layout import compressed_path, existing_file, plain_path
 from lunaroute.sinks.relinking import relinked
 from lunaroute.sinks.removed import forget_removed_before, remember_removed, removed_sessions
-from lunaroute.sinks.replacing import fsync_folder, identity, put_in_place
+from lunaroute.sinks.replacing import fsync_path, identity, put_in_place
 from lunaroute.sinks.session_file import BadLine, SessionFileWriter, read_events, read_lines
 from lunaroute.sinks.sqlite.forget import delete_sums_before, give_space_back, replace_session
 from lunaroute.sinks.sqlite.migrations import check_version
@@ -181,7 +181,7 @@ def _carry_out(sessions_dir: Path, index: sqlite3.Connection, due: Due, removed:
         for one in (plain_path(sessions_dir, due.session_id), compressed_path(sessions_dir, due.session_id)):
             one.unlink(missing_ok=True)
         if path is not None:
-            fsync_folder(path.parent)
+            fsync_path(path.parent)
         replace_session(index, due.session_id, [])
         report.sessions_deleted += 1
         report.freed_bytes += due.file_bytes

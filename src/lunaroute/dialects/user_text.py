@@ -12,7 +12,6 @@ import re
 
 _TAGS = ("system-reminder", "environment_context", "user_instructions", "session_context")
 _OPENINGS = tuple(f"<{tag}>" for tag in _TAGS)
-_CLOSINGS = tuple(f"</{tag}>" for tag in _TAGS)
 
 # An opening without a closing tag takes the rest: the block was cut by the client.
 _LEADING = re.compile(rf"\A(?:\s*<({'|'.join(_TAGS)})>(?s:.*?)(?:</\1>\s*|\Z))+")

@@ -6,7 +6,6 @@ from .rule import START, Rule
 
 _OCTET = rb"(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 _PIECE = rb"[0-9a-fA-F]{1,4}"
-_FOUR = rb"[0-9]{4}"
 
 PERSONAL_RULES = (
     Rule(

@@ -24,9 +24,6 @@ from lunaroute.sinks.sqlite.store import open_scratch, write_events
 
 from .seeded_session import SeededSession
 
-MEAN_EXCHANGES = 10
-"""Exchanges of a session on average; most have few, some have hundreds."""
-
 _BATCH_EVENTS = 3000
 _SPAN = timedelta(days=90)
 

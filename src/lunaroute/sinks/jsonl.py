@@ -14,6 +14,7 @@ import os
 import sys
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -23,6 +24,7 @@ from lunaroute.events.chain import link_of
 from lunaroute.events.types import Completed
 
 from .layout import compressed_path, make_private_dir, plain_path
+from .replacing import fsync_path
 from .syncfs import sync_filesystem
 from .tail import NO_TAIL, Tail, find_tail, last_seq_of_compressed
 
@@ -182,15 +184,8 @@ def _write_all(fd: int, data: bytes) -> None:
 
 
 def _fsync(path: Path) -> None:
-    try:
-        fd = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        # Compressed or pruned in the meantime: no longer ours to keep.
-        return
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    with suppress(FileNotFoundError):  # compressed or pruned in the meantime: no longer ours to keep
+        fsync_path(path)
 
 
 def _say_rejected(event: Event, reason: str) -> None:

@@ -23,6 +23,7 @@ from lunaroute.events.types import RequestRecorded, ResponseRecorded
 
 from .layout import session_files
 from .removed import add_removed_sums
+from .replacing import fsync_path
 from .session_file import BadLine, read_events
 from .sqlite.migrations import is_outdated
 from .sqlite.store import open_scratch, write_events
@@ -65,11 +66,11 @@ def reindex(sessions_dir: Path, database: Path, on_progress: Progress | None = N
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         finally:
             connection.close()
-        _fsync(scratch)
+        fsync_path(scratch)
         _remove_journals(database)
         os.replace(scratch, database)
         _remove_journals(scratch)
-        _fsync(database.parent)
+        fsync_path(database.parent)
     return report
 
 
@@ -202,11 +203,3 @@ def _remove_journals(path: Path) -> None:
     """A write-ahead log left behind would be played into whatever database is put beside it."""
     for suffix in ("-wal", "-shm", "-journal"):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
-
-
-def _fsync(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

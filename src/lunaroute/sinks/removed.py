@@ -16,7 +16,7 @@ import msgspec
 
 from lunaroute.events.types import Event
 
-from .replacing import fsync_folder
+from .replacing import fsync_path
 from .sqlite.columns import HourRow, LatencyRow, ToolDayRow
 from .sqlite.forget import sums_of
 from .sqlite.rollups import Rollups
@@ -59,7 +59,7 @@ def remember_removed(sessions_dir: Path, session_id: str, events: Sequence[Event
         file.write(b"\n" + msgspec.json.encode(line) + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    fsync_folder(sessions_dir)
+    fsync_path(sessions_dir)
 
 
 def removed_sessions(sessions_dir: Path) -> Iterator[RemovedSession]:
@@ -121,7 +121,7 @@ def forget_removed_before(sessions_dir: Path, day: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     os.replace(aside, path)
-    fsync_folder(sessions_dir)
+    fsync_path(sessions_dir)
 
 
 def _key(row: LatencyRow) -> tuple[str, str, str, str]:

@@ -49,7 +49,7 @@ def put_in_place(aside: Path, path: Path, before: Identity) -> None:
     finally:
         if packed is not None:
             packed.unlink(missing_ok=True)
-    fsync_folder(path.parent)
+    fsync_path(path.parent)
 
 
 def is_finished(path: Path) -> bool:
@@ -74,14 +74,14 @@ def compress_file(path: Path) -> Path:
         os.replace(aside, target)
     finally:
         aside.unlink(missing_ok=True)
-    fsync_folder(path.parent)
+    fsync_path(path.parent)
     path.unlink()
-    fsync_folder(path.parent)
+    fsync_path(path.parent)
     return target
 
 
-def fsync_folder(path: Path) -> None:
-    """Make what was renamed or removed in it survive a power loss. Raises OSError."""
+def fsync_path(path: Path) -> None:
+    """Make a file, or what was renamed or removed in a folder, survive a power loss. Raises OSError."""
     fd = os.open(path, os.O_RDONLY)
     try:
         os.fsync(fd)

@@ -28,7 +28,7 @@ from lunaroute.sinks.layout import (
 from lunaroute.sinks.session_file import read_events
 from lunaroute.sinks.sqlite.sink import SqliteSink
 
-from .placing import put_in_place
+from .placing import written_aside
 from .report import ImportReport
 
 Progress = Callable[[int, int], None]
@@ -67,7 +67,7 @@ def _take(session_id: str, path: Path, sessions_dir: Path, sink: SqliteSink, rep
     is_compressed = path.name.endswith(COMPRESSED_SUFFIX)
     target = (compressed_path if is_compressed else plain_path)(sessions_dir, session_id)
     make_private_dir(target.parent)
-    with put_in_place(target) as aside:
+    with written_aside(target) as aside:
         shutil.copyfile(path, aside)
         aside.chmod(0o600)
     report.session_count += 1

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from lunaroute.sinks.replacing import fsync_path
+
 
 @contextmanager
-def put_in_place(path: Path) -> Iterator[Path]:
+def written_aside(path: Path) -> Iterator[Path]:
     """A name beside `path` to write to; what stands there when the block is left without an exception becomes `path`,
     and survives a power loss. Raises OSError."""
     aside = path.with_name(f"{path.name}.importing")
@@ -18,8 +20,4 @@ def put_in_place(path: Path) -> Iterator[Path]:
         os.replace(aside, path)
     finally:
         aside.unlink(missing_ok=True)
-    fd = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+    fsync_path(path.parent)

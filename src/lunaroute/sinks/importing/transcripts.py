@@ -29,7 +29,7 @@ from lunaroute.transcripts.recording import Recording, split_sessions
 from lunaroute.transcripts.telling import request_id_of
 from lunaroute.transcripts.turn import Conversation, Reading, Turn
 
-from .placing import put_in_place
+from .placing import written_aside
 from .recorded import Recorded, moment
 from .report import ImportReport
 
@@ -149,7 +149,7 @@ class _Importer:
         path = plain_path(self._sessions_dir, session_id)
         make_private_dir(path.parent)
         # A file of that name is of an import that was cut off before its rows were written.
-        with put_in_place(path) as aside, SessionFileWriter(aside) as writer:
+        with written_aside(path) as aside, SessionFileWriter(aside) as writer:
             for event in events:
                 writer.write(encode_event(event))
         self._sink.write_batch(events)
