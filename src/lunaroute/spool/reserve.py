@@ -17,6 +17,7 @@ from . import segments
 _ZEROS = bytes(1 << 20)
 _BUSY_S, _QUIET_S, _FAILED_S = 0.01, 0.1, 1.0
 _QUIET_AFTER_S = 60.0
+_LOW = segments.MIN_FREE // 2
 
 
 def keep_ready(lane_dir: Path, segment_bytes: int) -> None:
@@ -29,7 +30,8 @@ def keep_ready(lane_dir: Path, segment_bytes: int) -> None:
         now = time.monotonic()
         if count < had:
             taken_at = now
-            wanted = min(wanted + had - count, segments.MAX_FREE)
+            if count <= _LOW:  # taken faster than they are made or come back
+                wanted = min(wanted + had - count, segments.MAX_FREE)
         elif now - taken_at > _QUIET_AFTER_S:
             wanted = segments.MIN_FREE
         try:
@@ -44,7 +46,7 @@ def _adjust(lane_dir: Path, segment_bytes: int, count: int, wanted: int) -> None
     """Make what is missing; delete what is too much, one at a time."""
     for _ in range(wanted - count):
         _make(lane_dir, segment_bytes)
-    if count > wanted == segments.MIN_FREE:
+    if count > wanted:
         with suppress(FileNotFoundError, IndexError):
             segments.list_free(lane_dir)[0].unlink()
 

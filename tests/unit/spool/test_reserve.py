@@ -64,9 +64,25 @@ def test_more_are_made_while_they_are_taken(tmp_path: Path, turns: Turns) -> Non
     turns.todo = [lambda: take(tmp_path, 2)] * 10
     run(tmp_path)
     assert segments.MIN_FREE < len(segments.list_free(tmp_path)) <= segments.MAX_FREE
-    turns.todo = [lambda: take(tmp_path, 4)] * 60
+    turns.todo = [lambda: take(tmp_path, len(segments.list_free(tmp_path)))] * 20
     run(tmp_path)
     assert len(segments.list_free(tmp_path)) == segments.MAX_FREE
+
+
+def test_what_is_made_in_time_needs_no_larger_reserve(tmp_path: Path, turns: Turns) -> None:
+    turns.todo = [lambda: take(tmp_path, 1)] * 50
+    run(tmp_path)
+    assert len(segments.list_free(tmp_path)) == segments.MIN_FREE
+
+
+def test_consumed_ones_beyond_what_is_wanted_go(tmp_path: Path, turns: Turns) -> None:
+    def give_back() -> None:
+        for number in range(100, 120):
+            (tmp_path / segments.FREE_DIR / f"{number:012d}{segments.SUFFIX}").write_bytes(b"")
+
+    turns.todo = [give_back, *[lambda: None] * 30]
+    run(tmp_path)
+    assert len(segments.list_free(tmp_path)) == segments.MIN_FREE
 
 
 def test_after_some_quiet_the_surplus_goes(tmp_path: Path, turns: Turns) -> None:
