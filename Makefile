@@ -53,7 +53,7 @@ test-dashboard: $(COMPILED) $(AXE)  ## Drive the dashboard in Chromium: every pa
 	$(PYTHON) -m pytest -m "browser or not browser" tests/dashboard $(ARGS)
 
 test-s3: $(COMPILED)  ## Install an S3 server and run the archive's tests against it
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt 'moto[server]>=5.1'
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt --group s3
 	$(PYTHON) -m pytest -m s3 tests/s3 $(ARGS)
 
 compile: $(COMPILED)  ## Compile the relay's hot path, where there is a C compiler
@@ -90,7 +90,7 @@ lock:  ## Pin the newest versions of everything in constraints.txt
 	rm -rf $(VENV)-lock
 	$(HOST_PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet --upgrade pip hatchling editables setuptools
-	LUNAROUTE_COMPILE=0 $(VENV)-lock/bin/pip install --quiet --no-build-isolation -e '.[demo]' --group dev
+	LUNAROUTE_COMPILE=0 $(VENV)-lock/bin/pip install --quiet --no-build-isolation -e '.[demo]' --group dev --group s3
 	{ echo '# Exact versions of everything that is installed for development. Made by `make lock`.'; \
 	  $(VENV)-lock/bin/pip freeze --all --exclude-editable; } > constraints.txt
 	rm -rf $(VENV)-lock
