@@ -52,6 +52,7 @@ def main() -> None:
         port = free_port()
         server = stack.enter_context(running(serve_command(folder, port), folder, port))
         relay, recorder = pin(server)
+        wait_until_recorded(folder / "home")
         proxies = {"nginx": (NGINX_PORT, child_of(nginx)), "lunaroute": (port, relay)}
         results = measure(folder, proxies, recorder, arguments.rounds, arguments.seconds)
         print(table(results), flush=True)
@@ -171,6 +172,8 @@ def wait_until_recorded(home: Path) -> None:
     seen = -1
     while time.monotonic() < deadline:
         time.sleep(1.2)
+        if not status.exists():  # the recorder is only starting
+            continue
         now = json.loads(status.read_bytes())
         if now["lag_bytes"] == 0 and now["exchanges_recorded"] == seen:
             return

@@ -80,6 +80,9 @@ def test_an_index_that_is_gone_or_damaged_under_a_running_server_is_made_anew(
 
 def test_a_damaged_line_costs_only_itself_at_the_next_start(provider: RunningSimulator, tmp_path: Path) -> None:
     home = tmp_path / "home"
+    home.mkdir()
+    # The file is to keep its name: it may be over, and compressed, before the damage is found or before it is made.
+    (home / "config.toml").write_text('[storage]\ncompress_after = "never"\n')
     with accident_prone(home, provider) as server:
         _ask(server, "before")
     (path,) = (home / "sessions").glob("*/*.jsonl")
