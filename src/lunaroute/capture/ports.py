@@ -6,6 +6,9 @@ from typing import Protocol
 
 from .records import Opening, Outcome, Record
 
+BodyBytes = bytes | memoryview
+"""Part of a body, never changed again: a view where a copy would cost something."""
+
 
 class RecordSink(Protocol):
     """Takes records: one method for each of the hot path (fields as in capture.records), so that nothing is built
@@ -20,11 +23,11 @@ class RecordSink(Protocol):
         length: int,
         client_ip: bytes,
         opening: bytes,
-        body: bytes,
+        body: BodyBytes,
         pre_ns: int | None,
     ) -> None: ...
 
-    def request_chunk(self, exchange: int, t_ns: int, data: bytes, pre_ns: int | None) -> None: ...
+    def request_chunk(self, exchange: int, t_ns: int, data: BodyBytes, pre_ns: int | None) -> None: ...
 
     def response_opened(self, exchange: int, t_ns: int, status_code: int, head: bytes, body: bytes) -> None: ...
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from lunaroute.capture.ports import BodyBytes
 from lunaroute.capture.records import Outcome
 
 from .chunked import BadChunking, ChunkedReader
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from .client import ClientConnection
     from .context import RelayContext
 
-_JOIN_BELOW_BYTES = 32768  # a copy is cheaper than a second buffer for the kernel
+_JOIN_BELOW_BYTES = 32768  # a copy is cheaper than a view, and than a second buffer for the kernel
 _PENDING_HIGH_BYTES = 262144
 _NOT_RECORDED = "recording is not possible and the server is set to block"
 
@@ -42,7 +44,7 @@ class RelayedExchange:
     _chunked: ChunkedReader | None = None
     _upstream: UpstreamConnection | None = None
     _connecting: asyncio.Task[None] | None = None
-    _pending: list[bytes]  # waits for the connection
+    _pending: list[BodyBytes]  # waits for the connection
     _sent_ns: int | None = None
     _request_id = b""  # kept only where the client is told
     _pre_ns = 0
@@ -93,7 +95,7 @@ class RelayedExchange:
         pre_ns = time.monotonic_ns() - t_ns if self.request_is_done else None
         tell(self.number, t_ns, wall_ns, request_id, length, client_ip, opening, payload, pre_ns)
         head = plan.before + digits + plan.after
-        pieces = [head + raw] if len(raw) < _JOIN_BELOW_BYTES else [head, raw]
+        pieces: list[BodyBytes] = [head + raw] if len(raw) < _JOIN_BELOW_BYTES else [head, raw]
         self._pass_on_later(True, pieces, t_ns)
         return end
 
@@ -108,23 +110,24 @@ class RelayedExchange:
         self._pass_on_later(True, [raw], t_ns)
         return end
 
-    def _cut_body(self, data: bytes, at: int) -> tuple[bytes, bytes, int]:
+    def _cut_body(self, data: bytes, at: int) -> tuple[BodyBytes, BodyBytes, int]:
         """Body bytes from `data[at]` on, as sent and without their framing, and the index after them."""
         if self._chunked is not None:
             payload, end = self._chunked.feed(data, at)
             self.request_is_done = self._chunked.is_done
             return data[at:end], payload, end
         end = min(at + self._left, len(data))
-        raw = data[at:end]
+        is_large = at > 0 and end - at >= _JOIN_BELOW_BYTES
+        raw: BodyBytes = memoryview(data)[at:end] if is_large else data[at:end]
         self._left -= end - at
         self.request_is_done = self._left == 0
         return raw, raw, end
 
-    def _pass_on_later(self, is_request: bool, pieces: list[bytes], t_ns: int) -> None:
+    def _pass_on_later(self, is_request: bool, pieces: Sequence[BodyBytes], t_ns: int) -> None:
         self._waiting += 1
         self._context.turn.pass_on_later(self, is_request, pieces, t_ns)
 
-    def send(self, pieces: list[bytes], t_ns: int, now_ns: int) -> None:
+    def send(self, pieces: Sequence[BodyBytes], t_ns: int, now_ns: int) -> None:
         """On to the provider with what arrived at `t_ns` and has been on record since `now_ns`."""
         self._waiting -= 1
         if self._is_closed:
@@ -186,7 +189,7 @@ class RelayedExchange:
         if self._client.is_slow:  # with the answer to an earlier, pipelined request
             self.client_is_slow()
 
-    def _write_upstream(self, upstream: UpstreamConnection, pieces: list[bytes], now_ns: int) -> None:
+    def _write_upstream(self, upstream: UpstreamConnection, pieces: Sequence[BodyBytes], now_ns: int) -> None:
         if self._sent_ns is None:
             self._sent_ns = now_ns
         if len(pieces) == 1:
@@ -222,7 +225,7 @@ class RelayedExchange:
         self.response_is_done = is_done
         self._pass_on_later(False, pieces, t_ns)
 
-    def answer(self, pieces: list[bytes], t_ns: int, now_ns: int) -> None:
+    def answer(self, pieces: Sequence[BodyBytes], t_ns: int, now_ns: int) -> None:
         """On to the client with what arrived at `t_ns` and has been on record since `now_ns`."""
         self._waiting -= 1
         if self._is_closed:

@@ -9,8 +9,10 @@ calls `pass_on` first.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
+
+from lunaroute.capture.ports import BodyBytes
 
 from .tap import Tap
 
@@ -24,9 +26,11 @@ class Turn:
     def __init__(self, tap: Tap, call_soon: Callable[[Callable[[], None]], object]) -> None:
         self._tap = tap
         self._call_soon = call_soon
-        self._waiting: list[tuple[RelayedExchange, bool, list[bytes], int]] = []
+        self._waiting: list[tuple[RelayedExchange, bool, Sequence[BodyBytes], int]] = []
 
-    def pass_on_later(self, exchange: RelayedExchange, is_request: bool, pieces: list[bytes], t_ns: int) -> None:
+    def pass_on_later(
+        self, exchange: RelayedExchange, is_request: bool, pieces: Sequence[BodyBytes], t_ns: int
+    ) -> None:
         """`pieces`, on record since they arrived at `t_ns`, to the provider (`is_request`) or to the client."""
         if not self._waiting:
             self._call_soon(self.pass_on)

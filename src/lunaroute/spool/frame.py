@@ -42,6 +42,7 @@ from uuid import UUID
 import msgspec
 
 from lunaroute.capture.ids import uuid_text
+from lunaroute.capture.ports import BodyBytes
 from lunaroute.capture.records import (
     ExchangeClosed,
     Opening,
@@ -125,7 +126,7 @@ def encode_opening(opening: Opening) -> bytes:
     return _encode(opening)
 
 
-def frame_head(kind: int, segment: int, exchange: int, t_ns: int, payload: bytes, flags: int = 0) -> bytes:
+def frame_head(kind: int, segment: int, exchange: int, t_ns: int, payload: BodyBytes, flags: int = 0) -> bytes:
     """A frame's first 24 bytes; the payload follows as it is."""
     size = len(payload)
     seed = (segment ^ t_ns ^ exchange << 7 ^ size << 11 ^ kind << 24 ^ flags << 28) & 0xFFFFFFFF
@@ -138,7 +139,7 @@ def opened_payload(
     length: int,
     client_ip: bytes,
     opening: bytes,
-    body: bytes = b"",
+    body: BodyBytes = b"",
     pre_ns: int | None = None,
 ) -> bytes:
     """Of a RequestOpened and the chunk that came with it; `request_id` are the UUID's 16 bytes."""
@@ -146,7 +147,7 @@ def opened_payload(
     return fixed + client_ip + opening + body
 
 
-def last_chunk_payload(pre_ns: int, data: bytes) -> bytes:
+def last_chunk_payload(pre_ns: int, data: BodyBytes) -> bytes:
     return _U64.pack(pre_ns) + data
 
 

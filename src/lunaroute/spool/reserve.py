@@ -14,7 +14,7 @@ from pathlib import Path
 
 from . import segments
 
-_ZEROS = bytes(1 << 20)
+_ZEROS = bytes(1 << 18)
 _BUSY_S, _QUIET_S, _FAILED_S = 0.01, 0.1, 1.0
 _QUIET_AFTER_S = 60.0
 _LOW = segments.MIN_FREE // 2

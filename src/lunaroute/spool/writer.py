@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+from lunaroute.capture.ports import BodyBytes
 from lunaroute.capture.records import Opening, Outcome, Record
 
 from . import segments
@@ -75,7 +76,7 @@ class SpoolWriter:
         self._fd = -1
         self._unsynced: list[int] = []
         self._has_new_name = False
-        self._pieces: list[bytes] = []
+        self._pieces: list[BodyBytes] = []
         self._error: OSError | None = None  # a new segment was refused; raised by the next flush
         self._offset = 0  # of the next flush
         self._end = 0
@@ -112,7 +113,7 @@ class SpoolWriter:
         length: int,
         client_ip: bytes,
         opening: bytes,
-        body: bytes,
+        body: BodyBytes,
         pre_ns: int | None,
     ) -> None:
         """Queue a RequestOpened and the body bytes that came with it. `request_id`: the UUID's 16 bytes; `length`:
@@ -125,7 +126,7 @@ class SpoolWriter:
             self._put_frame(REQUEST_OPENED, exchange, t_ns, payload)
             self.request_chunk(exchange, t_ns, body, pre_ns)
 
-    def request_chunk(self, exchange: int, t_ns: int, data: bytes, pre_ns: int | None) -> None:
+    def request_chunk(self, exchange: int, t_ns: int, data: BodyBytes, pre_ns: int | None) -> None:
         """Queue body bytes, which must not change; `pre_ns` marks the last."""
         if pre_ns is not None and len(data) < _COPY_BELOW_BYTES:
             self._put_frame(REQUEST_CHUNK, exchange, t_ns, last_chunk_payload(pre_ns, data), LAST)
@@ -167,7 +168,7 @@ class SpoolWriter:
         """Queue an ExchangeClosed."""
         self._put_frame(EXCHANGE_CLOSED, exchange, t_ns, closed_payload(outcome, detail, sent_ns, pre_ns, post_ns))
 
-    def _put_frame(self, kind: int, exchange: int, t_ns: int, payload: bytes, flags: int = 0) -> None:
+    def _put_frame(self, kind: int, exchange: int, t_ns: int, payload: BodyBytes, flags: int = 0) -> None:
         size = len(payload)
         if size > self._most:
             self._put_elsewhere(kind, exchange, t_ns, payload, flags)
@@ -177,7 +178,7 @@ class SpoolWriter:
         if self._left < _LOW_BYTES:
             self._most = min(MAX_PAYLOAD_BYTES, self._left - FRAME_HEADER_BYTES)
 
-    def _put_elsewhere(self, kind: int, exchange: int, t_ns: int, payload: bytes, flags: int) -> None:
+    def _put_elsewhere(self, kind: int, exchange: int, t_ns: int, payload: BodyBytes, flags: int) -> None:
         """A payload too long for one frame, or for what is left of the segment."""
         if self._error is not None:
             return
@@ -302,7 +303,7 @@ def _preallocated(path: Path, size_bytes: int) -> int:
     return fd
 
 
-def _write_rest(fd: int, pieces: list[bytes], offset: int, written: int) -> None:
+def _write_rest(fd: int, pieces: list[BodyBytes], offset: int, written: int) -> None:
     """Finish a short write (a signal, or a disk that fills up and then raises)."""
     rest = memoryview(b"".join(pieces))[written:]
     offset += written
