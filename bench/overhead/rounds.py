@@ -1,0 +1,77 @@
+"""Rounds: the same work through one proxy after the other, again and again."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from .processes import cpu_ns, forget_peak, peak_bytes
+from .proxies import Proxy
+from .tools import Figures, load
+from .work import Work
+
+_SYNC_S = 0.25
+"""So long after the last answer the spool's last sync has been asked for: it belongs to the requests' cost."""
+MB = 1e6
+
+
+class Results:
+    """The rounds' figures by row and proxy."""
+
+    def __init__(self) -> None:
+        self.rounds: dict[tuple[str, str], list[Figures]] = {}
+
+    def add(self, row: str, proxy: str, figures: Figures) -> None:
+        self.rounds.setdefault((row, proxy), []).append(figures)
+
+    def has(self, row: str, proxy: str) -> bool:
+        return (row, proxy) in self.rounds
+
+    def median(self, row: str, proxy: str, name: str) -> float:
+        return statistics.median(figures[name] for figures in self.rounds[row, proxy])
+
+    def most(self, row: str, proxy: str, name: str) -> float:
+        return max(figures[name] for figures in self.rounds[row, proxy])
+
+    @property
+    def rows(self) -> list[str]:
+        return list(dict.fromkeys(row for row, _ in self.rounds))
+
+
+def measure(
+    folder: Path,
+    proxies: Mapping[str, Proxy],
+    works: Sequence[Work],
+    rounds: int,
+    seconds: float,
+    results: Results,
+    say: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
+) -> None:
+    """Proxies take turns within a row, in reversed order every other time; a crowd is sent once."""
+    for number in range(rounds):
+        for work in works:
+            if work.is_crowd and number > 0:
+                continue
+            order = work.proxies if number % 2 else work.proxies[::-1]
+            for name in order:
+                results.add(work.name, name, one_round(folder, proxies[name], work, seconds))
+            say(f"round {number + 1} of {rounds}: {work.name}")
+
+
+def one_round(folder: Path, proxy: Proxy, work: Work, seconds: float) -> Figures:
+    forget_peak(proxy.pids)
+    relays_ns, helpers_ns = cpu_ns(proxy.relays), cpu_ns(proxy.helpers)
+    figures = load(folder, proxy.port, work, seconds)
+    if proxy.helpers:
+        time.sleep(_SYNC_S)
+    requests = figures["requests"]
+    helpers_ms = (cpu_ns(proxy.helpers) - helpers_ns) / 1e6 / requests
+    figures["helpers_cpu_ms"] = helpers_ms
+    figures["cpu_ms"] = (cpu_ns(proxy.relays) - relays_ns) / 1e6 / requests + helpers_ms
+    figures["peak_mb"] = peak_bytes(proxy.pids) / MB
+    proxy.sent_count += int(requests)
+    proxy.wait_until_recorded()
+    return figures
