@@ -13,10 +13,11 @@ HOST_PYTHON ?= $(shell /usr/bin/python3 -c '$(USABLE)' 2>/dev/null && echo /usr/
 # are only told not to.
 OFFLINE := $(shell unshare --map-root-user --net true 2>/dev/null && echo unshare --map-root-user --net tests/clients/offline.sh)
 AXE := build/axe/package/axe.min.js
+LITELLM := build/litellm/bin/litellm
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard test-s3 check format compile bench seed-million bench-query bench-dashboard bench-reindex bench-storage lock clean
+.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard test-s3 check format compile bench bench-litellm seed-million bench-query bench-dashboard bench-reindex bench-storage lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -67,8 +68,11 @@ format: $(INSTALLED)  ## Fix what the linter and the formatter can fix
 	$(PYTHON) -m ruff check --fix src tests tools bench hatch_build.py
 	$(PYTHON) -m ruff format src tests tools bench hatch_build.py
 
-bench: $(COMPILED)  ## Run the benchmarks
-	@if [ -x bench/run.sh ]; then PYTHON=$(PYTHON) bench/run.sh $(ARGS); else echo "there is no bench/run.sh yet"; fi
+bench: $(COMPILED)  ## What the relay costs beside nginx, in about a minute; LONG=1 for all rows
+	$(PYTHON) -m bench.overhead $(if $(LONG),--long) $(ARGS)
+
+bench-litellm: $(COMPILED) $(LITELLM)  ## The same beside LiteLLM's proxy, which is installed into build/litellm
+	$(PYTHON) -m bench.overhead --litellm $(LITELLM) $(ARGS)
 
 seed-million: $(COMPILED)  ## Make a store of a million invented exchanges in build/million (3.3 GB, some minutes)
 	@mkdir -p build
@@ -105,6 +109,10 @@ $(AXE):
 	@mkdir -p build/axe
 	@cd build/axe && npm pack --silent axe-core@4.14.1 >/dev/null && tar xzf axe-core-*.tgz \
 	  || echo "Accessibility is not tested: there is no npm to bring axe-core"
+
+$(LITELLM):
+	$(HOST_PYTHON) -m venv build/litellm
+	build/litellm/bin/pip install --quiet --disable-pip-version-check 'litellm[proxy]'
 
 # Stale extension modules are worse than none, so they go first.
 $(COMPILED): $(INSTALLED) hatch_build.py $(HOT)

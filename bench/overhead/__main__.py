@@ -24,7 +24,7 @@ from .proxies import Place, nginx, started
 from .report import REPOSITORY, conditions, keep
 from .rounds import Results, measure
 from .tools import compile_tools, make_certificate, missing, provider
-from .work import BESIDE_LITELLM, BOTH, LONG, LUNAROUTE, SHORT, Work
+from .work import BESIDE_LITELLM, BOTH, LONG, LUNAROUTE, SHORT, SMOKE, Work
 
 
 def main() -> None:
@@ -34,10 +34,10 @@ def main() -> None:
     works = [work for work in _works(options) if options.rows in work.name]
     rounds = options.rounds or (5 if options.long else 3)
     seconds = options.seconds or (1.0 if options.long else 0.4)
-    name = "litellm" if options.litellm else "long" if options.long else "short"
+    name = "litellm" if options.litellm else "smoke" if options.smoke else "long" if options.long else "short"
     about = conditions(os.getloadavg()[0])
     results = Results()
-    is_whole = not options.litellm and not options.rows
+    is_whole = not (options.litellm or options.smoke or options.rows)
     with tempfile.TemporaryDirectory(prefix="lunaroute-bench-") as folder:
         run(Path(folder), works, rounds, seconds, results, options.litellm, measures_memory=is_whole)
     if is_whole:
@@ -48,6 +48,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("--long", action="store_true", help="all rows")
+    parser.add_argument("--smoke", action="store_true", help="one small row, to see that everything works")
     parser.add_argument("--rounds", type=int, help="how often each row is measured")
     parser.add_argument("--seconds", type=float, help="length of a round")
     parser.add_argument("--rows", default="", help="only rows whose name contains this")
@@ -59,6 +60,8 @@ def _options() -> argparse.Namespace:
 def _works(options: argparse.Namespace) -> Sequence[Work]:
     if options.litellm:
         return BESIDE_LITELLM
+    if options.smoke:
+        return SMOKE
     return LONG if options.long else SHORT
 
 
@@ -82,7 +85,7 @@ def run(
         stack.callback(os.sched_setaffinity, 0, all_cores)
         plain_port = stack.enter_context(provider(folder))
         tls = stack.enter_context(nginx(Place(folder, plain_port, 0), 1, name="tls", is_tls=True))
-        place = Place(folder, plain_port, tls.port, litellm)
+        place = Place(folder, plain_port, tls.port, litellm and litellm.absolute())
         for workers in sorted({work.workers for work in works}):
             group = [work for work in works if work.workers == workers]
             names = list(dict.fromkeys(name for work in group for name in work.proxies))

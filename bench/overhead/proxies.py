@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from lunaroute.config import DEFAULT_UPSTREAMS
+from lunaroute.spool.segments import SUFFIX
 from lunaroute.supervisor.instance import read_info, read_recorder
 
 from .processes import children, put_on, running, runs, tree, wait_for, wait_until_quiet
@@ -130,6 +131,8 @@ def lunaroute(place: Place, workers: int, program: Sequence[str], *, is_recordin
         helpers = wait_for("the spool's keeper", keepers, process)
         wait_until_quiet(helpers)  # a keeper begins by making segments, once in the life of a spool
         yield Proxy(info.port, relays, helpers, home if is_recording else None)
+        if not is_recording and any((home / "spool").rglob(f"*{SUFFIX}")):
+            sys.exit("bench: the relay that is not to record did")
 
 
 @contextmanager

@@ -84,3 +84,5 @@ LONG = (
     Work(KB, 32, chunks=100, workers=2),
 )
 BESIDE_LITELLM = tuple(Work(KB, connections, proxies=(NGINX, LUNAROUTE, LITELLM)) for connections in (1, 32))
+SMOKE = (Work(50 * KB, 2, chunks=3, every_ms=1, is_tls=True, proxies=WITH_AND_WITHOUT),)
+"""One row with a part of everything, to see that all of it works."""
