@@ -8,13 +8,14 @@
 
 #define PATIENCE_NS (60 * 1000 * MS)
 #define MOST_ERRORS 100
+#define KEY "sk-5f0c1e9ab37d4c62a8e41b9077d3f2650c9de81f4a7b3e52" /* no real one */
 #define REQUEST_HEAD                                                                                                   \
     "POST %s HTTP/1.1\r\nHost: 127.0.0.1:%d\r\nAccept: application/json\r\nContent-Type: application/json\r\n"         \
     "User-Agent: claude-cli/2.1.330 (external, cli)\r\nX-Claude-Code-Session-Id: %08d-0000-4000-8000-%012d\r\n"        \
     "X-Stainless-Lang: js\r\nX-Stainless-Package-Version: 0.70.0\r\nX-Stainless-OS: Linux\r\n"                         \
     "X-Stainless-Arch: x64\r\nX-Stainless-Runtime: node\r\nX-Stainless-Runtime-Version: v24.3.0\r\n"                   \
     "X-Stainless-Retry-Count: 0\r\nX-Stainless-Timeout: 600\r\nanthropic-dangerous-direct-browser-access: true\r\n"    \
-    "anthropic-version: 2023-06-01\r\nAuthorization: Bearer sk-bench\r\nx-app: cli\r\nContent-Length: %zu\r\n\r\n"
+    "anthropic-version: 2023-06-01\r\nAuthorization: Bearer " KEY "\r\nx-app: cli\r\nContent-Length: %zu\r\n\r\n"
 
 enum state { IDLE, HEAD, LENGTH, CHUNK_SIZE, CHUNK, CHUNK_END, TRAILER };
 

@@ -10,12 +10,19 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 START_S = 60.0
 END_S = 600.0
 _QUIET_S, _QUIET_SHARE = 0.3, 0.05
 Found = TypeVar("Found")
+
+
+class Server(NamedTuple):
+    """A process, and where its output goes."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
 
 
 @contextmanager
@@ -27,9 +34,10 @@ def running(
     environ: Mapping[str, str] | None = None,
     pass_fds: Sequence[int] = (),
     grace_s: float = END_S,
-) -> Iterator[subprocess.Popen[bytes]]:
+) -> Iterator[Server]:
     """A server; its output goes to `folder/name.log`. Ended by SIGTERM, in `grace_s` or by force."""
-    with (folder / f"{name}.log").open("wb") as log:
+    path = folder / f"{name}.log"
+    with path.open("wb") as log:
         process = subprocess.Popen(
             command,
             cwd=folder,
@@ -40,7 +48,7 @@ def running(
             pass_fds=pass_fds,
         )
     try:
-        yield process
+        yield Server(process, path)
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -50,12 +58,12 @@ def running(
             process.wait()
 
 
-def wait_for(what: str, look: Callable[[], Found | None], process: subprocess.Popen[bytes] | None = None) -> Found:
-    """What `look` finds, as soon as it does. Ends the program when `process` ends first, or it takes too long."""
+def wait_for(what: str, look: Callable[[], Found | None], server: Server) -> Found:
+    """What `look` finds, as soon as it does. Ends the program when the server ends first, or it takes too long."""
     deadline = time.monotonic() + START_S
     while (found := look()) is None:
-        if time.monotonic() > deadline or (process is not None and process.poll() is not None):
-            sys.exit(f"bench: {what} did not come")
+        if time.monotonic() > deadline or server.process.poll() is not None:
+            sys.exit(f"bench: {what} did not come: {server.log.read_text(errors='replace')[-2000:]}")
         time.sleep(0.02)
     return found
 

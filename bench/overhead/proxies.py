@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sys
 import time
@@ -97,13 +98,13 @@ def nginx(place: Place, workers: int, *, name: str = "nginx", is_tls: bool = Fal
         # nginx takes over a listening socket that this variable names, as in an upgrade of itself: no port is guessed.
         environ = {"NGINX": f"{listener.fileno()};"}
         command = ["nginx", "-p", f"{place.folder}/", "-e", f"{name}.err", "-c", path]
-        with running(command, place.folder, name, environ=environ, pass_fds=[listener.fileno()]) as process:
+        with running(command, place.folder, name, environ=environ, pass_fds=[listener.fileno()]) as server:
 
             def all_processes() -> list[int] | None:
-                pids = tree(process.pid)
+                pids = tree(server.process.pid)
                 return pids if len(pids) > workers else None
 
-            yield Proxy(port, wait_for("nginx", all_processes, process))
+            yield Proxy(port, wait_for("nginx", all_processes, server))
 
 
 @contextmanager
@@ -120,15 +121,15 @@ def lunaroute(place: Place, workers: int, program: Sequence[str], *, is_recordin
     words = ["serve", *flags] if program[0] == "-m" else flags
     environ = {"SSL_CERT_FILE": str(place.folder / "cert.pem"), "PYTHONPATH": ""}
     command = [sys.executable, *program, *words]
-    with running(command, place.folder, name, environ=environ) as process:
-        info = wait_for("lunaroute", lambda: read_info(home / "run"), process)
-        relays = [pid for pid in children(process.pid) if runs(pid, "lunaroute.relay") or runs(pid, "relay")]
+    with running(command, place.folder, name, environ=environ) as server:
+        info = wait_for("lunaroute", lambda: read_info(home / "run"), server)
+        relays = [pid for pid in children(server.process.pid) if runs(pid, "lunaroute.relay") or runs(pid, "relay")]
 
         def keepers() -> list[int] | None:
             pids = [pid for relay in relays for pid in children(relay) if runs(pid, "lunaroute.spool.keeper")]
             return pids if len(pids) == (workers if is_recording else 0) else None
 
-        helpers = wait_for("the spool's keeper", keepers, process)
+        helpers = wait_for("the spool's keeper", keepers, server)
         wait_until_quiet(helpers)  # a keeper begins by making segments, once in the life of a spool
         yield Proxy(info.port, relays, helpers, home if is_recording else None)
         if not is_recording and any((home / "spool").rglob(f"*{SUFFIX}")):
@@ -153,10 +154,17 @@ def litellm(place: Place) -> Iterator[Proxy]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     flags = ["--config", str(path), "--host", "127.0.0.1", "--port", str(port), "--telemetry", "False"]
-    environ = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "PYTHONPATH": ""}
-    with running([place.litellm, *flags], place.folder, "litellm", environ=environ, grace_s=10) as process:
-        wait_for("LiteLLM", lambda: _answers(f"http://127.0.0.1:{port}/health/liveliness"), process)
-        yield Proxy(port, tree(process.pid))
+    environ = {"LITELLM_MASTER_KEY": _client_key(), "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
+    with running([place.litellm, *flags], place.folder, "litellm", environ=environ, grace_s=10) as server:
+        wait_for("LiteLLM", lambda: _answers(f"http://127.0.0.1:{port}/health/liveliness"), server)
+        yield Proxy(port, tree(server.process.pid))
+
+
+def _client_key() -> str:
+    """What the client sends as its key: LiteLLM wants to know it."""
+    found = re.search(r'#define KEY "(.*?)"', (SOURCES / "client.c").read_text(encoding="utf-8"))
+    assert found is not None
+    return found[1]
 
 
 def _answers(url: str) -> bool | None:

@@ -50,11 +50,12 @@ def measure(
     results: Results,
     say: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
 ) -> None:
-    """Proxies take turns within a row, in reversed order every other time; a crowd is sent once."""
+    """Proxies take turns within a row, in reversed order every other time. What each does first is not counted: programs
+    load then what they had left for later."""
+    for proxy in proxies.values():
+        one_round(folder, proxy, works[0], seconds)
     for number in range(rounds):
         for work in works:
-            if work.is_crowd and number > 0:
-                continue
             order = work.proxies if number % 2 else work.proxies[::-1]
             for name in order:
                 results.add(work.name, name, one_round(folder, proxies[name], work, seconds))

@@ -47,8 +47,8 @@ def make_certificate(folder: Path) -> None:
 @contextmanager
 def provider(folder: Path) -> Iterator[int]:
     """The port it listens on."""
-    with running([folder / "provider"], folder, "provider") as process:
-        yield wait_for("the provider", lambda: _first_number(folder / "provider.log"), process)
+    with running([folder / "provider"], folder, "provider") as server:
+        yield wait_for("the provider", lambda: _first_number(server.log), server)
 
 
 def _first_number(log: Path) -> int | None:
