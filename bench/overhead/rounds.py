@@ -50,8 +50,8 @@ def measure(
     results: Results,
     say: Callable[[str], None] = lambda text: print(text, file=sys.stderr),
 ) -> None:
-    """Proxies take turns within a row, in reversed order every other time. What each does first is not counted: programs
-    load then what they had left for later."""
+    """Proxies take turns within a row, in reversed order every other time. What each does first is not counted:
+    programs load then what they had left for later."""
     for proxy in proxies.values():
         one_round(folder, proxy, works[0], seconds)
     for number in range(rounds):
