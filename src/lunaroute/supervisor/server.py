@@ -27,6 +27,7 @@ from .announce import announcement
 from .child import Child
 from .health import HealthProbe
 from .instance import InstanceLock, ServerInfo, prepare_home, read_info, read_recorder, remove_info, write_info
+from .limits import allow_many_files
 from .listeners import bind_listeners
 from .signals import SignalWatch
 from .spec import WorkerSpec
@@ -61,6 +62,7 @@ def serve(
     housekeeper_command: Sequence[str] = HOUSEKEEPER_COMMAND,
 ) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartError when that is not possible."""
+    allow_many_files()
     prepare_home(config)
     lock = InstanceLock(config.run_dir)
     try:

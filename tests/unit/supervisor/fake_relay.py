@@ -1,9 +1,11 @@
-"""A relay worker for tests: answers every request with 200, its run_id, pid and number, then closes.
+"""A relay worker for tests: answers every request with 200, its run_id, pid, number and limit of files, then closes.
 
 `/exit` ends the process without an answer. Argument `never`: it does not start; `deaf`: it does not stop.
 """
 
+import json
 import os
+import resource
 import select
 import signal
 import socket
@@ -17,7 +19,8 @@ def _answer(client: socket.socket, spec: WorkerSpec) -> None:
     path = client.recv(65536).split(b" ")[1]
     if path == b"/exit":
         os._exit(3)
-    body = f'{{"status":"ok","run_id":"{spec.run_id}","pid":{os.getpid()},"worker":{spec.worker}}}'.encode()
+    answer = {"status": "ok", "run_id": spec.run_id, "pid": os.getpid(), "worker": spec.worker}
+    body = json.dumps(answer | {"most_files": resource.getrlimit(resource.RLIMIT_NOFILE)[0]}).encode()
     client.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (len(body), body))
     client.close()
 

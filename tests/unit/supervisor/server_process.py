@@ -62,9 +62,9 @@ class ServerProcess:
 
 
 @contextmanager
-def running(command: list[str]) -> Iterator[ServerProcess]:
-    """The server, ready for use; ended at the latest with the block."""
-    home = Path(command[2])
+def running(command: list[str], home: Path | None = None) -> Iterator[ServerProcess]:
+    """The server, ready for use; ended at the latest with the block. `home`, if not the command's third word."""
+    home = home or Path(command[2])
     process = start(command)
     try:
         wait_until(lambda: read_info(home / "run") is not None or process.poll() is not None)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import stat
 from pathlib import Path
 
 from lunaroute.supervisor.instance import find_server
+from lunaroute.supervisor.limits import MOST_FILES
 
 from .server_process import fake_server_command, is_alive, running, start, wait_until
 
@@ -49,6 +51,14 @@ def test_every_worker_takes_traffic_of_the_one_port(tmp_path: Path) -> None:
             if len(seen) == 3:
                 break
         assert seen == {0, 1, 2}
+
+
+def test_relays_may_have_as_many_sockets_as_the_system_allows(tmp_path: Path) -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = min(hard, MOST_FILES) if hard != resource.RLIM_INFINITY else MOST_FILES
+    few = ["sh", "-c", 'ulimit -Sn 256 && exec "$@"', "sh", *fake_server_command(tmp_path)]
+    with running(few, tmp_path) as server:
+        assert server.get()["most_files"] == allowed > 256
 
 
 def test_no_connection_is_refused_while_a_worker_restarts(tmp_path: Path) -> None:
