@@ -65,7 +65,7 @@ LARGE_WITHOUT = Work(400 * KB, 32, proxies=WITH_AND_WITHOUT)
 LARGE_ALONE_WITHOUT = Work(400 * KB, 1, proxies=WITH_AND_WITHOUT)
 BURST = Work(KB, 32, chunks=100)
 PACED = Work(KB, 8, chunks=50, every_ms=2)
-CROWD = Work(KB, 1000, chunks=30, every_ms=100)
+CROWD = Work(KB, 1000, chunks=20, every_ms=100)
 
 SHORT = (
     *(SMALL, MIDDLE, LARGE_WITHOUT, SMALL_ALONE, MIDDLE_ALONE, LARGE_ALONE_WITHOUT),

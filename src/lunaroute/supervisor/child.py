@@ -17,6 +17,7 @@ FIRST_DELAY_S = 0.1
 LONGEST_DELAY_S = 5.0
 LONG_LIFE_S = 10.0
 """A child that lived this long is started again without delay worth mentioning."""
+_NICEST = 19
 
 
 class Child:
@@ -87,7 +88,8 @@ class Child:
 
     def _be_nice(self, pid: int) -> None:
         with suppress(OSError):  # it ended already, or may not; recording works without
-            os.setpriority(os.PRIO_PROCESS, pid, self._niceness)
+            ours = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, pid, min(ours + self._niceness, _NICEST))
 
 
 def _describe(return_code: int) -> str:
