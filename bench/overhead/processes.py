@@ -97,7 +97,9 @@ def cpu_ns(pids: Iterable[int]) -> int:
 
 
 def wait_until_quiet(pids: Sequence[int]) -> None:
-    """Until the processes use next to no CPU time."""
+    """Until the processes use next to no CPU time; not shorter than it takes a spool to be synced."""
+    if not pids:
+        return
     deadline = time.monotonic() + START_S
     used_ns = cpu_ns(pids)
     while time.monotonic() < deadline:

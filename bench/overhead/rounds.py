@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import statistics
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from .processes import cpu_ns, forget_peak, peak_bytes
+from .processes import cpu_ns, forget_peak, peak_bytes, wait_until_quiet
 from .proxies import Proxy
 from .tools import Figures, load
 from .work import Work
 
-_SYNC_S = 0.25
-"""So long after the last answer the spool's last sync has been asked for: it belongs to the requests' cost."""
 MB = 1e6
 
 
@@ -63,15 +60,17 @@ def measure(
 
 
 def one_round(folder: Path, proxy: Proxy, work: Work, seconds: float) -> Figures:
+    """What the work took, with all that the keeper does for it, which it may do later."""
+    wait_until_quiet(proxy.helpers)
     forget_peak(proxy.pids)
     relays_ns, helpers_ns = cpu_ns(proxy.relays), cpu_ns(proxy.helpers)
     figures = load(folder, proxy.port, work, seconds)
-    if proxy.helpers:
-        time.sleep(_SYNC_S)
+    relays_ns = cpu_ns(proxy.relays) - relays_ns
+    wait_until_quiet(proxy.helpers)
+    helpers_ns = cpu_ns(proxy.helpers) - helpers_ns
     requests = figures["requests"]
-    helpers_ms = (cpu_ns(proxy.helpers) - helpers_ns) / 1e6 / requests
-    figures["helpers_cpu_ms"] = helpers_ms
-    figures["cpu_ms"] = (cpu_ns(proxy.relays) - relays_ns) / 1e6 / requests + helpers_ms
+    figures["helpers_cpu_ms"] = helpers_ns / 1e6 / requests
+    figures["cpu_ms"] = (relays_ns + helpers_ns) / 1e6 / requests
     figures["peak_mb"] = peak_bytes(proxy.pids) / MB
     proxy.sent_count += int(requests)
     proxy.wait_until_recorded()
