@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,11 +15,11 @@ from lunaroute.dashboard.site import PAGES
 from tests.builders import SessionScript
 from tests.dashboard_store import add_events, add_scripts, long_script
 
-from .conftest import NARROW, WIDE, Dashboard, Watched, until
+from .conftest import LIVE, NARROW, SETTLED, WIDE, Dashboard, Looking, Watched, until
 from .hostile import hostile_id
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 AXE = Path(__file__).parents[2] / "build" / "axe" / "package" / "axe.min.js"
@@ -35,13 +35,6 @@ def fresh(tmp_path: Path) -> Iterator[Dashboard]:
     dashboard.stop()
 
 
-def _watched(browser: Browser, url: str, size: tuple[int, int] = WIDE, scheme: Any = "light") -> Watched:
-    context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, reduced_motion="reduce"
-    )
-    return Watched(context.new_page(), url)
-
-
 def _addresses(url: str) -> list[str]:
     session = f"/sessions/{hostile_id(url)}"
     return [*SEARCHED, *(f"{session}?tab={tab}" for tab, _ in TABS)]
@@ -53,24 +46,23 @@ def _addresses(url: str) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1440", "390"])
 def test_every_page_fits_and_is_accessible(
-    browser: Browser, dashboard: Dashboard, size: tuple[int, int], scheme: str
+    looking: Looking, dashboard: Dashboard, size: tuple[int, int], scheme: str
 ) -> None:
-    watched = _watched(browser, dashboard.url, size, scheme)
+    watched = looking(dashboard, size, scheme)
     found = []
     for address in _addresses(dashboard.url):
         page = watched.open(address)
-        page.wait_for_timeout(250)
+        until(page, SETTLED)
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0], address
         assert page.evaluate("document.documentElement.dataset.theme") == scheme
-        found += [f"{address}: {one}" for one in _serious(page)]
+        found += [f"{address}: {one}" for one in (_serious(page) if AXE.exists() else [])]
     watched.assert_quiet()
-    watched.page.context.close()
     assert found == []
+    if not AXE.exists():
+        pytest.skip(f"every page fits; {AXE.name} is missing: make test-dashboard brings it")
 
 
 def _serious(page: Page) -> list[str]:
-    if not AXE.exists():
-        pytest.skip(f"{AXE} is missing: make test-dashboard brings it")
     # As a script of the page's own origin it would be one more file to serve; evaluated, no policy is in its way.
     page.evaluate(AXE.read_text(encoding="utf-8"))
     results = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
@@ -135,8 +127,7 @@ def test_a_mistake_is_told_in_the_page(watched: Watched) -> None:
 def test_rows_go_on_while_one_scrolls(watched: Watched) -> None:
     page = watched.open("/sessions")
     assert page.locator("#rows [data-row]").count() == 50
-    page.keyboard.press("End")
-    until(page, "document.querySelectorAll('#rows [data-row]').length > 50")
+    until(page, "document.querySelectorAll('#rows [data-row]').length > 50", lambda: page.keyboard.press("End"))
     watched.assert_quiet()
 
 
@@ -182,16 +173,16 @@ def test_keyboard_walks_opens_and_comes_back(watched: Watched) -> None:
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/sessions/{session_id}")
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, LIVE)
     page.keyboard.press("[")
     page.wait_for_url(lambda url: session_id not in url and "/sessions/" in url)
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, LIVE)
     page.keyboard.press("]")
     page.wait_for_url(f"**/sessions/{session_id}*")
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, LIVE)
     page.keyboard.press("Escape")
     page.wait_for_url("**/sessions")
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, LIVE)
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.name") == "q"
     page.keyboard.press("Escape")
@@ -208,7 +199,7 @@ def test_palette_goes_to_pages_and_sessions(watched: Watched) -> None:
     page.keyboard.type("heal")
     page.keyboard.press("Enter")
     page.wait_for_url("**/health")
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, LIVE)
     session_id = hostile_id(watched.url)
     page.keyboard.press("Control+k")
     page.keyboard.type(session_id)
@@ -230,18 +221,16 @@ def test_everything_can_be_reached_without_a_mouse(watched: Watched) -> None:
 # ---- one session
 
 
-def test_a_long_session_opens_at_once(browser: Browser, fresh: Dashboard) -> None:
-    add_scripts(fresh.home, script := long_script(2000, b'{"messages":["' + b"x" * 20_000 + b'"]}'))
-    watched = _watched(browser, fresh.url)
-    watched.open("/health")
-    for address in ("", "?tab=timeline", "?tab=tokens", "?tab=tools", "?from=1990"):
+def test_a_long_session_comes_in_pages(looking: Looking, fresh: Dashboard) -> None:
+    """How long that takes, `make bench-dashboard` says."""
+    add_scripts(fresh.home, script := long_script(2000, b'{"messages":["' + b"x" * 2000 + b'"]}'))
+    watched = looking(fresh)
+    for address in ("?tab=timeline", "?tab=tokens", "?tab=tools", "?from=1990"):
         page = watched.open(f"/sessions/{script.session_id}{address}")
-        timing = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
-        assert timing < 1000, address
+        assert page.evaluate("performance.getEntriesByType('navigation')[0].decodedBodySize") < 300_000, address
     page = watched.open(f"/sessions/{script.session_id}")
     assert page.locator(".turn").count() == 20
-    page.keyboard.press("End")
-    until(page, "document.querySelectorAll('.turn').length >= 40")
+    until(page, "document.querySelectorAll('.turn').length >= 40", lambda: page.keyboard.press("End"))
     watched.assert_quiet()
 
 
@@ -259,12 +248,12 @@ def test_a_turn_has_a_link_of_its_own(watched: Watched) -> None:
     page = watched.open(f"/sessions/{hostile_id(watched.url)}")
     turn = page.locator(".turn").nth(6)
     page = watched.open(f"/sessions/{hostile_id(watched.url)}#{turn.get_attribute('id')}")
-    assert page.evaluate("scrollY") > 400
+    until(page, "scrollY > 400")
     watched.assert_quiet()
 
 
-def test_curl_is_copied(browser: Browser, dashboard: Dashboard) -> None:
-    watched = _watched(browser, dashboard.url)
+def test_curl_is_copied(looking: Looking, dashboard: Dashboard) -> None:
+    watched = looking(dashboard)
     watched.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = watched.open(f"/sessions/{hostile_id(dashboard.url)}?tab=raw&n=2")
     page.click("text=Copy as curl")
@@ -292,57 +281,58 @@ def test_console_asks_draws_and_keeps(watched: Watched) -> None:
 # ---- live
 
 
-def test_first_request_appears_by_itself(browser: Browser, fresh: Dashboard) -> None:
-    watched = _watched(browser, fresh.url)
+def test_first_request_appears_by_itself(looking: Looking, fresh: Dashboard) -> None:
+    watched = looking(fresh)
     page = watched.open("/setup")
     assert "Waiting for the first request" in page.inner_text("#first")
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, LIVE)
     add_scripts(fresh.home, SessionScript("first").ask("are you there?"))
-    page.wait_for_selector("text=First request seen", timeout=10_000)
+    page.wait_for_selector("text=First request seen")
     watched.assert_quiet()
 
 
-def test_sessions_appear_while_one_looks(browser: Browser, fresh: Dashboard) -> None:
+def test_sessions_appear_while_one_looks(looking: Looking, fresh: Dashboard) -> None:
     add_scripts(fresh.home, SessionScript("one").turn("the first words").complete())
-    watched = _watched(browser, fresh.url)
+    watched = looking(fresh)
     page = watched.open("/sessions")
     page.evaluate("window.notReloaded = true")
     page.keyboard.press("j")
     script = SessionScript("two").ask("the second words")
     add_scripts(fresh.home, script)
-    page.wait_for_selector("tr.working >> text=the second words", timeout=10_000)
+    page.wait_for_selector("tr.working >> text=the second words")
     script.answer("done").complete()
     add_events(fresh.home, script.events[2:])
-    page.wait_for_selector("tr.done >> text=the second words", timeout=10_000)
+    page.wait_for_selector("tr.done >> text=the second words")
     assert page.evaluate("window.notReloaded")
     assert page.locator("tr.selected >> text=the first words").count() == 1
     watched.assert_quiet()
 
 
-def test_connection_comes_back_after_a_restart(browser: Browser, fresh: Dashboard) -> None:
+def test_connection_comes_back_after_a_restart(looking: Looking, fresh: Dashboard) -> None:
     add_scripts(fresh.home, SessionScript("one").turn("the first words").complete())
-    watched = _watched(browser, fresh.url)
+    watched = looking(fresh)
     page = watched.open("/sessions")
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, LIVE)
     fresh.stop()
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Reconnecting'", 10.0)
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Reconnecting'")
     add_scripts(fresh.home, SessionScript("two").turn("meanwhile").complete())
     fresh.start()
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'", 15.0)
-    page.wait_for_selector("tr >> text=meanwhile", timeout=10_000)
+    until(page, LIVE)
+    page.wait_for_selector("tr >> text=meanwhile")
     assert watched.foreign == []
 
 
-def test_pause_holds_still(browser: Browser, fresh: Dashboard) -> None:
+def test_pause_holds_still(looking: Looking, fresh: Dashboard) -> None:
     add_scripts(fresh.home, SessionScript("one").turn("the first words").complete())
-    watched = _watched(browser, fresh.url)
+    watched = looking(fresh)
     page = watched.open("/sessions")
     page.click("[data-live]")
     assert page.inner_text("[data-live-text]") == "Paused"
     add_scripts(fresh.home, SessionScript("two").turn("meanwhile").complete())
-    page.wait_for_timeout(2500)
+    page.wait_for_timeout(2500)  # longer than a page that listens needs; on a slow machine this shows less
     assert page.locator("text=meanwhile").count() == 0
     page.click("[data-live]")
+    until(page, LIVE)
     watched.assert_quiet()
 
 
