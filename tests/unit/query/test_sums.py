@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from lunaroute.query.exchanges import list_calls, list_exchanges
+from lunaroute.query.fields import WEEKDAYS
 from lunaroute.query.grammar import parse_filter
 from lunaroute.query.index import open_index
 from lunaroute.query.latency import latencies, merged
+from lunaroute.query.sessions import list_sessions
 from lunaroute.query.tools import tool_usage
 from lunaroute.query.usage import Dimension, Usage, total, usage
 from lunaroute.stats.percentile import percentile
@@ -165,3 +167,19 @@ def test_groups_put_together_are_the_whole(connection: sqlite3.Connection, by: D
     assert merged(latencies(connection, by=[by])) == latencies(connection)[0]
     assert total([]) is None
     assert merged([]) is None
+
+
+def test_hours_of_the_week_narrow_every_list(connection: sqlite3.Connection) -> None:
+    for table, column, ask in (
+        ("sessions", "started_at", list_sessions),
+        ("session_stats", "started_at", list_exchanges),
+        ("tool_call_executions", "called_at", list_calls),
+    ):
+        times = [datetime.fromisoformat(at) for (at,) in connection.execute(f"SELECT {column} FROM {table}")]
+        weekdays = {WEEKDAYS[at.weekday()] for at in times}
+        assert len(weekdays) > 1
+        for weekday in weekdays:
+            for hour in ("09", "14", "23"):
+                wanted = parse_filter(f"weekday:{weekday} hour:{hour}", NOW)
+                expected = sum(WEEKDAYS[at.weekday()] == weekday and at.hour == int(hour) for at in times)
+                assert len(ask(connection, wanted, limit=500).items) == expected  # type: ignore[operator]

@@ -1,5 +1,6 @@
 // On every page: local times, live updates, keyboard, palette, filter field, stars.
 import { ask, tell } from "./ask.js";
+import { withoutTimes } from "./filter.js";
 import { number } from "./numbers.js";
 
 const $ = (selector, root = document) => root.querySelector(selector);
@@ -147,6 +148,14 @@ document.addEventListener("click", (event) => {
     document.dispatchEvent(new CustomEvent("theme"));
     return;
   }
+  const density = target.closest("[data-density-toggle]");
+  if (density) {
+    const next = document.documentElement.dataset.density === "dense" ? "roomy" : "dense";
+    localStorage.setItem("density", next);
+    document.documentElement.dataset.density = next;
+    density.setAttribute("aria-pressed", String(next === "dense"));
+    return;
+  }
   const menu = target.closest("[data-menu]");
   if (menu) { menu.setAttribute("aria-expanded", String($(".side").classList.toggle("open"))); return; }
   const copied = target.closest("[data-copy]");
@@ -157,7 +166,11 @@ document.addEventListener("click", (event) => {
   const row = target.closest("tr[data-row]");
   if (row && !target.closest("a, button, input, label, summary") && !String(getSelection())) $("[data-open]", row)?.click();
 });
-document.addEventListener("change", (event) => { if (event.target.matches("[data-submit]")) event.target.form.requestSubmit(); });
+document.addEventListener("change", (event) => {
+  // A span that is chosen counts; times that stand in the filter would win over it.
+  if (event.target.matches("[data-range]")) { const typed = event.target.form.elements.q; typed.value = withoutTimes(typed.value); }
+  if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
+});
 document.addEventListener("submit", (event) => {
   // Addresses stay short: what says nothing is left out.
   if (event.target.matches("[data-filter]")) $$("input", event.target).forEach((one) => { if (!one.value) one.disabled = true; });
@@ -285,5 +298,6 @@ $$("[data-buckets]").forEach((element) => {
   element.append(svg);
 });
 
+$("[data-density-toggle]").setAttribute("aria-pressed", String(document.documentElement.dataset.density === "dense"));
 tellTimes();
 connect();
