@@ -4,6 +4,7 @@ import { number } from "./numbers.js";
 
 const SERIES = ["s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8"];
 const MOST_SERIES = 6;
+const NO_GAPS = { p50_buckets: [], p95_buckets: [], max_buckets: [], token_buckets: [] };
 const drawn = new Map();
 
 const seconds = (row) => Date.parse((row.hour || `${row.day} 00:00:00`).replace(" ", "T") + "Z") / 1000;
@@ -33,7 +34,7 @@ function along(xs, rows, value) {
 function drawBuckets(element, series) {
   const all = series.flatMap((one) => one.buckets.map(([ms]) => ms));
   if (!all.length) { draw(element, [], [], {}); return; }
-  const low = Math.log10(Math.min(...all)), high = Math.log10(Math.max(...all)), bins = 60, width = (high - low) / bins || 1;
+  const low = Math.log10(Math.min(...all)), high = Math.log10(Math.max(...all)), bins = Math.min(60, Math.max(12, all.length * 2)), width = (high - low) / bins || 1;
   const counted = (buckets) => { const found = new Array(bins + 1).fill(0); buckets.forEach(([ms, count]) => { found[Math.min(bins, Math.floor((Math.log10(ms) - low) / width))] += count; }); return found; };
   const xs = new Array(bins + 1).fill(0).map((_, n) => 10 ** (low + n * width));
   draw(element, xs, series.map((one) => ({ label: one.label, color: one.color, isFilled: true, values: counted(one.buckets) })),
@@ -99,8 +100,15 @@ const charts = {
       { label: "fresh", color: "fresh", values: rows.map((row) => Math.max(0, (row.input_tokens || 0) - read(row) - written(row))) }, { label: "output", color: "output", values: rows.map((row) => row.output_tokens || 0) },
     ], { unit: "short", height: 300, isStacked: true, isBars: true, isTime: false, step: 1, xValues: (at) => Number.isInteger(at) ? `#${at}` : "", addressOf: (at) => `${location.pathname}?from=${at}` });
   },
-  gaps(element, rows) {
-    drawBuckets(element, [{ label: "median of a stream", color: "s2", buckets: rows.p50_buckets }, { label: "p95 of a stream", color: "s1", buckets: rows.p95_buckets }, { label: "longest of a stream", color: "s4", buckets: rows.max_buckets }]);
+  gaps(element, [found = NO_GAPS]) {
+    drawBuckets(element, [{ label: "median of a stream", color: "s2", buckets: found.p50_buckets }, { label: "p95 of a stream", color: "s1", buckets: found.p95_buckets }, { label: "longest of a stream", color: "s4", buckets: found.max_buckets }]);
+  },
+  tokengaps(element, [found = NO_GAPS]) {
+    drawBuckets(element, [{ label: "mean of a stream", color: "output", buckets: found.token_buckets }]);
+  },
+  sessiongaps(element, rows) {
+    const buckets = (name) => rows.filter((row) => row[name] > 0).map((row) => [row[name], 1]);
+    drawBuckets(element, [{ label: "median of a stream", color: "s2", buckets: buckets("chunk_gap_p50_ms") }, { label: "p95 of a stream", color: "s1", buckets: buckets("chunk_gap_p95_ms") }, { label: "longest of a stream", color: "s4", buckets: buckets("chunk_gap_max_ms") }]);
   },
   heat(element, rows) {
     const sums = Array.from({ length: 7 }, () => new Array(24).fill(0));
