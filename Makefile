@@ -107,7 +107,7 @@ clean:  ## Remove the environment and all caches
 # Only the tests of accessibility use it; without npm they skip.
 $(AXE):
 	@mkdir -p build/axe
-	@cd build/axe && npm pack --silent axe-core@4.14.1 >/dev/null && tar xzf axe-core-*.tgz \
+	@cd build/axe && npm pack --silent --fetch-retries=1 --fetch-timeout=60000 axe-core@4.14.1 >/dev/null && tar xzf axe-core-*.tgz \
 	  || echo "Accessibility is not tested: there is no npm to bring axe-core"
 
 $(LITELLM):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import urllib.request
 from typing import TYPE_CHECKING
+
+from .conftest import DIRECT, PATIENCE_S, SETTLED, until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -12,12 +13,12 @@ if TYPE_CHECKING:
 
 def hostile_id(url: str) -> str:
     """The session of tests.dashboard_store.hostile_script."""
-    with urllib.request.urlopen(f"{url}/api/v1/sessions?q=pwned&limit=1") as answer:
+    with DIRECT.open(f"{url}/api/v1/sessions?q=pwned&limit=1", timeout=PATIENCE_S) as answer:
         return str(json.load(answer)["items"][0]["session_id"])
 
 
 def assert_not_pwned(page: Page) -> None:
-    page.wait_for_timeout(60)
+    until(page, SETTLED)
     assert page.evaluate("window.pwned === undefined")
     assert page.evaluate("document.querySelectorAll('iframe, base, object, embed, main img, main script').length") == 0
     assert (

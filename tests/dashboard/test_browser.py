@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from datetime import date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,11 +16,11 @@ from lunaroute.dashboard.site import PAGES
 from tests.builders import SessionScript
 from tests.dashboard_store import add_events, add_scripts, long_script
 
-from .conftest import NARROW, WIDE, Dashboard, Watched, until
+from .conftest import LIVE, NARROW, SETTLED, WIDE, Dashboard, Looking, Watched, until
 from .hostile import hostile_id
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Page
 
 pytestmark = pytest.mark.browser
 AXE = Path(__file__).parents[2] / "build" / "axe" / "package" / "axe.min.js"
@@ -35,13 +36,6 @@ def fresh(tmp_path: Path) -> Iterator[Dashboard]:
     dashboard.stop()
 
 
-def _watched(browser: Browser, url: str, size: tuple[int, int] = WIDE, scheme: Any = "light") -> Watched:
-    context = browser.new_context(
-        viewport={"width": size[0], "height": size[1]}, color_scheme=scheme, reduced_motion="reduce"
-    )
-    return Watched(context.new_page(), url)
-
-
 def _addresses(url: str) -> list[str]:
     session = f"/sessions/{hostile_id(url)}"
     return [*SEARCHED, *(f"{session}?tab={tab}" for tab, _ in TABS)]
@@ -53,24 +47,23 @@ def _addresses(url: str) -> list[str]:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1440", "390"])
 def test_every_page_fits_and_is_accessible(
-    browser: Browser, dashboard: Dashboard, size: tuple[int, int], scheme: str
+    looking: Looking, dashboard: Dashboard, size: tuple[int, int], scheme: str
 ) -> None:
-    watched = _watched(browser, dashboard.url, size, scheme)
+    watched = looking(dashboard, size, scheme)
     found = []
     for address in _addresses(dashboard.url):
         page = watched.open(address)
-        page.wait_for_timeout(250)
+        until(page, SETTLED)
         assert page.evaluate("document.documentElement.scrollWidth") <= size[0], address
         assert page.evaluate("document.documentElement.dataset.theme") == scheme
-        found += [f"{address}: {one}" for one in _serious(page)]
+        found += [f"{address}: {one}" for one in (_serious(page) if AXE.exists() else [])]
     watched.assert_quiet()
-    watched.page.context.close()
     assert found == []
+    if not AXE.exists():
+        pytest.skip(f"every page fits; {AXE.name} is missing: make test-dashboard brings it")
 
 
 def _serious(page: Page) -> list[str]:
-    if not AXE.exists():
-        pytest.skip(f"{AXE} is missing: make test-dashboard brings it")
     # As a script of the page's own origin it would be one more file to serve; evaluated, no policy is in its way.
     page.evaluate(AXE.read_text(encoding="utf-8"))
     results = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
@@ -135,8 +128,7 @@ def test_a_mistake_is_told_in_the_page(watched: Watched) -> None:
 def test_rows_go_on_while_one_scrolls(watched: Watched) -> None:
     page = watched.open("/sessions")
     assert page.locator("#rows [data-row]").count() == 50
-    page.keyboard.press("End")
-    until(page, "document.querySelectorAll('#rows [data-row]').length > 50")
+    until(page, "document.querySelectorAll('#rows [data-row]').length > 50", lambda: page.keyboard.press("End"))
     watched.assert_quiet()
 
 
@@ -168,6 +160,80 @@ def test_views_and_stars_are_kept(watched: Watched) -> None:
     watched.assert_quiet()
 
 
+# ---- charts
+
+
+def test_a_press_on_a_day_asks_for_that_day(watched: Watched) -> None:
+    page = watched.open("/?range=30d&q=client:codex+since:7d")
+    until(page, SETTLED)
+    page.locator(".chart .u-over").first.click()
+    page.wait_for_url(re.compile(r"q=client%3Acodex\+since%3A"))
+    day, next_day = re.findall(r"(?:since|until):(\d{4}-\d\d-\d\d)", page.input_value("[data-search]"))
+    assert date.fromisoformat(next_day) - date.fromisoformat(day) == timedelta(days=1)
+    # A span that is chosen afterwards counts.
+    page.locator(".ranges label", has_text="24h").click()
+    page.wait_for_url(re.compile("range=24h"))
+    assert page.input_value("[data-search]") == "client:codex"
+    watched.assert_quiet()
+
+
+def test_a_drag_over_a_chart_asks_for_those_days(watched: Watched) -> None:
+    page = watched.open("/models?range=30d")
+    until(page, SETTLED)
+    box = page.locator(".chart .u-over").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 40, steps=4)
+    page.mouse.up()
+    page.wait_for_url(re.compile("since%3A"))
+    first, last = re.findall(r"(?:since|until):(\d{4}-\d\d-\d\d)", page.input_value("[data-search]"))
+    assert timedelta(days=10) < date.fromisoformat(last) - date.fromisoformat(first) < timedelta(days=25)
+    watched.assert_quiet()
+
+
+def test_a_press_on_an_hour_of_the_week_lists_its_sessions(watched: Watched) -> None:
+    page = watched.open("/?range=90d")
+    until(page, SETTLED)
+    page.locator(".heat a.cell").first.focus()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.matches('a.cell')")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile(r"/sessions\?.*weekday%3A"))
+    assert "range=90d" in page.url
+    weekday, hour = re.findall(r"(?:weekday|hour):(\w+)", page.input_value("[data-search]"))
+    times = page.locator("#rows time").evaluate_all("all => all.map(one => one.dateTime)")
+    assert {(f"{datetime.fromisoformat(one):%a}".lower(), one[11:13]) for one in times} <= {(weekday, hour)}
+    watched.assert_quiet()
+
+
+def test_each_chart_has_its_numbers_as_a_table(watched: Watched) -> None:
+    page = watched.open("/?range=30d")
+    until(page, SETTLED)
+    buttons = page.locator("[data-as-table]")
+    assert buttons.count() == page.locator(".chart").count() == 4
+    buttons.first.press("Enter")
+    rows = page.locator(".chart-table tbody tr")
+    assert rows.count() > 5
+    assert "$" in rows.first.inner_text()
+    rows.first.locator("a").click()
+    page.wait_for_url(re.compile("since%3A"))
+    watched.assert_quiet()
+
+
+def test_density_is_kept(watched: Watched) -> None:
+    page = watched.open("/sessions")
+    roomy = page.locator("#rows tr").first.bounding_box()
+    page.click("[data-density-toggle]")
+    page = watched.open("/sessions")
+    dense = page.locator("#rows tr").first.bounding_box()
+    assert roomy is not None
+    assert dense is not None
+    assert dense["height"] < 0.8 * roomy["height"]
+    assert page.get_attribute("[data-density-toggle]", "aria-pressed") == "true"
+    watched.assert_quiet()
+
+
 # ---- keyboard
 
 
@@ -182,16 +248,16 @@ def test_keyboard_walks_opens_and_comes_back(watched: Watched) -> None:
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     page.wait_for_url(f"**/sessions/{session_id}")
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, LIVE)
     page.keyboard.press("[")
     page.wait_for_url(lambda url: session_id not in url and "/sessions/" in url)
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, LIVE)
     page.keyboard.press("]")
     page.wait_for_url(f"**/sessions/{session_id}*")
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, LIVE)
     page.keyboard.press("Escape")
     page.wait_for_url("**/sessions")
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, LIVE)
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.name") == "q"
     page.keyboard.press("Escape")
@@ -208,7 +274,7 @@ def test_palette_goes_to_pages_and_sessions(watched: Watched) -> None:
     page.keyboard.type("heal")
     page.keyboard.press("Enter")
     page.wait_for_url("**/health")
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, LIVE)
     session_id = hostile_id(watched.url)
     page.keyboard.press("Control+k")
     page.keyboard.type(session_id)
@@ -230,19 +296,32 @@ def test_everything_can_be_reached_without_a_mouse(watched: Watched) -> None:
 # ---- one session
 
 
-def test_a_long_session_opens_at_once(browser: Browser, fresh: Dashboard) -> None:
-    add_scripts(fresh.home, script := long_script(2000, b'{"messages":["' + b"x" * 20_000 + b'"]}'))
-    watched = _watched(browser, fresh.url)
-    watched.open("/health")
-    for address in ("", "?tab=timeline", "?tab=tokens", "?tab=tools", "?from=1990"):
+def test_a_long_session_comes_in_pages(looking: Looking, fresh: Dashboard) -> None:
+    """How long that takes, `make bench-dashboard` says."""
+    add_scripts(fresh.home, script := long_script(2000, b'{"messages":["' + b"x" * 2000 + b'"]}'))
+    watched = looking(fresh)
+    for address in ("?tab=timeline", "?tab=tokens", "?tab=tools", "?from=1990"):
         page = watched.open(f"/sessions/{script.session_id}{address}")
-        timing = page.evaluate("performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd")
-        assert timing < 1000, address
+        assert page.evaluate("performance.getEntriesByType('navigation')[0].decodedBodySize") < 300_000, address
     page = watched.open(f"/sessions/{script.session_id}")
     assert page.locator(".turn").count() == 20
-    page.keyboard.press("End")
-    until(page, "document.querySelectorAll('.turn').length >= 40")
+    until(page, "document.querySelectorAll('.turn').length >= 40", lambda: page.keyboard.press("End"))
     watched.assert_quiet()
+
+
+def test_timeline_shows_a_stretch(looking: Looking, fresh: Dashboard) -> None:
+    add_scripts(fresh.home, script := long_script(40))
+    page = looking(fresh).open(f"/sessions/{script.session_id}?tab=timeline")
+    until(page, "document.querySelector('[data-timeline]').dataset.drawn === 'true'")
+    picture = "document.querySelector('[data-timeline] canvas').toDataURL()"
+    whole = page.evaluate(picture)
+    page.click("[data-zoom=in]")
+    closer = page.evaluate(picture)
+    page.focus("[data-timeline] canvas")
+    page.keyboard.press("ArrowLeft")
+    assert len({whole, closer, page.evaluate(picture)}) == 3
+    page.keyboard.press("0")
+    until(page, f"{picture} === {json.dumps(whole)}")
 
 
 def test_calls_and_thinking_unfold(watched: Watched) -> None:
@@ -259,12 +338,12 @@ def test_a_turn_has_a_link_of_its_own(watched: Watched) -> None:
     page = watched.open(f"/sessions/{hostile_id(watched.url)}")
     turn = page.locator(".turn").nth(6)
     page = watched.open(f"/sessions/{hostile_id(watched.url)}#{turn.get_attribute('id')}")
-    assert page.evaluate("scrollY") > 400
+    until(page, "scrollY > 400")
     watched.assert_quiet()
 
 
-def test_curl_is_copied(browser: Browser, dashboard: Dashboard) -> None:
-    watched = _watched(browser, dashboard.url)
+def test_curl_is_copied(looking: Looking, dashboard: Dashboard) -> None:
+    watched = looking(dashboard)
     watched.page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     page = watched.open(f"/sessions/{hostile_id(dashboard.url)}?tab=raw&n=2")
     page.click("text=Copy as curl")
@@ -292,57 +371,58 @@ def test_console_asks_draws_and_keeps(watched: Watched) -> None:
 # ---- live
 
 
-def test_first_request_appears_by_itself(browser: Browser, fresh: Dashboard) -> None:
-    watched = _watched(browser, fresh.url)
+def test_first_request_appears_by_itself(looking: Looking, fresh: Dashboard) -> None:
+    watched = looking(fresh)
     page = watched.open("/setup")
     assert "Waiting for the first request" in page.inner_text("#first")
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, LIVE)
     add_scripts(fresh.home, SessionScript("first").ask("are you there?"))
-    page.wait_for_selector("text=First request seen", timeout=10_000)
+    page.wait_for_selector("text=First request seen")
     watched.assert_quiet()
 
 
-def test_sessions_appear_while_one_looks(browser: Browser, fresh: Dashboard) -> None:
+def test_sessions_appear_while_one_looks(looking: Looking, fresh: Dashboard) -> None:
     add_scripts(fresh.home, SessionScript("one").turn("the first words").complete())
-    watched = _watched(browser, fresh.url)
+    watched = looking(fresh)
     page = watched.open("/sessions")
     page.evaluate("window.notReloaded = true")
     page.keyboard.press("j")
     script = SessionScript("two").ask("the second words")
     add_scripts(fresh.home, script)
-    page.wait_for_selector("tr.working >> text=the second words", timeout=10_000)
+    page.wait_for_selector("tr.working >> text=the second words")
     script.answer("done").complete()
     add_events(fresh.home, script.events[2:])
-    page.wait_for_selector("tr.done >> text=the second words", timeout=10_000)
+    page.wait_for_selector("tr.done >> text=the second words")
     assert page.evaluate("window.notReloaded")
     assert page.locator("tr.selected >> text=the first words").count() == 1
     watched.assert_quiet()
 
 
-def test_connection_comes_back_after_a_restart(browser: Browser, fresh: Dashboard) -> None:
+def test_connection_comes_back_after_a_restart(looking: Looking, fresh: Dashboard) -> None:
     add_scripts(fresh.home, SessionScript("one").turn("the first words").complete())
-    watched = _watched(browser, fresh.url)
+    watched = looking(fresh)
     page = watched.open("/sessions")
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'")
+    until(page, LIVE)
     fresh.stop()
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Reconnecting'", 10.0)
+    until(page, "document.querySelector('[data-live-text]').textContent === 'Reconnecting'")
     add_scripts(fresh.home, SessionScript("two").turn("meanwhile").complete())
     fresh.start()
-    until(page, "document.querySelector('[data-live-text]').textContent === 'Live'", 15.0)
-    page.wait_for_selector("tr >> text=meanwhile", timeout=10_000)
+    until(page, LIVE)
+    page.wait_for_selector("tr >> text=meanwhile")
     assert watched.foreign == []
 
 
-def test_pause_holds_still(browser: Browser, fresh: Dashboard) -> None:
+def test_pause_holds_still(looking: Looking, fresh: Dashboard) -> None:
     add_scripts(fresh.home, SessionScript("one").turn("the first words").complete())
-    watched = _watched(browser, fresh.url)
+    watched = looking(fresh)
     page = watched.open("/sessions")
     page.click("[data-live]")
     assert page.inner_text("[data-live-text]") == "Paused"
     add_scripts(fresh.home, SessionScript("two").turn("meanwhile").complete())
-    page.wait_for_timeout(2500)
+    page.wait_for_timeout(2500)  # longer than a page that listens needs; on a slow machine this shows less
     assert page.locator("text=meanwhile").count() == 0
     page.click("[data-live]")
+    until(page, LIVE)
     watched.assert_quiet()
 
 

@@ -28,7 +28,7 @@ def test_scripts_run_once(watched: Watched) -> None:
 def test_charts_are_drawn(watched: Watched) -> None:
     page = watched.open("/?range=30d")
     until(page, "document.querySelectorAll('.chart canvas').length === 4")
-    assert page.locator(".heat .cell").count() == 7 * 24
+    until(page, f"document.querySelectorAll('.heat .cell').length === {7 * 24}")
     watched.assert_quiet()
 
 

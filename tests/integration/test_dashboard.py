@@ -6,20 +6,19 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Any
 
 from lunaroute.supervisor.instance import ServerInfo, read_info
-from tests.support.server import recorded, serving, wait_until
+from tests.support.server import TIMEOUT_S, recorded, serving, wait_until
 
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def _ask(info: ServerInfo, path: str) -> Any:
-    with _DIRECT.open(f"http://127.0.0.1:{info.ui_port}/api/v1/{path}", timeout=10) as answer:
+    with _DIRECT.open(f"http://127.0.0.1:{info.ui_port}/api/v1/{path}", timeout=TIMEOUT_S) as answer:
         return json.load(answer)
 
 
@@ -30,17 +29,27 @@ def _send(info: ServerInfo) -> int:
     ).encode()
     request = urllib.request.Request(f"http://127.0.0.1:{info.port}/v1/messages", body, {"x-api-key": "k"})
     try:
-        with _DIRECT.open(request, timeout=10) as answer:
+        with _DIRECT.open(request, timeout=TIMEOUT_S) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
 
 
 def _dashboard_pid(server_pid: int) -> int | None:
-    command = ["ps", "-o", "pid=,args=", "--ppid", str(server_pid)]
-    listed = subprocess.run(command, capture_output=True, text=True, check=False)
-    found = [int(line.split()[0]) for line in listed.stdout.splitlines() if "lunaroute.dashboard" in line]
-    return found[0] if found else None
+    # As files: not every system that runs these tests has `ps`.
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            is_child = f"PPid:\t{server_pid}\n" in (process / "status").read_text()
+            if is_child and "lunaroute.dashboard" in (process / "cmdline").read_text():
+                return int(process.name)
+        except OSError:
+            continue  # gone meanwhile
+    return None
+
+
+def _are_good(info: ServerInfo, *names: str) -> bool:
+    states = {one["name"]: one["state"] for one in _ask(info, "health")["checks"]}
+    return all(states.get(name) == "good" for name in names)
 
 
 def test_server_has_a_dashboard_that_shows_its_traffic_and_may_die(tmp_path: Path) -> None:
@@ -48,12 +57,12 @@ def test_server_has_a_dashboard_that_shows_its_traffic_and_may_die(tmp_path: Pat
     with serving(home, {}, has_dashboard=True) as server:
         info = read_info(home / "run")
         assert info is not None
-        assert f"look at them: http://127.0.0.1:{info.ui_port}/" in server.said
+        wait_until(lambda: f"look at them: http://127.0.0.1:{info.ui_port}/" in server.said)
         assert _send(info) == 502
         recorded(home, 1)
         assert _ask(info, "exchanges")["items"][0]["model_name"] == "claude-opus-4-5"
-        checks = {one["name"]: one["state"] for one in _ask(info, "health")["checks"]}
-        assert (checks["Relay"], checks["Recorder"]) == ("good", "good")
+        # The recorder tells about itself from time to time.
+        wait_until(lambda: _are_good(info, "Relay", "Recorder"))
         pid = _dashboard_pid(info.pid)
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
@@ -72,7 +81,7 @@ def test_a_dashboard_that_cannot_listen_stops_nothing(tmp_path: Path) -> None:
         with serving(home, {}, flags=[f"--ui-port={port}"], has_dashboard=True) as server:
             info = read_info(home / "run")
             assert info is not None
-            assert f"no dashboard: port {port} is taken by another program; use --ui-port" in server.said
+            wait_until(lambda: f"no dashboard: port {port} is taken by another program; use --ui-port" in server.said)
             assert "look at them" not in server.said
             assert _send(info) == 502
             recorded(home, 1)

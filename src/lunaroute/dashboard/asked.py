@@ -39,6 +39,8 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     wanted: Filter
     now: datetime
     parameters: Mapping[str, str]
+    has_typed_since: bool = False
+    """The filter itself says since when."""
 
     @property
     def previous(self) -> Filter | None:
@@ -58,6 +60,11 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     def grain(self) -> Literal["hour", "day"]:
         """What charts over this span are drawn by."""
         return "hour" if self.days is not None and self.days <= 3.01 else "day"
+
+    @property
+    def has_own_times(self) -> bool:
+        """The filter names times, so that `range` says nothing."""
+        return self.has_typed_since or self.wanted.until is not None
 
     @property
     def is_narrowed(self) -> bool:
@@ -101,7 +108,8 @@ def read_asked(parameters: Mapping[str, str], usual_range: str = "all", now: dat
     if span not in RANGES:
         raise FilterError(f"range={span[:40]}: must be one of {', '.join(RANGES)}")
     wanted = parse_filter(text, now)
+    has_typed_since = wanted.since is not None
     length = RANGES[span]
     if length is not None and wanted.since is None:
         wanted = msgspec.structs.replace(wanted, since=now - length)
-    return Asked(text=text, range=span, wanted=wanted, now=now, parameters=parameters)
+    return Asked(text=text, range=span, wanted=wanted, now=now, parameters=parameters, has_typed_since=has_typed_since)

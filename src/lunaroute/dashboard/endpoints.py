@@ -14,6 +14,7 @@ import msgspec
 from lunaroute.errors import FilterError, NoSuchSession
 from lunaroute.query.exchanges import CallSummary, ExchangeSummary, list_calls, list_exchanges
 from lunaroute.query.fields import FIELDS
+from lunaroute.query.gaps import Gaps, stream_gaps
 from lunaroute.query.latency import Latency, latencies
 from lunaroute.query.pages import Page
 from lunaroute.query.raw import find_exchange, read_exchange
@@ -124,6 +125,10 @@ def list_latencies(call: Call) -> list[Latency]:
         return found
     # A histogram for each of two thousand hours would be megabytes that nobody draws.
     return [msgspec.structs.replace(one, latency_buckets=[], ttft_buckets=[]) for one in found]
+
+
+def list_gaps(call: Call) -> list[Gaps]:
+    return [] if call.index is None else [stream_gaps(call.index, call.asked.wanted)]
 
 
 def list_tools(call: Call) -> list[ToolUsage]:
@@ -269,6 +274,13 @@ ENDPOINTS: Final = (
         answer=list_latencies,
         result=list[Latency],
         parameters=(*_SPAN, "by"),
+    ),
+    Endpoint(
+        path="/gaps",
+        summary="How evenly streams arrived: pauses between chunks, time by output token; of the newest 10,000",
+        answer=list_gaps,
+        result=list[Gaps],
+        parameters=_SPAN,
     ),
     Endpoint(
         path="/tools",

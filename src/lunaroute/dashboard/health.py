@@ -17,7 +17,8 @@ from typing import Any, Literal
 import msgspec
 
 from lunaroute import __version__
-from lunaroute.config import Config
+from lunaroute.archive.housekeeper import HousekeeperInfo
+from lunaroute.config import NEVER, Config
 from lunaroute.query.filter import Filter
 from lunaroute.query.usage import usage
 from lunaroute.supervisor.health import base_url, is_healthy
@@ -65,7 +66,15 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 def read_health(config: Config, index: sqlite3.Connection | None) -> Health:
     """Raises sqlite3.Error."""
-    checks = [_relay(config), *_recorder(config), _disk(config), _index(config, index), *_last_day(index), _prices()]
+    checks = [
+        _relay(config),
+        *_recorder(config),
+        _disk(config),
+        *_housekeeper(config),
+        _index(config, index),
+        *_last_day(index),
+        _prices(),
+    ]
     return Health(version=__version__, home=str(config.home), checks=checks, settings=list_settings(config))
 
 
@@ -130,6 +139,46 @@ def _disk(config: Config) -> Check:
         value=f"{free / 1e9:,.1f} GB free",
         meaning=f"Where {config.home} lies.",
     )
+
+
+def _housekeeper(config: Config) -> list[Check]:
+    """What it did when it looked last; nothing where it has not looked yet."""
+    try:
+        found = msgspec.json.decode((config.run_dir / "housekeeper.json").read_bytes(), type=HousekeeperInfo)
+    except (OSError, msgspec.MsgspecError):
+        return []
+    done = [
+        f"{count:,} {what}"
+        for count, what in (
+            (found.bodies_deleted, "sessions without bodies now"),
+            (found.sessions_deleted, "sessions deleted"),
+            (found.sums_deleted, "sums deleted"),
+        )
+        if count
+    ]
+    freed = f", {found.freed_bytes / 1e6:,.1f} MB freed" if found.freed_bytes else ""
+    kept = f" {found.held_count:,} are held by pins." if found.held_count else ""
+    left = f" Left alone: {'; '.join(found.left_alone[:3])}." if found.left_alone else ""
+    looked = _span(timedelta(seconds=time.time() - found.updated_at))
+    storage, archive = config.storage, config.archive.url
+    pushed = f" Deletes nothing that was not read back from {archive} first." if archive else ""
+    due = (
+        ("compresses", storage.compress_after),
+        ("deletes bodies", storage.delete_bodies_after),
+        ("deletes sessions", storage.delete_sessions_after),
+    )
+    return [
+        Check(
+            name="Housekeeper",
+            state="warning" if found.left_alone else "good",
+            value=(", ".join(done) + freed) if done else "nothing was due",
+            meaning=f"Looked {looked} ago; {', '.join(_due(*one) for one in due)}.{pushed}{kept}{left}",
+        )
+    ]
+
+
+def _due(what: str, after: str) -> str:
+    return f"{what} at once" if after == "0s" else f"{what} {after}" if after == NEVER else f"{what} after {after}"
 
 
 def _index(config: Config, index: sqlite3.Connection | None) -> Check:

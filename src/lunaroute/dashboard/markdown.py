@@ -36,6 +36,12 @@ _MARKDOWN = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).en
 _MARKDOWN.validateLink = _is_harmless  # type: ignore[method-assign]
 
 
+def render_code(text: str) -> Markup:
+    """A sentence of ours; what stands between backticks is code."""
+    parts = text.split("`")
+    return Markup().join(Markup("<code>{}</code>").format(one) if n % 2 else escape(one) for n, one in enumerate(parts))
+
+
 def render_markdown(text: str) -> Markup:
     if len(text) > LONGEST_CHARS:
         return Markup('<pre class="plain">{}</pre>').format(text)

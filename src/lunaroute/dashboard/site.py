@@ -15,7 +15,7 @@ from lunaroute.config import Config
 from . import bars, numbers
 from .asked import RANGES
 from .live import Live
-from .markdown import render_markdown
+from .markdown import render_code, render_markdown
 from .marks import MarksFile
 from .recordings import Recordings
 
@@ -64,6 +64,7 @@ def _environment() -> jinja2.Environment:
     for name in ("usd", "count", "short", "ms", "size", "percent", "iso"):
         environment.filters[name] = getattr(numbers, name)
     environment.filters["markdown"] = render_markdown
+    environment.filters["code"] = render_code
     environment.globals.update(
         pages=PAGES,
         ranges=tuple(RANGES),

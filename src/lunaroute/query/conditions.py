@@ -62,10 +62,16 @@ def _called_tool(condition: Among) -> Sql:
     return Sql(_CALLED_TOOL.format(marks=_marks(condition)), condition.names)
 
 
+def _hours_of_week(column: str) -> dict[str, str]:
+    # SQLite counts weekdays from Sunday, 0.
+    weekday = f"substr('sunmontuewedthufrisat', 1 + 3 * strftime('%w', {column}), 3)"
+    return {"weekday": weekday, "hour": f"substr({column}, 12, 2)"}
+
+
 _COLUMNS: Final[Mapping[Target, _Columns]] = {
     "sessions": _Columns(
         alias="s",
-        names={},
+        names=_hours_of_week("s.started_at"),
         amounts={
             "cost": "s.total_cost_usd",
             "tokens": "s.total_tokens",
@@ -86,6 +92,7 @@ _COLUMNS: Final[Mapping[Target, _Columns]] = {
             "model": "e.model_name",
             "outcome": "e.outcome",
             "status": "CAST(e.status_code AS TEXT)",
+            **_hours_of_week("e.started_at"),
         },
         amounts={
             "cost": "e.total_cost_usd",
@@ -105,7 +112,7 @@ _COLUMNS: Final[Mapping[Target, _Columns]] = {
     ),
     "calls": _Columns(
         alias="c",
-        names={"model": "c.model_name", "tool": "c.tool_name"},
+        names={"model": "c.model_name", "tool": "c.tool_name", **_hours_of_week("c.called_at")},
         amounts={"duration": "c.execution_time_ms"},
         flags={"error": "coalesce(c.success = 0, 0)", "live": "c.returned_at IS NULL"},
         texts="request_id",

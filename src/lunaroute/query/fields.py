@@ -12,6 +12,9 @@ from lunaroute.events.types import Source
 Kind = Literal["name", "flag", "moment", "count", "usd", "ms"]
 
 
+WEEKDAYS: Final = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
 class Field(msgspec.Struct, frozen=True):
     kind: Kind
     meaning: str
@@ -29,6 +32,8 @@ FIELDS: Final[dict[str, Field]] = {
     "status": Field("name", "HTTP status of a response."),
     "source": Field("name", "wire: passed the relay; transcript: imported from what a client kept.", get_args(Source)),
     "session": Field("name", "Session id, or the beginning of it."),
+    "weekday": Field("name", "The day of the week on which it began, UTC.", WEEKDAYS),
+    "hour": Field("name", "The hour of the day in which it began, UTC.", tuple(f"{hour:02}" for hour in range(24))),
     "kind": Field("name", "Who said it (search).", ("user", "assistant", "tool_arguments", "tool_result")),
     "error": Field("flag", "Something failed."),
     "live": Field("flag", "The session is not over."),

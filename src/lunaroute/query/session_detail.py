@@ -65,6 +65,9 @@ class SessionExchange(msgspec.Struct, frozen=True, kw_only=True):
     is_prewarm: bool | None
     provider_latency_ms: float | None
     time_to_first_token_ms: float | None
+    chunk_gap_p50_ms: float | None
+    chunk_gap_p95_ms: float | None
+    chunk_gap_max_ms: float | None
     total_duration_ms: float | None
     total_proxy_overhead_ms: float | None
     input_tokens: int | None

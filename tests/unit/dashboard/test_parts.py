@@ -13,14 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lunaroute.access.policy import access_token
-from lunaroute.config import Config, DashboardConfig
+from lunaroute.archive.housekeeper import write_report
+from lunaroute.archive.retention import PruneReport
+from lunaroute.config import Config, DashboardConfig, StorageConfig
 from lunaroute.dashboard import numbers
 from lunaroute.dashboard.asked import read_asked
 from lunaroute.dashboard.bars import latency_bar, share_bar, sparkline, token_bar
 from lunaroute.dashboard.body_diff import diff_bodies
-from lunaroute.dashboard.health import list_settings
+from lunaroute.dashboard.health import list_settings, read_health
 from lunaroute.dashboard.live import Live
-from lunaroute.dashboard.markdown import LONGEST_CHARS, render_markdown
+from lunaroute.dashboard.markdown import LONGEST_CHARS, render_code, render_markdown
 from lunaroute.dashboard.marks import MarksFile, SavedView
 from lunaroute.dashboard.tool_view import edit_of, headline
 from lunaroute.errors import FilterError, LunarouteError
@@ -237,6 +239,26 @@ def test_marks_have_an_end(tmp_path: Path) -> None:
 
 
 # ---- settings and addresses
+
+
+def test_health_tells_what_the_housekeeper_did(tmp_path: Path) -> None:
+    config = Config(home=tmp_path, storage=StorageConfig(delete_bodies_after="30d"))
+    assert "Housekeeper" not in [check.name for check in read_health(config, None).checks]
+    config.run_dir.mkdir()
+    write_report(config.run_dir, PruneReport())
+    idle = next(check for check in read_health(config, None).checks if check.name == "Housekeeper")
+    assert (idle.state, idle.value) == ("good", "nothing was due")
+    assert "compresses at once, deletes bodies after 30d, deletes sessions never" in idle.meaning
+    report = PruneReport()
+    report.bodies_deleted, report.freed_bytes, report.left_alone = 3, 2_500_000, ["01a2: its file is open"]
+    write_report(config.run_dir, report)
+    busy = next(check for check in read_health(config, None).checks if check.name == "Housekeeper")
+    assert (busy.state, busy.value) == ("warning", "3 sessions without bodies now, 2.5 MB freed")
+    assert "Left alone: 01a2: its file is open." in busy.meaning
+
+
+def test_code_in_a_sentence_is_marked_up() -> None:
+    assert render_code("`lunaroute serve` <starts> it") == "<code>lunaroute serve</code> &lt;starts&gt; it"
 
 
 def test_settings_show_what_was_changed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,15 @@ from typing import Any
 import pytest
 
 from lunaroute.query.exchanges import list_calls, list_exchanges
+from lunaroute.query.fields import WEEKDAYS
+from lunaroute.query.gaps import stream_gaps
 from lunaroute.query.grammar import parse_filter
 from lunaroute.query.index import open_index
 from lunaroute.query.latency import latencies, merged
+from lunaroute.query.sessions import list_sessions
 from lunaroute.query.tools import tool_usage
 from lunaroute.query.usage import Dimension, Usage, total, usage
+from lunaroute.simulator.store import seed_store
 from lunaroute.stats.percentile import percentile
 from tests.builders import TEN_OCLOCK, Call, SessionScript, tokens
 
@@ -165,3 +170,37 @@ def test_groups_put_together_are_the_whole(connection: sqlite3.Connection, by: D
     assert merged(latencies(connection, by=[by])) == latencies(connection)[0]
     assert total([]) is None
     assert merged([]) is None
+
+
+def test_hours_of_the_week_narrow_every_list(connection: sqlite3.Connection) -> None:
+    for table, column, ask in (
+        ("sessions", "started_at", list_sessions),
+        ("session_stats", "started_at", list_exchanges),
+        ("tool_call_executions", "called_at", list_calls),
+    ):
+        times = [datetime.fromisoformat(at) for (at,) in connection.execute(f"SELECT {column} FROM {table}")]
+        weekdays = {WEEKDAYS[at.weekday()] for at in times}
+        assert len(weekdays) > 1
+        for weekday in weekdays:
+            for hour in ("09", "14", "23"):
+                wanted = parse_filter(f"weekday:{weekday} hour:{hour}", NOW)
+                expected = sum(WEEKDAYS[at.weekday()] == weekday and at.hour == int(hour) for at in times)
+                assert len(ask(connection, wanted, limit=500).items) == expected  # type: ignore[operator]
+
+
+def test_gaps_are_counted_by_stream(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    seed_store(home, 30, seed=3, until=NOW)
+    opened = open_index(home / "sessions" / "sessions.db")
+    assert opened is not None
+    with closing(opened) as index:
+        known = "chunk_gap_p50_ms IS NOT NULL AND outcome IS NOT NULL"
+        streams, fastest = index.execute(
+            f"SELECT count(*), min(chunk_gap_p50_ms) FROM session_stats WHERE {known}"
+        ).fetchone()
+        found = stream_gaps(index)
+        assert found.streams == streams > 50
+        for buckets in (found.p50_buckets, found.p95_buckets, found.max_buckets):
+            assert sum(count for _, count in buckets) == streams
+        assert found.p50_buckets[0][0] == pytest.approx(fastest, rel=0.02)
+        assert 0 < stream_gaps(index, parse_filter("client:codex", NOW)).streams < streams

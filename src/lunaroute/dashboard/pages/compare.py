@@ -1,4 +1,4 @@
-"""Two sessions side by side: what they cost and how they went, and the order of their tools."""
+"""Two sessions side by side: what they cost and how they went, turn by turn, and the order of their tools."""
 
 from __future__ import annotations
 
@@ -12,14 +12,25 @@ from starlette.responses import Response
 from lunaroute.dashboard import numbers
 from lunaroute.dashboard.status import SessionRow
 from lunaroute.errors import AmbiguousPrefix, NoSuchSession
-from lunaroute.query.session_detail import SessionDetail, read_detail, session_calls
+from lunaroute.query.session_detail import (
+    SessionDetail,
+    SessionExchange,
+    read_detail,
+    session_calls,
+    session_exchanges,
+)
 from lunaroute.query.sessions import SessionSummary, find_session, list_sessions
+from lunaroute.query.transcript import Turn
+from lunaroute.query.turns import read_turns
 
 from .call import PageCall
 from .sessions import session_rows
+from .turn_pairs import ComparedTurn, excerpt, pair_turns
 
 _CHOICES = 30
 _MOST_STEPS = 1000
+_MOST_TURNS = 200
+"""Texts of so many turns of each are read from its file."""
 
 
 class Side(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,6 +38,7 @@ class Side(msgspec.Struct, frozen=True, kw_only=True):
     detail: SessionDetail
     steps: list[str]
     """Names of its tools, in the order in which they were called."""
+    turns: list[ComparedTurn]
 
     @property
     def summary(self) -> SessionSummary:
@@ -75,7 +87,10 @@ def compare_page(call: PageCall) -> Response:
         left=left,
         right=right,
         measures=_measures(left, right) if left is not None and right is not None else [],
-        steps=_steps(left.steps, right.steps) if is_whole and left is not None and right is not None else [],
+        pairs=pair_turns(left.turns, right.turns) if left is not None and right is not None else [],
+        most_turns=_MOST_TURNS,
+        is_cut=is_whole and any(len(one.turns) < one.summary.request_count for one in sides if one is not None),
+        steps=_steps(left.steps, right.steps) if left is not None and right is not None else [],
         problem=problem,
     )
 
@@ -84,7 +99,30 @@ def _side(call: PageCall, index: sqlite3.Connection, prefix: str) -> Side:
     summary = find_session(index, prefix)
     row = session_rows(index, [summary], call.asked, call.site.marks.read())[0]
     calls = session_calls(index, summary.session_id)[:_MOST_STEPS]
-    return Side(row=row, detail=read_detail(index, summary.session_id), steps=[one.tool_name for one in calls])
+    exchanges = [one for one in session_exchanges(index, summary.session_id) if not one.is_prewarm][:_MOST_TURNS]
+    found = read_turns(call.site.recordings.sessions_dir, summary.session_id, {one.request_id for one in exchanges})
+    turns = {one.request_id: one for one in found}
+    return Side(
+        row=row,
+        detail=read_detail(index, summary.session_id),
+        steps=[one.tool_name for one in calls],
+        turns=[_turn(number, one, turns.get(one.request_id)) for number, one in enumerate(exchanges, 1)],
+    )
+
+
+def _turn(number: int, one: SessionExchange, turn: Turn | None) -> ComparedTurn:
+    return ComparedTurn(
+        number=number,
+        request_id=one.request_id,
+        asked="" if turn is None else excerpt(turn.request_text),
+        answered="" if turn is None else excerpt(turn.response_text or turn.error or ""),
+        tools=() if turn is None else tuple(use.tool_name for use in turn.tool_calls),
+        input_tokens=one.input_tokens,
+        output_tokens=one.output_tokens,
+        latency_ms=one.provider_latency_ms,
+        cost_usd=one.total_cost_usd,
+        is_failed=one.success is False,
+    )
 
 
 def _measures(left: Side, right: Side) -> list[Measure]:

@@ -12,17 +12,22 @@ from starlette.responses import Response
 
 from lunaroute.dashboard import numbers
 from lunaroute.dashboard.asked import Asked
+from lunaroute.dashboard.status import SessionRow
 from lunaroute.errors import FilterError
 from lunaroute.query.exchanges import ExchangeSummary, list_exchanges
 from lunaroute.query.filter import Filter, Flag
 from lunaroute.query.latency import Latency, latencies, merged
+from lunaroute.query.sessions import list_sessions
 from lunaroute.query.tools import tool_usage
 from lunaroute.query.usage import Usage, total, usage
 
 from .call import PageCall
+from .sessions import session_rows
 
 _TOOLS_SHOWN = 8
 _RUNNING_SHOWN = 12
+_LATEST_SHOWN = 6
+_WORTH_A_COLOUR = 0.05
 
 Better = Literal["more", "less", "neither"]
 
@@ -40,14 +45,14 @@ class Kpi(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def mood(self) -> str:
-        if self.change is None or abs(self.change) < 0.005 or self.better == "neither":
+        if self.change is None or abs(self.change) < _WORTH_A_COLOUR or self.better == "neither":
             return "even"
         return "good" if (self.change > 0) == (self.better == "more") else "bad"
 
 
 def overview_page(call: PageCall) -> Response:
     if call.index is None:
-        return call.show("overview.html", page="overview", title="Overview", kpis=None, tools=[], running=[])
+        return call.show("overview.html", page="overview", title="Overview", kpis=None, tools=[], running=[], latest=[])
     try:
         kpis = _kpis(call.index, call.asked)
         tools = tool_usage(call.index, call.asked.wanted)[:_TOOLS_SHOWN]
@@ -61,13 +66,19 @@ def overview_page(call: PageCall) -> Response:
         kpis=kpis,
         tools=tools,
         running=_running(call.index, call.asked),
+        latest=_latest(call, call.index),
         problem=problem,
     )
 
 
 def running_part(call: PageCall) -> Response:
     running = [] if call.index is None else _running(call.index, call.asked)
-    return call.show("parts/running.html", page="overview", title="Running now", running=running)
+    latest = [] if call.index is None else _latest(call, call.index)
+    return call.show("parts/running.html", page="overview", title="Running now", running=running, latest=latest)
+
+
+def _latest(call: PageCall, index: sqlite3.Connection) -> list[SessionRow]:
+    return session_rows(index, list_sessions(index, limit=_LATEST_SHOWN).items, call.asked, call.site.marks.read())
 
 
 def _running(index: sqlite3.Connection, asked: Asked) -> list[ExchangeSummary]:
@@ -170,7 +181,7 @@ def _own(now: Usage | None, before: Usage | None, series: Sequence[Usage]) -> Kp
     return Kpi(
         name="Overhead",
         value=numbers.ms(_overhead(now)),
-        detail=f"{numbers.percent(share)} of the time",
+        detail=f"{numbers.percent(share)} of time",
         change=_change(_overhead(now), _overhead(before)),
         better="less",
         series=[_overhead(one) for one in series],

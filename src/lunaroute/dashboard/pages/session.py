@@ -97,6 +97,7 @@ def session_page(call: PageCall) -> Response:
         after=after,
         exchanges=exchanges,
         shown=exchanges[:_EXCHANGES_SHOWN],
+        tries={one.request_id: number for number, one in enumerate(exchanges, 1)} if tab == "timeline" else {},
         **values,
     )
 
@@ -207,9 +208,15 @@ def _facts(exchanges: Sequence[SessionExchange], calls: Sequence[SessionCall]) -
         "waiting_ms": max(0.0, whole_ms - model_ms - tools_ms) if whole_ms is not None else None,
         "misses": [one for one in exchanges if one.cache_missed_tokens],
         "peak": max((one.input_tokens or 0 for one in exchanges), default=0),
-        "new_tokens": sum(one.new_input_tokens or 0 for one in exchanges),
-        "resent_tokens": sum(one.resent_input_tokens or 0 for one in exchanges),
+        "new_tokens": _sum([one.new_input_tokens for one in exchanges]),
+        "resent_tokens": _sum([one.resent_input_tokens for one in exchanges]),
     }
+
+
+def _sum(values: Sequence[int | None]) -> int | None:
+    """None where nobody said."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _tool_sums(calls: Sequence[SessionCall]) -> list[ToolSums]:

@@ -1,5 +1,6 @@
 // On every page: local times, live updates, keyboard, palette, filter field, stars.
 import { ask, tell } from "./ask.js";
+import { withoutTimes } from "./filter.js";
 import { number } from "./numbers.js";
 
 const $ = (selector, root = document) => root.querySelector(selector);
@@ -147,17 +148,29 @@ document.addEventListener("click", (event) => {
     document.dispatchEvent(new CustomEvent("theme"));
     return;
   }
+  const density = target.closest("[data-density-toggle]");
+  if (density) {
+    const next = document.documentElement.dataset.density === "dense" ? "roomy" : "dense";
+    localStorage.setItem("density", next);
+    document.documentElement.dataset.density = next;
+    density.setAttribute("aria-pressed", String(next === "dense"));
+    return;
+  }
   const menu = target.closest("[data-menu]");
   if (menu) { menu.setAttribute("aria-expanded", String($(".side").classList.toggle("open"))); return; }
   const copied = target.closest("[data-copy]");
   if (copied) { copy(copied.dataset.copy); return; }
   const from = target.closest("[data-copy-from]");
-  if (from) { fetch(from.dataset.copyFrom).then((answer) => answer.text()).then(copy); return; }
+  if (from) { fetch(from.dataset.copyFrom).then((answer) => answer.text()).then(copy).catch((error) => tell(error.message)); return; }
   $$("details.menu-button[open]").forEach((one) => { if (!one.contains(target)) one.open = false; });
   const row = target.closest("tr[data-row]");
   if (row && !target.closest("a, button, input, label, summary") && !String(getSelection())) $("[data-open]", row)?.click();
 });
-document.addEventListener("change", (event) => { if (event.target.matches("[data-submit]")) event.target.form.requestSubmit(); });
+document.addEventListener("change", (event) => {
+  // A span that is chosen counts; times that stand in the filter would win over it.
+  if (event.target.matches("[data-range]")) { const typed = event.target.form.elements.q; typed.value = withoutTimes(typed.value); }
+  if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
+});
 document.addEventListener("submit", (event) => {
   // Addresses stay short: what says nothing is left out.
   if (event.target.matches("[data-filter]")) $$("input", event.target).forEach((one) => { if (!one.value) one.disabled = true; });
@@ -180,12 +193,12 @@ function openPalette() {
 function pageChoices(text) {
   return $$("#nav li a").map((one) => ({ text: one.textContent.trim(), hint: "Page", address: one.getAttribute("href") })).filter((one) => one.text.toLowerCase().includes(text.toLowerCase()));
 }
-function showChoices(found) {
-  choices = found; chosen = 0;
+function showChoices(found, which = 0) {
+  choices = found; chosen = which;
   paletteList.replaceChildren(...found.map((one, at) => {
     const item = document.createElement("li");
     item.setAttribute("role", "option");
-    item.setAttribute("aria-selected", String(at === 0));
+    item.setAttribute("aria-selected", String(at === chosen));
     const text = document.createElement("span"), hint = document.createElement("small");
     text.textContent = one.text; hint.textContent = one.hint;
     item.append(text, hint);
@@ -194,15 +207,15 @@ function showChoices(found) {
   }));
 }
 paletteInput.addEventListener("input", async () => {
-  const text = paletteInput.value.trim(), mine = ++paletteAsked;
+  const text = paletteInput.value.trim(), mine = ++paletteAsked, isId = /^[0-9a-f-]{6,36}$/i.test(text);
   const found = pageChoices(text);
-  if (text) found.push({ text: `Search for “${text}”`, hint: "Search", address: `/search?q=${encodeURIComponent(text)}` }, { text: `Sessions with “${text}”`, hint: "Filter", address: `/sessions?q=${encodeURIComponent(text)}` });
+  if (text && !isId) found.push({ text: `Search for “${text}”`, hint: "Search", address: `/search?q=${encodeURIComponent(text)}` }, { text: `Sessions with “${text}”`, hint: "Filter", address: `/sessions?q=${encodeURIComponent(text)}` });
   showChoices(found);
   if (text.length < 2) return;
   try {
-    const isId = /^[0-9a-f-]{6,36}$/i.test(text);
     const page = isId ? await ask(`/sessions/${text}`).then((one) => [one.summary]) : (await ask(`/sessions?limit=6&q=${encodeURIComponent(text)}`)).items;
-    if (mine === paletteAsked) showChoices([...page.map((one) => ({ text: one.first_text?.slice(0, 90) || one.session_id, hint: one.client_name || "Session", address: `/sessions/${one.session_id}` })), ...found]);
+    // Below what stands there already: Enter must not mean something else by the time it is pressed.
+    if (mine === paletteAsked) showChoices([...found, ...page.map((one) => ({ text: one.first_text?.slice(0, 90) || one.session_id, hint: one.client_name || "Session", address: `/sessions/${one.session_id}` }))], chosen);
   } catch { /* a half-typed filter is no mistake yet */ }
 });
 paletteInput.addEventListener("keydown", (event) => {
@@ -217,9 +230,15 @@ paletteInput.addEventListener("keydown", (event) => {
 
 // ---- completions of the filter
 const field = $("[data-filter] [data-search]"), list = $("[data-completions]");
-let fields = null, at = -1;
-function hideCompletions() { if (list) { list.hidden = true; field.setAttribute("aria-expanded", "false"); at = -1; } }
+let fields = null, at = -1, completionsAsked = 0;
+const values = new Map();
+function hideCompletions() { completionsAsked++; if (list) { list.hidden = true; field.setAttribute("aria-expanded", "false"); at = -1; } }
+async function namesOf(name) {
+  if (!values.has(name)) values.set(name, await ask(`/values/${name}`));
+  return values.get(name);
+}
 async function complete() {
+  const mine = ++completionsAsked;
   const before = field.value.slice(0, field.selectionStart), word = /(\S*)$/.exec(before)[1], name = word.replace(/^-/, "");
   fields ??= await ask("/fields");
   let found = [];
@@ -228,10 +247,12 @@ async function complete() {
   else {
     const one = fields.find((each) => each.name === name.slice(0, colon)), typed = name.slice(colon + 1).toLowerCase();
     if (one?.kind === "name" && !["session", "kind"].includes(one.name)) {
-      const values = one.choices.length && one.name !== "outcome" ? one.choices : await ask(`/values/${one.name}`);
+      const values = one.choices.length && one.name !== "outcome" ? one.choices : await namesOf(one.name);
       found = values.filter((value) => value.toLowerCase().includes(typed)).map((value) => ({ text: `${one.name}:${/\s|"/.test(value) ? JSON.stringify(value) : value} `, hint: "" }));
     } else if (one?.kind === "flag") found = ["true", "false"].map((value) => ({ text: `${one.name}:${value} `, hint: one.meaning }));
   }
+  // An answer to what stood there before is none to what stands there now.
+  if (mine !== completionsAsked) return;
   found = found.slice(0, 12);
   if (!found.length || document.activeElement !== field) { hideCompletions(); return; }
   list.replaceChildren(...found.map((one) => {
@@ -248,9 +269,9 @@ function take(text, word) {
   const end = field.selectionStart, minus = word.startsWith("-") ? "-" : "";
   field.setRangeText(minus + text, end - word.length, end, "end");
   hideCompletions();
-  if (text.endsWith(":")) complete();
+  if (text.endsWith(":")) complete().catch(hideCompletions);
 }
-field?.addEventListener("input", complete);
+field?.addEventListener("input", () => complete().catch(hideCompletions));
 field?.addEventListener("blur", hideCompletions);
 field?.addEventListener("keydown", (event) => {
   if (list.hidden) return;
@@ -277,5 +298,6 @@ $$("[data-buckets]").forEach((element) => {
   element.append(svg);
 });
 
+$("[data-density-toggle]").setAttribute("aria-pressed", String(document.documentElement.dataset.density === "dense"));
 tellTimes();
 connect();

@@ -1,60 +1,13 @@
 // Charts over the JSON API. Each says in data-… what it shows; colours are those of the style sheet.
+import { draw } from "./draw.js";
 import { number } from "./numbers.js";
 
-const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
 const SERIES = ["s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8"];
 const MOST_SERIES = 6;
+const NO_GAPS = { p50_buckets: [], p95_buckets: [], max_buckets: [], token_buckets: [] };
 const drawn = new Map();
 
 const seconds = (row) => Date.parse((row.hour || `${row.day} 00:00:00`).replace(" ", "T") + "Z") / 1000;
-
-function axes(unit, isTime, height) {
-  const grid = { stroke: color("line"), width: 1 }, stroke = color("faint"), font = "11px Inter, system-ui, sans-serif";
-  return [
-    { stroke, font, grid: { show: false }, ticks: { show: false }, size: 26, gap: 4 },
-    { stroke, font, grid, ticks: { show: false }, size: height < 100 ? 40 : 56, gap: 6, values: (_, ticks) => ticks.map((one) => one === null ? "" : number[unit](one)), space: height < 100 ? 26 : 40 },
-  ];
-}
-
-function stack(data) {
-  // Drawn from the highest sum down, so that each colour shows its own part.
-  const sums = [];
-  data.forEach((values, n) => sums.push(values.map((value, at) => (value || 0) + (n ? sums[n - 1][at] : 0))));
-  return sums;
-}
-
-function draw(element, xs, series, options) {
-  const { unit, isStacked, isBars, height, isTime = true, xValues } = options;
-  element.replaceChildren();
-  if (!xs.length || !series.some((one) => one.values.some((value) => value))) {
-    const told = document.createElement("p");
-    told.className = "told"; told.textContent = "Nothing in this span of time";
-    element.append(told);
-    return;
-  }
-  const values = series.map((one) => one.values), shown = isStacked ? stack(values) : values;
-  const order = isStacked ? shown.map((_, n) => shown.length - 1 - n) : shown.map((_, n) => n);
-  const bars = uPlot.paths.bars({ size: [0.72, 46], radius: 0.12 });
-  const margin = (options.step || (isTime ? 86400 : 1)) * 0.6;
-  // Around a single time uPlot would show years.
-  const spread = (_, low, high) => [low - margin, (xs.length < 2 ? low : high) + margin];
-  const config = {
-    width: element.clientWidth, height, padding: [10, isBars ? 8 : 26, 0, 0], tzDate: (at) => options.isUtc ? uPlot.tzDate(new Date(at * 1000), "Etc/UTC") : new Date(at * 1000),
-    cursor: { points: { size: 6 }, drag: { x: true, y: false }, y: false },
-    legend: { live: true, markers: { width: 0, fill: (_, n) => color(series[order[n - 1]].color) } },
-    scales: { x: { time: isTime, range: isBars || xs.length < 2 ? spread : undefined, ...(options.scaleX || {}) }, y: { range: (_, low, high) => [Math.min(0, low), high > 0 ? high * 1.06 : 1], ...(options.scaleY || {}) } },
-    axes: axes(unit, isTime, height),
-    series: [{ value: (_, at) => at === null ? "" : xValues ? xValues(at) : options.tellX(at) }, ...order.map((n) => ({
-      label: series[n].label, stroke: color(series[n].color), width: isBars ? 0 : 1.8, fill: isBars || series[n].isFilled ? color(series[n].color) + (isBars ? "" : "22") : undefined,
-      paths: isBars ? bars : undefined, points: { show: !isBars && xs.length < 3 }, spanGaps: true,
-      value: (_, __, ___, at) => at === null || at === undefined ? "" : number[unit](values[n][at]),
-    }))],
-  };
-  config.axes[0].values = (_, ticks) => ticks.map(xValues || options.tick);
-  if (isTime) { config.axes[0].space = 64; config.axes[0].incrs = options.step === 86400 ? [1, 2, 3, 5, 7, 14, 28, 56, 112].map((days) => days * 86400) : [1, 2, 3, 4, 6, 12, 24, 48].map((hours) => hours * 3600); }
-  const plot = new uPlot(config, [xs, ...order.map((n) => shown[n])], element);
-  element.plot = plot;
-}
 
 const dayFormat = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short", timeZone: "UTC" });
 const shortDay = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", timeZone: "UTC" });
@@ -75,6 +28,17 @@ function along(xs, rows, value) {
   const at = new Map(xs.map((one, n) => [one, n])), values = new Array(xs.length).fill(null);
   rows.forEach((row) => { const n = at.get(seconds(row)); values[n] = (values[n] || 0) + (value(row) || 0); });
   return values;
+}
+
+// How often how long, on an axis that grows by factors.
+function drawBuckets(element, series) {
+  const all = series.flatMap((one) => one.buckets.map(([ms]) => ms));
+  if (!all.length) { draw(element, [], [], {}); return; }
+  const low = Math.log10(Math.min(...all)), high = Math.log10(Math.max(...all)), bins = Math.min(60, Math.max(12, all.length * 2)), width = (high - low) / bins || 1;
+  const counted = (buckets) => { const found = new Array(bins + 1).fill(0); buckets.forEach(([ms, count]) => { found[Math.min(bins, Math.floor((Math.log10(ms) - low) / width))] += count; }); return found; };
+  const xs = new Array(bins + 1).fill(0).map((_, n) => 10 ** (low + n * width));
+  draw(element, xs, series.map((one) => ({ label: one.label, color: one.color, isFilled: true, values: counted(one.buckets) })),
+    { unit: "short", height: 220, isTime: false, xValues: (at) => at === null ? "" : number.ms(at), scaleX: { distr: 3 } });
 }
 
 const charts = {
@@ -126,21 +90,25 @@ const charts = {
     draw(element, xs, [{ label: "first token, mean of hourly medians", color: "s2", values: sums.map((sum, n) => counts[n] ? sum / counts[n] : null) }], { unit: "ms", height: 220, isBars: true, isTime: false, step: 1, xValues: tellX });
   },
   histogram(element, rows) {
-    const whole = rows[0];
-    const all = whole ? [...whole.latency_buckets, ...whole.ttft_buckets].map(([ms]) => ms) : [];
-    if (!all.length) { draw(element, [], [], {}); return; }
-    const low = Math.log10(Math.min(...all)), high = Math.log10(Math.max(...all)), bins = 60, width = (high - low) / bins || 1;
-    const counted = (buckets) => { const found = new Array(bins + 1).fill(0); buckets.forEach(([ms, count]) => { found[Math.floor((Math.log10(ms) - low) / width)] += count; }); return found; };
-    const xs = new Array(bins + 1).fill(0).map((_, n) => 10 ** (low + n * width));
-    draw(element, xs, [{ label: "first token", color: "s2", isFilled: true, values: counted(whole.ttft_buckets) }, { label: "latency", color: "s1", isFilled: true, values: counted(whole.latency_buckets) }],
-      { unit: "short", height: 220, isTime: false, xValues: (at) => at === null ? "" : number.ms(at), scaleX: { distr: 3 } });
+    const whole = rows[0] || { ttft_buckets: [], latency_buckets: [] };
+    drawBuckets(element, [{ label: "first token", color: "s2", buckets: whole.ttft_buckets }, { label: "latency", color: "s1", buckets: whole.latency_buckets }]);
   },
   context(element, rows) {
     const xs = rows.map((_, n) => n + 1), read = (row) => row.cache_read_tokens || 0, written = (row) => row.cache_creation_tokens || 0;
     draw(element, xs, [
       { label: "from cache", color: "cached", values: rows.map(read) }, { label: "written to cache", color: "written", values: rows.map(written) },
       { label: "fresh", color: "fresh", values: rows.map((row) => Math.max(0, (row.input_tokens || 0) - read(row) - written(row))) }, { label: "output", color: "output", values: rows.map((row) => row.output_tokens || 0) },
-    ], { unit: "short", height: 300, isStacked: true, isBars: true, isTime: false, step: 1, xValues: (at) => Number.isInteger(at) ? `#${at}` : "" });
+    ], { unit: "short", height: 300, isStacked: true, isBars: true, isTime: false, step: 1, xValues: (at) => Number.isInteger(at) ? `#${at}` : "", addressOf: (at) => `${location.pathname}?from=${at}` });
+  },
+  gaps(element, [found = NO_GAPS]) {
+    drawBuckets(element, [{ label: "median of a stream", color: "s2", buckets: found.p50_buckets }, { label: "p95 of a stream", color: "s1", buckets: found.p95_buckets }, { label: "longest of a stream", color: "s4", buckets: found.max_buckets }]);
+  },
+  tokengaps(element, [found = NO_GAPS]) {
+    drawBuckets(element, [{ label: "mean of a stream", color: "output", buckets: found.token_buckets }]);
+  },
+  sessiongaps(element, rows) {
+    const buckets = (name) => rows.filter((row) => row[name] > 0).map((row) => [row[name], 1]);
+    drawBuckets(element, [{ label: "median of a stream", color: "s2", buckets: buckets("chunk_gap_p50_ms") }, { label: "p95 of a stream", color: "s1", buckets: buckets("chunk_gap_p95_ms") }, { label: "longest of a stream", color: "s4", buckets: buckets("chunk_gap_max_ms") }]);
   },
   heat(element, rows) {
     const sums = Array.from({ length: 7 }, () => new Array(24).fill(0));
@@ -153,15 +121,44 @@ const charts = {
     sums.forEach((hours, day) => {
       const line = body.insertRow(), name = document.createElement("th"); name.scope = "row"; name.textContent = days[day]; line.append(name);
       hours.forEach((count, hour) => {
-        const box = document.createElement("span"), level = count ? Math.ceil(Math.sqrt(count / most) * 4) : 0;
+        const box = document.createElement(count ? "a" : "span"), level = count ? Math.ceil(Math.sqrt(count / most) * 4) : 0;
         box.className = `cell h${level}`; box.title = `${days[day]} ${hour}:00 · ${number.short(count)} requests`;
+        if (count) { box.href = hourAddress(day, hour); box.tabIndex = -1; }
         const told = document.createElement("span"); told.className = "hidden"; told.textContent = number.short(count); box.append(told);
         line.insertCell().append(box);
       });
     });
     element.replaceChildren(table);
+    // One stop for the Tab key; arrows walk on from there.
+    const first = table.querySelector("a.cell");
+    if (first) first.tabIndex = 0;
   },
 };
+
+// Sessions that began in an hour of the week, which filters name in UTC.
+function hourAddress(day, hour) {
+  const at = new Date();
+  at.setDate(at.getDate() - ((at.getDay() + 6) % 7) + day);
+  at.setHours(hour, 59);
+  const address = new URLSearchParams(location.search), weekday = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"][at.getUTCDay()];
+  address.set("q", `${address.get("q") || ""} weekday:${weekday} hour:${String(at.getUTCHours()).padStart(2, "0")}`.trim());
+  if (!address.get("range")) address.set("range", document.querySelector("[name=range]:checked")?.value || "all");
+  return `/sessions?${address}`;
+}
+document.addEventListener("keydown", (event) => {
+  const cell = event.target.closest?.("a.cell"), steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+  if (!cell || !steps) return;
+  event.preventDefault();
+  const table = cell.closest("table");
+  let column = cell.parentElement.cellIndex, row = cell.parentElement.parentElement.rowIndex;
+  for (;;) {
+    column += steps[0]; row += steps[1];
+    const place = table.rows[row]?.cells[column];
+    if (!place || !row || !column) return;
+    const next = place.querySelector("a.cell");
+    if (next) { cell.tabIndex = -1; next.tabIndex = 0; next.focus(); return; }
+  }
+});
 
 async function load(element) {
   const { chart, src } = element.dataset;

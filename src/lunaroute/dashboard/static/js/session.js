@@ -15,5 +15,7 @@ document.addEventListener("click", async (event) => {
     try { await ask(`/sessions/${tags.dataset.tags}/tags`, "PUT", { tags: given.split(",") }); location.reload(); } catch (error) { tell(error.message); }
   }
 });
+const tab = document.querySelector(".tabs [aria-current]");
+if (tab) tab.parentElement.scrollLeft = tab.offsetLeft - (tab.parentElement.clientWidth - tab.offsetWidth) / 2;
 const wanted = new URLSearchParams(location.search).get("at") || location.hash.slice(1);
 if (wanted) document.getElementById(wanted)?.scrollIntoView();

@@ -1,0 +1,55 @@
+"""How evenly streams arrive: histograms of the pauses between their chunks, and of the time for each output token.
+
+In: a filter. Out: one `Gaps`, of the newest MOST_STREAMS streams that it lets through, as the index keeps these numbers
+with each exchange and nowhere summed.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+import msgspec
+
+from lunaroute.stats import histogram
+
+from .filter import EVERYTHING, Filter
+from .usage import EXCHANGES, of_exchanges
+from .values import resolve
+
+MOST_STREAMS: Final = 10_000
+
+Buckets = list[tuple[float, int]]
+
+
+class Gaps(msgspec.Struct, frozen=True, kw_only=True):
+    """(milliseconds, streams) of each bucket that is not empty."""
+
+    streams: int
+    p50_buckets: Buckets
+    """Median pause of a stream; the others likewise."""
+    p95_buckets: Buckets
+    max_buckets: Buckets
+    token_buckets: Buckets
+    """Streaming time by output token, thinking included."""
+
+
+def stream_gaps(connection: sqlite3.Connection, wanted: Filter = EVERYTHING) -> Gaps:
+    """Raises FilterError, sqlite3.Error."""
+    condition = of_exchanges(resolve(connection, wanted), None)
+    rows = connection.execute(
+        "SELECT e.chunk_gap_p50_ms, e.chunk_gap_p95_ms, e.chunk_gap_max_ms,"
+        f" e.streaming_duration_ms / nullif(e.output_tokens, 0) FROM {EXCHANGES}"
+        f" WHERE {condition.text} AND e.chunk_gap_p50_ms IS NOT NULL ORDER BY e.started_at DESC LIMIT {MOST_STREAMS}",
+        condition.parameters,
+    ).fetchall()
+    p50, p95, longest, by_token = (_counted([row[at] for row in rows]) for at in range(4))
+    return Gaps(streams=len(rows), p50_buckets=p50, p95_buckets=p95, max_buckets=longest, token_buckets=by_token)
+
+
+def _counted(durations_ms: list[float | None]) -> Buckets:
+    counted = histogram.EMPTY
+    for one in durations_ms:
+        if one is not None:
+            counted += histogram.one(one)
+    return histogram.buckets(counted)
