@@ -116,7 +116,7 @@ def _recorder(config: Config) -> list[Check]:
             name="Dead letters",
             state="warning" if dead else "good",
             value=f"{dead:,}" if dead else "none",
-            meaning=f"What could not be recorded; kept in {config.recorder_dir / 'dead-letter'}.",
+            meaning="What could not be recorded as it should; `lunaroute retry --list` has the reasons.",
         ),
     ]
 
