@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .records import Opening, Outcome, Record
+from .records import Opening, Outcome, Record, RecordsLost
 
 
 class RecordSink(Protocol):
@@ -58,3 +58,9 @@ class RecordWriter(RecordSink, Protocol):
     def sync(self) -> None: ...
 
     def reopen(self) -> None: ...
+
+    def note_lost(self, lost: RecordsLost) -> None:
+        """Keep in mind what is lost so far, whatever becomes of the process; never raises."""
+
+    def forget_lost(self) -> None:
+        """It is on record, or over."""

@@ -110,7 +110,7 @@ def _recorder(config: Config) -> list[Check]:
             name="Gaps",
             state="bad" if lost else "good",
             value=f"{lost:,} exchanges passed unrecorded" if lost else "none",
-            meaning="Exchanges that passed while the spool could not be written.",
+            meaning="Exchanges that passed while the spool could not be written, or whose bytes in it were damaged.",
         ),
         Check(
             name="Dead letters",
