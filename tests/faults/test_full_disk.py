@@ -14,7 +14,7 @@ from lunaroute.cli.control import read_status
 from lunaroute.config import Config
 from lunaroute.simulator import RunningSimulator, start_simulator
 from lunaroute.spool import segments
-from tests.support.faults import Stream, accident_prone, check_recordings
+from tests.support.faults import Stream, accident_prone, check_recordings, kill, processes
 from tests.support.server import Server, start_server, wait_until
 
 DISK_BYTES = 48 << 20
@@ -150,6 +150,25 @@ def test_pass_mode_lets_all_through_and_puts_the_gap_on_record(provider: Running
     assert {gap["reason"] for gap in gaps} == {"No space left on device"}
     status = read_status(Config(home=home))
     assert status["recording"]["unrecorded_exchanges"] == sum(gap["exchange_count"] for gap in gaps)
+
+
+def test_a_relay_killed_while_nothing_can_be_recorded_leaves_its_count(provider: RunningSimulator, disk: Path) -> None:
+    home = _home(disk, "pass")
+    with accident_prone(home, provider) as server:
+        assert _ask(server, "before").is_whole
+        _fill_up(server, disk, home)
+        streams = [_ask(server, f"while full {number}") for number in range(ASKED)]
+        assert all(stream.is_whole for stream in streams)
+        kill(*processes(server).relays)
+        _make_room(disk)
+        wait_until((home / "sessions" / "gaps.jsonl").exists)
+        wait_until(lambda: _ask(server, "after").is_whole)
+    exchanges = [one for session in check_recordings(home) for one in session.exchanges()]
+    whole = {one.request.request_text for one in exchanges if one.response.outcome == "completed"}
+    missing = {stream.marker for stream in streams} - whole
+    assert missing
+    (gap,) = [msgspec.json.decode(line) for line in (home / "sessions" / "gaps.jsonl").read_bytes().splitlines()]
+    assert gap["exchange_count"] >= len(missing)
 
 
 def test_a_home_that_cannot_be_written_is_told_in_one_line(provider: RunningSimulator, disk: Path) -> None:

@@ -1,8 +1,8 @@
 """A server whose processes kill themselves at named points: `python -m tests.support.crashing serve FLAGS`.
 
-CRASH_AT, a variable, names a folder of orders, a file each: `<role>-<number>` with the point's name and how often it is
-to be reached. Each life of a relay or the recorder takes one order of its role (the file gets the suffix `.taken`) and
-carries it out (`.done`, and kill -9).
+LUNAROUTE_CRASH_AT, a variable that only this build of it knows, names a folder of orders, a file each:
+`<role>-<number>` with the point's name and how often it is to be reached. Each life of a relay or the recorder takes
+one order of its role (the file gets the suffix `.taken`) and carries it out (`.done`, and kill -9).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.support.crash_points import RECORDER_POINTS, RELAY_POINTS, SetTrap
 
-CRASH_AT = "CRASH_AT"
+CRASH_AT = "LUNAROUTE_CRASH_AT"
 _CHECKPOINT_S = 0.1
 _LONGEST_DELAY_S = 0.1
 
@@ -52,9 +52,11 @@ def main() -> None:
 
 
 def _serve() -> None:
+    from lunaroute import config_file
     from lunaroute.cli import main as run
     from lunaroute.supervisor import child, server
 
+    config_file.INTERNAL_VARIABLES |= {CRASH_AT}
     child.LONGEST_DELAY_S = _LONGEST_DELAY_S
     commands = [(sys.executable, "-m", "tests.support.crashing", role) for role in ("relay", "recorder")]
     really_serve = server.serve

@@ -65,7 +65,7 @@ class Assembler:
             case RelayStopped():
                 return self._relay_stopped(lane, record)
             case RecordsLost():
-                gap = RecordingGap(record.since_wall_ns, record.wall_ns, record.exchange_count, record.reason)
+                gap = self._gap(lane, record)
                 return [*self._interrupt(lane, "records were lost: " + record.reason), gap]
             case RequestOpened():
                 self._open(lane, record)
@@ -139,6 +139,15 @@ class Assembler:
         if run_id == self._run_id and not any(other.started.run_id == run_id for other in others):
             out.append(RunEnded(record.wall_ns))
         return out
+
+    def _gap(self, lane: str, record: RecordsLost) -> RecordingGap:
+        if record.wall_ns:
+            return RecordingGap(record.since_wall_ns, record.wall_ns, record.exchange_count, record.reason)
+        # Damaged bytes: at least one exchange, and all that were open, lack something.
+        state = self._lanes.get(lane)
+        open_count = 0 if state is None else len(state.open)
+        wall_ns = 0 if state is None else state.started.wall_ns + record.t_ns - state.started.t_ns
+        return RecordingGap(wall_ns, wall_ns, max(1, open_count), record.reason)
 
     def _interrupt(self, lane: str, detail: str) -> list[Assembled]:
         state = self._lanes.get(lane)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from .records import Opening, Outcome, Record
+from .records import Opening, Outcome, Record, RecordsLost
 
 BodyBytes = bytes | memoryview
 """Part of a body, never changed again: a view where a copy would cost something."""
@@ -61,3 +61,9 @@ class RecordWriter(RecordSink, Protocol):
     def sync(self) -> None: ...
 
     def reopen(self) -> None: ...
+
+    def note_lost(self, lost: RecordsLost) -> None:
+        """Keep in mind what is lost so far, whatever becomes of the process; never raises."""
+
+    def forget_lost(self) -> None:
+        """It is on record, or over."""

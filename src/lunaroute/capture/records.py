@@ -73,13 +73,15 @@ class RelayStopped(msgspec.Struct, frozen=True, array_like=True, tag=2):
 
 
 class RecordsLost(msgspec.Struct, frozen=True, array_like=True, tag=3):
-    """Writing failed for a while (disk full, permission). Everything open in the lane at that time is incomplete."""
+    """Writing failed for a while (disk full, permission), or what was written was damaged. Everything open in the lane
+    at that time is incomplete."""
 
     t_ns: int
     wall_ns: int
+    """Where this and the next are 0, a reader put the record in the place of damaged bytes: it knows `t_ns` alone."""
     since_wall_ns: int
     exchange_count: int
-    """Exchanges that passed unrecorded, in whole or in part."""
+    """Exchanges that passed unrecorded, in whole or in part; 0 = not known."""
     reason: str
 
 

@@ -40,6 +40,7 @@ _COMMANDS = {
     "archive": ("lunaroute.cli.archive:archive_group", "Keep sessions in an object store too."),
     "prune": ("lunaroute.cli.prune:prune_command", "Delete what is due by the settings."),
     "reprice": ("lunaroute.cli.reprice:reprice_command", "Compute the costs of finished sessions again."),
+    "retry": ("lunaroute.cli.retry:retry_command", "Read again what could not be read at first."),
     "verify": ("lunaroute.cli.verify:verify_command", "Check every file and the index."),
     "reindex": ("lunaroute.cli.reindex:reindex_command", "Rebuild the index from the session files."),
 }

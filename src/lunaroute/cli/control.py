@@ -243,7 +243,7 @@ def _describe_recording(recording: dict[str, Any], *, is_running: bool) -> list[
             f"not recorded: {recording['unrecorded_exchanges']:,} exchanges; sessions/gaps.jsonl says when and why"
         )
     if recording["dead_letters"]:
-        lines.append(f"dead letters: {recording['dead_letters']:,} events that could not be stored")
+        lines.append(f"dead letters: {recording['dead_letters']:,} (`lunaroute retry --list` has the reasons)")
     return lines
 
 

@@ -119,13 +119,13 @@ def _recorder(config: Config) -> list[Check]:
             name="Gaps",
             state="bad" if lost else "good",
             value=f"{lost:,} exchanges passed unrecorded" if lost else "none",
-            meaning="Exchanges that passed while the spool could not be written.",
+            meaning="Exchanges that passed while the spool could not be written, or whose bytes in it were damaged.",
         ),
         Check(
             name="Dead letters",
             state="warning" if dead else "good",
             value=f"{dead:,}" if dead else "none",
-            meaning=f"What could not be recorded; kept in {config.recorder_dir / 'dead-letter'}.",
+            meaning="What could not be recorded as it should; `lunaroute retry --list` has the reasons.",
         ),
     ]
 

@@ -7,4 +7,5 @@ worker       [io] the process: loop, signals, orderly end
 gaps         [io] what passed while nothing could be recorded
 endings      [io] sessions that somebody wants ended
 dead_letter  [io] what could not be recorded as it should
+retry        [io] … recorded as it should be, later: `rereading` [pure] has what becomes of it
 """

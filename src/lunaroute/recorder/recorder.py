@@ -26,12 +26,13 @@ from lunaroute.events.types import ResponseRecorded
 from lunaroute.sinks.base import Sink
 from lunaroute.spool.follow import Follower, LaneRead
 
-from .dead_letter import DeadLetters
+from .dead_letter import DeadLetter, DeadLetters
 from .endings import EndRequests
 from .gaps import GapFile
 from .journal import Checkpoint, Journal, LaneState, Plan, Range, Remembered
 from .open_exchanges import OpenExchangeLog
 from .pipeline import Pipeline, PipelineSettings, PoisonExchange
+from .rereading import head_of
 
 _CHECKPOINT_S = 1.0
 _CHECKPOINT_BYTES = 64 << 20
@@ -163,7 +164,7 @@ class Recorder:
         return events
 
     def _add_dead_letter(self, poisoned: PoisonExchange) -> None:
-        self._dead_letters.add(poisoned.exchange.request_id, poisoned.reason, poisoned.exchange)
+        self._dead_letters.add(DeadLetter(reason=poisoned.reason, exchange=head_of(poisoned.exchange)))
 
     def _begin_lane(self, lane: str, record: Record) -> None:
         """A lane's first record, unless the journal was lost and the relay's start with it: the rest is no less

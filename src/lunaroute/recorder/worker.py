@@ -23,7 +23,7 @@ from lunaroute.sinks.base import Sink
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.sqlite.sink import SqliteSink
 
-from .dead_letter import DeadLetters
+from .dead_letter import DeadLetter, DeadLetters
 from .endings import EndRequests
 from .gaps import GapFile
 from .pipeline import PipelineSettings
@@ -104,9 +104,9 @@ def _rejected_by(sink: str, dead_letters: DeadLetters) -> Callable[[Event, str],
     """What a sink does with an event that it cannot store."""
 
     def reject(event: Event, reason: str) -> None:
-        name = f"{event.session_id}-{event.seq}"
-        print(f"lunaroute: {sink}: event {name} was rejected: {reason}", file=sys.stderr, flush=True)
-        dead_letters.add(name, f"{sink}: {reason}", event)
+        letter = DeadLetter(reason=f"{sink}: {reason}", event=event)
+        print(f"lunaroute: {sink}: event {letter.name} was rejected: {reason}", file=sys.stderr, flush=True)
+        dead_letters.add(letter)
 
     return reject
 

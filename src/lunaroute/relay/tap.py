@@ -18,11 +18,13 @@ from lunaroute.capture.records import RecordsLost
 class LostRecords:
     """Stands in for the writer while that fails: takes everything, keeps nothing, counts exchanges."""
 
-    def __init__(self, exchange_count: int = 0) -> None:
+    def __init__(self, exchange_count: int = 0, on_count: Callable[[], None] = lambda: None) -> None:
         self.exchange_count = exchange_count
+        self._on_count = on_count
 
     def request_opened(self, *_: object) -> None:
         self.exchange_count += 1
+        self._on_count()
 
     def request_chunk(self, *_: object) -> None:
         pass
@@ -90,7 +92,8 @@ class Tap:
         self.refuses = self._on_failure == "block"
         self._failed_wall_ns = time.time_ns()
         self._failure = error.strerror or str(error)
-        self.records = self._lost = LostRecords(self._count_open())
+        self.records = self._lost = LostRecords(self._count_open(), self._note)
+        self._note()
         mode = "requests are refused" if self._on_failure == "block" else "traffic goes on unrecorded"
         self._say(f"cannot write the spool ({self._failure}); {mode} until it works again")
 
@@ -98,13 +101,8 @@ class Tap:
         """Called every second: try to write again after a failure, and put the gap on record."""
         if self.is_working:
             return
-        lost = RecordsLost(
-            t_ns=time.monotonic_ns(),
-            wall_ns=time.time_ns(),
-            since_wall_ns=self._failed_wall_ns,
-            exchange_count=self._lost.exchange_count,
-            reason=self._failure,
-        )
+        lost = self._told()
+        self._writer.note_lost(lost)  # told again after a kill, it is the same gap
         try:
             self._writer.reopen()
             self._writer.put(lost)
@@ -112,6 +110,7 @@ class Tap:
         except OSError as error:
             self._failure = error.strerror or str(error)
             return
+        self._writer.forget_lost()
         self.is_working = True
         self.refuses = False
         self.records = self._writer
@@ -119,6 +118,20 @@ class Tap:
         self._recovered_count += count
         self._lost = LostRecords()
         self._say(f"recording works again; {count} exchanges passed unrecorded, in whole or in part")
+
+    def _told(self) -> RecordsLost:
+        """What is lost so far."""
+        return RecordsLost(
+            t_ns=time.monotonic_ns(),
+            wall_ns=time.time_ns(),
+            since_wall_ns=self._failed_wall_ns,
+            exchange_count=self._lost.exchange_count,
+            reason=self._failure,
+        )
+
+    def _note(self) -> None:
+        """So that the next relay can tell, should this one be killed before writing works again."""
+        self._writer.note_lost(self._told())
 
     def _say(self, text: str) -> None:
         print(f"lunaroute: {text}", file=self._log, flush=True)

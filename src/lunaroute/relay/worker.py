@@ -12,6 +12,8 @@ import time
 from contextlib import suppress
 from typing import cast
 
+import msgspec
+
 from lunaroute import __version__
 from lunaroute.capture.records import RelayStarted, RelayStopped
 from lunaroute.config import Config
@@ -55,8 +57,7 @@ def _keep_freed_memory() -> None:
 async def _serve(config: Config, run_id: str, listen_fd: int, alive_fd: int) -> None:
     loop = asyncio.get_running_loop()
     writer = open_lane(config.spool_dir, config.recording.segment_bytes)
-    writer.put(RelayStarted(time.monotonic_ns(), time.time_ns(), run_id, os.getpid(), __version__))
-    writer.flush()
+    _begin(writer, run_id)
     exchanges: set[RelayedExchange] = set()
     recording = config.recording
     tap = Tap(writer, recording.on_failure, sync_always=recording.fsync_ms == 0, count_open=exchanges.__len__)
@@ -81,6 +82,17 @@ async def _serve(config: Config, run_id: str, listen_fd: int, alive_fd: int) -> 
     keeper.close()
     with suppress(OSError):
         writer.close([RelayStopped(time.monotonic_ns(), time.time_ns())], time.monotonic_ns())
+
+
+def _begin(writer: SpoolWriter, run_id: str) -> None:
+    """The lane's first records: the relay's start, and what an earlier one could not tell any more."""
+    writer.put(RelayStarted(time.monotonic_ns(), time.time_ns(), run_id, os.getpid(), __version__))
+    lost = writer.lost_before
+    if lost is not None:
+        writer.put(msgspec.structs.replace(lost, t_ns=time.monotonic_ns()))
+    writer.flush()
+    if lost is not None:
+        writer.forget_lost()
 
 
 def _stop_event(loop: asyncio.AbstractEventLoop, alive_fd: int) -> asyncio.Event:

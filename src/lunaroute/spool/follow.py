@@ -3,7 +3,8 @@
 A position is (segment number, offset of the next frame). A reader at the end of what is written finds no valid
 frame and asks again later. It moves to the next segment when the current one says so, or when a higher one
 exists and there is still no valid frame: then the writer was killed in the middle of a write, and the half frame
-(of which nothing was ever acknowledged) is left behind.
+(of which nothing was ever acknowledged) is left behind. Where whole frames follow such bytes, they were not torn but
+damaged: a RecordsLost is put in their place, and reading goes on behind them.
 
 Several lanes are read abreast: while one has more than a read can hold, the others wait at the time it has reached.
 So the order in which records come, by time and then by lane, does not depend on how much is read at once.
@@ -14,15 +15,17 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from pathlib import Path
 from struct import Struct
 
 import msgspec
 
-from lunaroute.capture.records import Record
+from lunaroute.capture.records import Record, RecordsLost
 from lunaroute.errors import SpoolCorrupt
 
 from . import segments
+from .damage import next_frame
 from .frame import (
     FRAME_HEADER_BYTES,
     SEGMENT_HEADER_BYTES,
@@ -35,6 +38,8 @@ from .shred import SHREDDING_SUFFIX, shred_frames, shred_segment
 
 READ_BYTES = 4 << 20
 """Read at a time and lane; bounds memory and the size of a batch. Larger than any frame."""
+
+_LOOK_AGAIN_S = 1.0
 
 _LENGTH_AND_TIME = Struct("<4xI8xQ")
 """Of a frame's head, as `frame` defines it."""
@@ -68,8 +73,10 @@ class Follower:
         self._fds: dict[str, tuple[int, int]] = {}
         self._has_more: set[str] = set()
         """Lanes where more may be waiting: the last read was full, or ended with its segment."""
+        self._stuck: dict[str, tuple[Position, int, float]] = {}
+        """Where a lane had nothing to read, when its segment was written then, and when we looked."""
         self.skipped_segments = 0
-        """Segments whose header was not ours; left where they are."""
+        """Segments that have neither a header nor a frame of ours; left where they are."""
 
     def poll(self) -> list[LaneRead]:
         """The next records of each lane that has some; advances the positions. A lane that must wait for another one
@@ -138,6 +145,7 @@ class Follower:
             path = segments.segment_path(self._spool_dir / lane, position.segment)
             shred_frames(path, position.segment, start, position.offset)
         self._shredded[lane] = position
+        self._stuck.pop(lane, None)  # it was we who wrote
 
     def is_writer_alive(self, lane: str) -> bool:
         """Whether some process holds the lane open for writing."""
@@ -178,6 +186,16 @@ class Follower:
             # Looked at before the read: if a higher segment exists now, this one is complete, torn or not.
             higher = self._next_number(lane, position.segment)
             records, position, stop = self._read(lane, position, stop_at, until_ns)
+            if (
+                stop in (Stop.NO_FRAME, Stop.NEED_MORE)
+                and not records
+                and self._may_be_damaged(lane, position, higher, stop_at)
+            ):
+                lost, behind = self._beyond_damage(lane, position)
+                if lost is not None and (until_ns is None or lost.t_ns <= until_ns):
+                    records, position, stop = [lost], behind, Stop.NEED_MORE
+                elif lost is not None:
+                    stop = None
             ended = stop is Stop.END_OF_SEGMENT
             if position == stop_at or stop is None or (not ended and (records or higher is None)):
                 break
@@ -195,6 +213,36 @@ class Follower:
         else:
             self._has_more.add(lane)
         return LaneRead(lane, start, position, records) if position != start else None
+
+    def _may_be_damaged(self, lane: str, at: Position, higher: int | None, stop_at: Position | None) -> bool:
+        """Whether a frame can be behind what is here and is none: the writer has left the segment, or is gone, or has
+        written to it since nothing could be read here."""
+        if stop_at is not None:
+            return at.segment < stop_at.segment or at.offset < stop_at.offset
+        if higher is not None:
+            return True
+        fd = self._open(lane, at.segment)
+        if fd is None:
+            return False
+        now_s, written_ns = time.monotonic(), os.fstat(fd).st_mtime_ns
+        known = self._stuck.get(lane)
+        is_new = known is None or known[0] != at
+        if known is not None and not is_new and now_s - known[2] < _LOOK_AGAIN_S:
+            return False
+        self._stuck[lane] = (at, written_ns, now_s)
+        is_written = known is not None and not is_new and known[1] != written_ns
+        return is_written or (is_new and not self.is_writer_alive(lane))
+
+    def _beyond_damage(self, lane: str, at: Position) -> tuple[RecordsLost | None, Position]:
+        """What stands for the bytes from here to the segment's next frame, and where that is."""
+        fd = self._open(lane, at.segment)
+        found = None if fd is None else next_frame(fd, at.segment, at.offset)
+        if found is None or found[0] == at.offset:
+            return None, at
+        offset, t_ns = found
+        name = segments.segment_path(self._spool_dir / lane, at.segment).name
+        reason = f"{offset - at.offset} bytes of {lane}/{name} from {at.offset} on were damaged"
+        return RecordsLost(t_ns, 0, 0, 0, reason), Position(at.segment, offset)
 
     def _read(
         self, lane: str, at: Position, stop_at: Position | None, until_ns: int | None
@@ -229,9 +277,11 @@ class Follower:
             if decode_segment_header(os.pread(fd, SEGMENT_HEADER_BYTES, 0)) != number:
                 raise SpoolCorrupt("segment number does not match its name")
         except SpoolCorrupt:
-            os.close(fd)
-            self.skipped_segments += 1
-            return None
+            # Its frames, if it has any, say by their CRC that they are of this segment.
+            if next_frame(fd, number, SEGMENT_HEADER_BYTES) is None:
+                os.close(fd)
+                self.skipped_segments += 1
+                return None
         self._fds[lane] = (number, fd)
         return fd
 

@@ -7,10 +7,10 @@ A segment file is a 32-byte header followed by frames, written strictly one afte
 
 All integers are little-endian. `shredded` is how many bytes of frames behind the header have been consumed and
 written over with zeros (module `shred`); the first frame is behind them. A frame's CRC is CRC-32 (zlib's) over the
-payload, started from the low 32 bits of segment number ^ t_ns ^ exchange << 7 ^ payload length << 11 ^ type << 24
-^ flags << 28, so that it vouches for the header too. Segments are written over again after use, so what follows the
-last frame is either zeros or frames of an earlier life, whose CRC does not fit the new number. A reader therefore needs
-no length of the file: a frame is there when its CRC says so.
+payload, started from the two halves, each of 32 bits, of segment number ^ t_ns ^ exchange << 7 ^ payload length << 11
+^ type << 24 ^ flags << 28, the one XORed with the other, so that it vouches for the header too. Segments are written
+over again after use, so what follows the last frame is either zeros or frames of an earlier life, whose CRC does not
+fit the new number. A reader therefore needs no length of the file: a frame is there when its CRC says so.
 
 `type` is the record's tag (see capture.records); 9 is the end of the segment. Frames of the relay's hot path are
 packed by hand, so that body bytes are not copied and what repeats from request to request is encoded once:
@@ -129,7 +129,8 @@ def encode_opening(opening: Opening) -> bytes:
 def frame_head(kind: int, segment: int, exchange: int, t_ns: int, payload: BodyBytes, flags: int = 0) -> bytes:
     """A frame's first 24 bytes; the payload follows as it is."""
     size = len(payload)
-    seed = (segment ^ t_ns ^ exchange << 7 ^ size << 11 ^ kind << 24 ^ flags << 28) & 0xFFFFFFFF
+    mixed = segment ^ t_ns ^ exchange << 7 ^ size << 11 ^ kind << 24 ^ flags << 28
+    seed = (mixed ^ mixed >> 32) & 0xFFFFFFFF
     return _pack_frame(crc32(payload, seed), size, kind, flags, 0, exchange, t_ns)
 
 
@@ -241,7 +242,8 @@ def decode_frames(
         after = offset + FRAME_HEADER_BYTES + length
         if after > end:
             return records, offset, Stop.NEED_MORE
-        seed = (segment ^ t_ns ^ exchange << 7 ^ length << 11 ^ kind << 24 ^ flags << 28) & 0xFFFFFFFF
+        mixed = segment ^ t_ns ^ exchange << 7 ^ length << 11 ^ kind << 24 ^ flags << 28
+        seed = (mixed ^ mixed >> 32) & 0xFFFFFFFF
         if crc32(view[offset + FRAME_HEADER_BYTES : after], seed) != crc:
             return records, offset, Stop.NO_FRAME
         if kind == END_OF_SEGMENT:

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lunaroute.capture.ports import BodyBytes
-from lunaroute.capture.records import Opening, Outcome, Record
+from lunaroute.capture.records import Opening, Outcome, Record, RecordsLost
 
 from . import segments
 from .frame import (
@@ -42,6 +42,7 @@ from .frame import (
     response_payload,
     upgrade_payload,
 )
+from .gap_note import GapNote
 from .segments import LaneTakenError
 from .syncing import Unsynced, sync_here
 
@@ -89,6 +90,20 @@ class SpoolWriter:
         except OSError:
             os.close(self._lock_fd)
             raise
+        self._gap_note = GapNote(lane_dir)
+
+    @property
+    def lost_before(self) -> RecordsLost | None:
+        """What passed an earlier writer of the lane when it could not write, and is not on record."""
+        return self._gap_note.left
+
+    def note_lost(self, lost: RecordsLost) -> None:
+        """Keep in mind what is lost so far, even through a kill."""
+        self._gap_note.write(lost)
+
+    def forget_lost(self) -> None:
+        """It is on record."""
+        self._gap_note.clear()
 
     def put(self, record: Record) -> None:
         """Queue any record for the next flush."""
@@ -239,6 +254,7 @@ class SpoolWriter:
             self._end_segment(t_ns)
             self.sync()
         finally:
+            self._gap_note.close()
             os.close(self._fd)
             os.close(self._lock_fd)
 

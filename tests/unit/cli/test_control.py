@@ -91,7 +91,7 @@ def test_status_without_a_server_is_exit_code_1_and_still_tells_about_recordings
     assert lines == [
         f"not running ({tmp_path})",
         "recording: 7 exchanges since the recorder's start, 12,345 bytes waiting in the spool",
-        "dead letters: 2 events that could not be stored",
+        "dead letters: 2 (`lunaroute retry --list` has the reasons)",
         "sessions: 1 open, 1 started today (UTC)",
     ]
 

@@ -17,6 +17,7 @@ class FailingWriter:
         self.queued: list[object] = []
         self.written: list[object] = []
         self.sync_count = 0
+        self.noted: RecordsLost | None = None
 
     def opening(self, opening: Opening) -> bytes:
         return b""
@@ -56,6 +57,12 @@ class FailingWriter:
 
     def sync(self) -> None:
         self.sync_count += 1
+
+    def note_lost(self, lost: RecordsLost) -> None:
+        self.noted = lost
+
+    def forget_lost(self) -> None:
+        self.noted = None
 
     def reopen(self) -> None:
         self.queued = []
@@ -110,6 +117,23 @@ def test_traffic_goes_on_and_is_counted_while_nothing_can_be_written() -> None:
     assert setting.tap.unrecorded_exchanges == 5
     setting.tap.retry()
     assert len(setting.gaps()) == 1
+
+
+def test_what_is_lost_is_noted_until_it_is_on_record() -> None:
+    setting = Setting(open_count=1)
+    setting.writer.is_full = True
+    setting.open_request(1)
+    for number in (2, 3):
+        setting.open_request(number)
+        assert setting.writer.noted is not None
+        assert setting.writer.noted.exchange_count == number
+    noted: list[RecordsLost] = []
+    setting.writer.is_full = False
+    flush = setting.writer.flush
+    setting.writer.flush = lambda: (noted.append(setting.writer.noted), flush())  # type: ignore
+    setting.tap.retry()
+    assert noted == setting.gaps(), "a kill right now would tell the same gap again"
+    assert setting.writer.noted is None
 
 
 def test_second_failure_adds_to_the_count_and_has_a_gap_of_its_own() -> None:
