@@ -188,8 +188,15 @@ def list_settings(config: Config) -> list[Setting]:
         if isinstance(values, dict):
             for key, value in values.items():
                 is_default = usual[section].get(key) == value
-                found.append(Setting(key=f"{section}.{key}", value=_shown(key, value), is_default=is_default))
+                value_shown = _sink_shown(value) if section == "sinks" else _shown(key, value)
+                found.append(Setting(key=f"{section}.{key}", value=value_shown, is_default=is_default))
     return found
+
+
+def _sink_shown(sink: dict[str, Any]) -> str:
+    """Any option may hold a credential; so their names alone."""
+    names = ", ".join(sorted(sink["options"])) or "no options"
+    return f"{sink['type']} ({names})"
 
 
 def _shown(key: str, value: Any) -> str:
