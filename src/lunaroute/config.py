@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
@@ -134,6 +134,17 @@ class RedactionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The user's own: name → pattern (RE2)."""
 
 
+class SinkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A sink that an installed package offers (docs/sinks.md)."""
+
+    type: str
+    """The name it is offered under; where it is not said, that of the section."""
+    backfill: bool = False
+    """Whether it gets what was recorded before it was configured."""
+    options: dict[str, Any] = {}
+    """The other keys of the section; the sink says which there are."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     home: Path
     server: ServerConfig = ServerConfig()
@@ -148,6 +159,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """Provider name → base URL."""
     prices: dict[str, PriceConfig] = {}
     """`provider/model` (or a pattern with `*`) → prices that go before the table's."""
+    sinks: dict[str, SinkConfig] = {}
+    """Name → a sink beside session files and index."""
 
     @property
     def own_prices(self) -> dict[str, dict[str, float]]:
@@ -173,6 +186,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def recorder_dir(self) -> Path:
         """The recorder's own state: journal, dead letters."""
         return self.home / "recorder"
+
+    @property
+    def shipping_dir(self) -> Path:
+        """How far each configured sink has got, and what it keeps itself."""
+        return self.home / "shipping"
 
     @property
     def run_dir(self) -> Path:

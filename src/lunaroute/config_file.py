@@ -9,11 +9,10 @@ Every key of a section has the variable LUNAROUTE_<SECTION>_<KEY>; those of [ser
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -37,6 +36,7 @@ from lunaroute.config import (
     TimeoutConfig,
     seconds_of,
 )
+from lunaroute.config_tables import checked_sink, nearest, shown
 from lunaroute.errors import ConfigError
 
 DEFAULT_HOME = "~/.lunaroute"
@@ -58,7 +58,10 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
 _FIELDS = {name: {field.name: field for field in msgspec.structs.fields(kind)} for name, kind in _SECTIONS.items()}
 _UPSTREAMS = "upstreams"
 _PRICES = "prices"
-_ALL_SECTIONS = (*_SECTIONS, _UPSTREAMS, _PRICES)
+_SINKS = "sinks"
+_ALL_SECTIONS = (*_SECTIONS, _UPSTREAMS, _PRICES, _SINKS)
+_NAMED_BY_VARIABLES = (_UPSTREAMS, _SINKS)
+"""Sections whose keys are names that the user chooses, and a variable may end with."""
 _PRICE_UNITS = tuple(field.name for field in msgspec.structs.fields(PriceConfig))
 
 _LIMITS: dict[tuple[str, str], tuple[float, float]] = {
@@ -119,6 +122,7 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         archive=ArchiveConfig(**values["archive"]),
         upstreams=upstreams,
         prices=values[_PRICES],
+        sinks=values[_SINKS],
     )
 
 
@@ -157,7 +161,7 @@ def _from_file(path: Path | None) -> Iterator[_Setting]:
         if not isinstance(table, dict):
             raise ConfigError(f"{path}: {section!r} is outside of a section{_home_of_key(section)}")
         if section not in _ALL_SECTIONS:
-            raise ConfigError(f"{path}: unknown section [{section}]{_nearest(section, _ALL_SECTIONS, '[{}]')}")
+            raise ConfigError(f"{path}: unknown section [{section}]{nearest(section, _ALL_SECTIONS, '[{}]')}")
         for key, value in table.items():
             if section in _FIELDS and key not in _FIELDS[section]:
                 raise ConfigError(f"{path}: unknown key {key!r} in [{section}]{_advice(section, key)}")
@@ -170,9 +174,9 @@ def _from_environ(environ: Mapping[str, str]) -> Iterator[_Setting]:
     for variable in sorted(environ):
         if not variable.startswith(PREFIX) or variable in INTERNAL_VARIABLES or variable in _PLACES:
             continue
-        place = known.get(variable) or _upstream_of(variable)
+        place = known.get(variable) or _named_by(variable)
         if place is None:
-            raise ConfigError(f"{variable}: no such setting{_nearest(variable, (*known, *_PLACES))}")
+            raise ConfigError(f"{variable}: no such setting{nearest(variable, (*known, *_PLACES))}")
         if place in seen:
             raise ConfigError(f"{variable}: {seen[place]} sets the same; keep one of them")
         seen[place] = variable
@@ -188,10 +192,13 @@ def _variables() -> dict[str, tuple[str, str]]:
     return names | {f"{PREFIX}{key}".upper(): ("server", key) for key in _FIELDS["server"]}
 
 
-def _upstream_of(variable: str) -> tuple[str, str] | None:
-    prefix = f"{PREFIX}{_UPSTREAMS}_".upper()
-    name = variable.removeprefix(prefix)
-    return (_UPSTREAMS, name.lower()) if name and name != variable else None
+def _named_by(variable: str) -> tuple[str, str] | None:
+    for section in _NAMED_BY_VARIABLES:
+        prefix = f"{PREFIX}{section}_".upper()
+        name = variable.removeprefix(prefix)
+        if name and name != variable:
+            return section, name.lower()
+    return None
 
 
 def _from_flags(flags: Mapping[str, Any]) -> Iterator[_Setting]:
@@ -216,22 +223,27 @@ def _checked(setting: _Setting) -> Any:
         return _checked_upstream(setting)
     if setting.section == _PRICES:
         return _checked_price(setting)
+    if setting.section == _SINKS:
+        is_text = setting.origin.startswith(PREFIX)
+        return checked_sink(
+            setting.origin, setting.key, _inline_table(setting, setting.value) if is_text else setting.value
+        )
     wanted = _FIELDS[setting.section][setting.key].type
     raw = setting.value
     if get_origin(wanted) is Literal and raw not in get_args(wanted):
-        raise ConfigError(f"{setting.origin}: {_shown(raw)} is not valid{_nearest(str(raw), get_args(wanted), '{!r}')}")
+        raise ConfigError(f"{setting.origin}: {shown(raw)} is not valid{nearest(str(raw), get_args(wanted), '{!r}')}")
     is_text_of_list = isinstance(raw, str) and wanted == tuple[str, ...]
     if is_text_of_list:
         raw = [part.strip() for part in raw.split(",") if part.strip()]
     elif isinstance(raw, str) and wanted == dict[str, str]:
         raw = _inline_table(setting, raw)
     if isinstance(raw, str) and wanted == Span and not _SPAN.fullmatch(raw):
-        raise ConfigError(f"{setting.origin}: {_shown(raw)} is no time; write 0s, 90m, 36h, 30d, 2w, 1y or never")
+        raise ConfigError(f"{setting.origin}: {shown(raw)} is no time; write 0s, 90m, 36h, 30d, 2w, 1y or never")
     try:
         # Only the environment has text for numbers; a quoted number in the file is a mistake worth naming.
         value = msgspec.convert(raw, wanted, strict=not setting.origin.startswith(PREFIX))
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{setting.origin}: {_shown(setting.value)} does not fit: {error}") from None
+        raise ConfigError(f"{setting.origin}: {shown(setting.value)} does not fit: {error}") from None
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         _check_limits(setting, value)
     elif value == "":
@@ -244,7 +256,7 @@ def _inline_table(setting: _Setting, text: str) -> Any:
     try:
         return tomllib.loads(f"table = {text}")["table"]
     except tomllib.TOMLDecodeError:
-        raise ConfigError(f"{setting.origin}: {_shown(text)} is not a table such as {{name = 'pattern'}}") from None
+        raise ConfigError(f"{setting.origin}: {shown(text)} is not a table such as {{name = 'pattern'}}") from None
 
 
 def _check_limits(setting: _Setting, value: float) -> None:
@@ -254,7 +266,7 @@ def _check_limits(setting: _Setting, value: float) -> None:
     if math.isfinite(value) and low <= value <= high:
         return
     span = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:.0f}"
-    raise ConfigError(f"{setting.origin}: {_shown(setting.value)} is out of range; it must be {span}")
+    raise ConfigError(f"{setting.origin}: {shown(setting.value)} is out of range; it must be {span}")
 
 
 def _check_clocks(storage: StorageConfig) -> None:
@@ -273,7 +285,7 @@ def _checked_upstream(setting: _Setting) -> str:
     if name in _RESERVED_NAMES:
         raise ConfigError(f"{setting.origin}: {name!r} is a path of the relay's own; choose another name")
     if not isinstance(url, str):
-        raise ConfigError(f"{setting.origin}: {_shown(url)} is not a URL in quotes")
+        raise ConfigError(f"{setting.origin}: {shown(url)} is not a URL in quotes")
     problem = _problem_of_url(url)
     if problem is not None:
         raise ConfigError(f"{setting.origin}: {_without_password(url)!r} {problem}")
@@ -289,10 +301,10 @@ def _checked_price(setting: _Setting) -> PriceConfig:
         raise ConfigError(f'{setting.origin}: {model!r} names no model; write [prices."provider/model"]')
     for unit, dollars in table.items():
         if unit not in _PRICE_UNITS:
-            raise ConfigError(f"{setting.origin}: unknown key {unit!r}{_nearest(unit, _PRICE_UNITS, '{!r}')}")
+            raise ConfigError(f"{setting.origin}: unknown key {unit!r}{nearest(unit, _PRICE_UNITS, '{!r}')}")
         is_number = isinstance(dollars, (int, float)) and not isinstance(dollars, bool)
         if not is_number or not 0 <= dollars < math.inf:
-            raise ConfigError(f"{setting.origin}: {unit} = {_shown(dollars)} is no amount of US dollars")
+            raise ConfigError(f"{setting.origin}: {unit} = {shown(dollars)} is no amount of US dollars")
     if not {"input_mtok", "output_mtok", "audio_hours"} & table.keys():
         raise ConfigError(f"{setting.origin}: say at least input_mtok or output_mtok, US dollars per million tokens")
     return PriceConfig(**{unit: float(dollars) for unit, dollars in table.items()})
@@ -315,7 +327,7 @@ def _check_provider(setting: _Setting, upstreams: Mapping[str, str]) -> None:
     """A price for a provider that does not exist would never be used, and nobody would notice."""
     provider = setting.key.partition("/")[0].lower()
     if "*" not in provider and provider not in upstreams:
-        raise ConfigError(f"{setting.origin}: there is no provider {provider!r}{_nearest(provider, upstreams, '{!r}')}")
+        raise ConfigError(f"{setting.origin}: there is no provider {provider!r}{nearest(provider, upstreams, '{!r}')}")
 
 
 def _problem_of_url(url: str) -> str | None:
@@ -340,28 +352,12 @@ def _without_password(url: str) -> str:
     return re.sub(r"//[^/@]*@", "//…@", url)
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"
-
-
-def _nearest(name: str, valid: Iterable[str], form: str = "{}") -> str:
-    """The end of a message: what was probably meant, or else what there is."""
-    choices = sorted(valid)
-    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.6)
-    if near:
-        return f"; did you mean {form.format(near[0])}?"
-    if len(choices) <= 12:
-        return f"; valid: {', '.join(form.format(choice) for choice in choices)}"
-    return f"; the nearest is {form.format(difflib.get_close_matches(name, choices, n=1, cutoff=0)[0])}"
-
-
 def _advice(section: str, key: str) -> str:
     """The nearest key of the section, unless the very same key is valid in another one."""
     elsewhere = [other for other in _FIELDS if key in _FIELDS[other]]
-    return f"; it belongs in [{elsewhere[0]}]" if elsewhere else _nearest(key, _FIELDS[section], "{!r}")
+    return f"; it belongs in [{elsewhere[0]}]" if elsewhere else nearest(key, _FIELDS[section], "{!r}")
 
 
 def _home_of_key(key: str) -> str:
     elsewhere = [section for section in _FIELDS if key in _FIELDS[section]]
-    return f"; it belongs in [{elsewhere[0]}]" if elsewhere else _nearest(key, _ALL_SECTIONS, "[{}]")
+    return f"; it belongs in [{elsewhere[0]}]" if elsewhere else nearest(key, _ALL_SECTIONS, "[{}]")

@@ -53,7 +53,7 @@ def test_links_lead_somewhere(page: str) -> None:
 
 
 def _missing_tests(text: str) -> list[str]:
-    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", text)
+    named = re.findall(r"`((?:tests|src)/[\w/]+\.py)::(test_\w+)`", text)
     return [
         f"{file}::{name}"
         for file, name in named
@@ -90,4 +90,4 @@ def test_durability_promises_nothing_without_a_test() -> None:
     rows = [line for line in _text("docs/durability.md").splitlines() if line.startswith("|")]
     promises = [row for row in rows if not row.startswith("|---") and "| proven by |" not in row]
     assert len(promises) > 20
-    assert [row for row in promises if not re.search(r"`tests/[\w/]+\.py::[Tt]est_?\w+` \|$", row)] == []
+    assert [row for row in promises if not re.search(r"`(?:tests|src)/[\w/]+\.py::[Tt]est_?\w+` \|$", row)] == []

@@ -22,6 +22,12 @@ def _ask(info: ServerInfo, path: str) -> Any:
         return json.load(answer)
 
 
+def _metrics(info: ServerInfo) -> str:
+    with _DIRECT.open(f"http://127.0.0.1:{info.ui_port}/metrics", timeout=10) as answer:
+        text: str = answer.read().decode()
+    return text
+
+
 def _send(info: ServerInfo) -> int:
     """A request to a provider that is not there, which the relay answers itself; its status."""
     body = json.dumps(
@@ -58,11 +64,14 @@ def test_server_has_a_dashboard_that_shows_its_traffic_and_may_die(tmp_path: Pat
         info = read_info(home / "run")
         assert info is not None
         wait_until(lambda: f"look at them: http://127.0.0.1:{info.ui_port}/" in server.said)
-        assert _send(info) == 502
-        recorded(home, 1)
+        assert (_send(info), _send(info)) == (502, 502)
+        recorded(home, 2)
         assert _ask(info, "exchanges")["items"][0]["model_name"] == "claude-opus-4-5"
         # The recorder tells about itself from time to time.
         wait_until(lambda: _are_good(info, "Relay", "Recorder"))
+        ended = 'lunaroute_exchanges_total{model="claude-opus-4-5",outcome="upstream_unreachable",provider="anthropic"}'
+        wait_until(lambda: f"{ended} 2.0" in _metrics(info))
+        wait_until(lambda: "lunaroute_relay_recording 1.0" in _metrics(info))
         pid = _dashboard_pid(info.pid)
         assert pid is not None
         os.kill(pid, signal.SIGKILL)

@@ -15,6 +15,7 @@ STAGES = [
         "transcripts",
         "sinks",
         "recorder",
+        "shipping",
         "archive",
         "verify",
         "query",
@@ -27,10 +28,11 @@ STAGES = [
         "simulator",
         "demo",
         "cli",
+        "testing",
         "__main__",
     ),
 ]
-LEAVES = {"", "errors", "config", "compiled"}
+LEAVES = {"", "errors", "config", "config_tables", "compiled"}
 """Importable by all, except that `config` is for shells only."""
 CONTRACTS = {"lunaroute.supervisor.spec"}
 """What a process is told at its start; like `config`, importable by the processes that are started."""
@@ -42,6 +44,7 @@ SHELLS = {
         "relay",
         "sinks",
         "recorder",
+        "shipping",
         "verify",
         "archive",
         "query",
@@ -168,7 +171,7 @@ def test_only_declared_packages_are_imported() -> None:
     declared = {
         *("uvloop", "httptools", "msgspec", "isal", "backports", "brotli", "click", "rich", "genai_prices"),
         *("anthropic", "openai", "re2", "obstore"),
-        *("starlette", "uvicorn", "jinja2", "markupsafe", "markdown_it"),
+        *("starlette", "uvicorn", "jinja2", "markupsafe", "markdown_it", "prometheus_client"),
     }
     allowed = declared | sys.stdlib_module_names | {"lunaroute", "compression"}
     found = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lunaroute.config import DEFAULT_UPSTREAMS, Config, seconds_of
+from lunaroute.config import DEFAULT_UPSTREAMS, Config, SinkConfig, seconds_of
 from lunaroute.config_file import load_config
 from lunaroute.errors import ConfigError
 
@@ -258,3 +258,33 @@ def test_times_are_seconds(span: str, seconds: int) -> None:
 def test_what_is_deleted_last_cannot_be_gone_first(tmp_path: Path) -> None:
     line = _mistake(tmp_path, '[storage]\ndelete_bodies_after = "1y"\ndelete_sessions_after = "30d"\n')
     assert "delete_sessions_after must not be shorter than delete_bodies_after" in line
+
+
+# ---- sinks
+
+
+def test_a_sink_is_its_type_and_its_own_options(tmp_path: Path) -> None:
+    text = '[sinks.mine]\ntype = "otlp"\nbackfill = true\nendpoint = "http://x"\n[sinks.other]\n'
+    sinks = _load(tmp_path, text).sinks
+    assert sinks == {
+        "mine": SinkConfig(type="otlp", backfill=True, options={"endpoint": "http://x"}),
+        "other": SinkConfig(type="other"),
+    }
+
+
+def test_a_variable_holds_a_whole_sink(tmp_path: Path) -> None:
+    sinks = _load(tmp_path, "[sinks.mine]\n", LUNAROUTE_SINKS_MINE='{type = "otlp", endpoint = "http://x"}').sinks
+    assert sinks == {"mine": SinkConfig(type="otlp", options={"endpoint": "http://x"})}
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[sinks]\nmine = 1", "config.toml: 'mine' in [sinks]: write [sinks.mine] and its keys below it"),
+        ("[sinks.mine]\ntype = 1", "config.toml: 'mine' in [sinks]: type = 1 is not the name of a sink in quotes"),
+        ("[sinks.mine]\nbackfill = 1", "config.toml: 'mine' in [sinks]: backfill = 1 is neither true nor false"),
+        ("[sinks.'a b']\n", "config.toml: 'a b' in [sinks]: 'a b' is not a name; use a-z, 0-9, '_' and '-'"),
+    ],
+)
+def test_a_mistake_in_a_sink_is_named(tmp_path: Path, text: str, line: str) -> None:
+    assert _mistake(tmp_path, text) == line

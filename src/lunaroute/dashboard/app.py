@@ -21,6 +21,7 @@ from lunaroute.supervisor.dashboard import access_policy
 
 from .api import api_routes, status_of
 from .asked import read_asked
+from .metrics import metrics_handler
 from .pages import PAGE_ROUTES, PageCall
 from .site import STATIC, Site
 
@@ -34,7 +35,12 @@ def make_app(config: Config) -> tuple[ASGIApp, Site]:
         Route(path, _page(site, handler, usual_range)) for path, handler, usual_range in PAGE_ROUTES
     ]
     app = Starlette(
-        routes=[*api_routes(site), *routes, Mount("/static", _OwnFiles(directory=STATIC))],
+        routes=[
+            *api_routes(site),
+            *routes,
+            Route("/metrics", metrics_handler(config)),
+            Mount("/static", _OwnFiles(directory=STATIC)),
+        ],
         exception_handlers={HTTPException: _http_error(site)},
     )
     return AccessGuard(app, access_policy(config)), site

@@ -5,7 +5,6 @@ From the files that supervisor and recorder keep about themselves, and from what
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import time
@@ -23,6 +22,8 @@ from lunaroute.query.filter import Filter
 from lunaroute.query.usage import usage
 from lunaroute.supervisor.health import base_url, is_healthy
 from lunaroute.supervisor.instance import find_server, read_recorder
+
+from .metrics import folder_bytes
 
 State = Literal["good", "warning", "bad", "off"]
 
@@ -112,7 +113,7 @@ def _recorder(config: Config) -> list[Check]:
         Check(
             name="Spool",
             state="warning" if lag > _MUCH_LAG_BYTES else "good",
-            value=f"{lag:,} bytes to record, {_folder_bytes(config.spool_dir) / 1e6:,.1f} MB on disk",
+            value=f"{lag:,} bytes to record, {folder_bytes(config.spool_dir) / 1e6:,.1f} MB on disk",
             meaning="What has passed and is not recorded yet. It is on disk, and survives a crash.",
         ),
         Check(
@@ -237,8 +238,15 @@ def list_settings(config: Config) -> list[Setting]:
         if isinstance(values, dict):
             for key, value in values.items():
                 is_default = usual[section].get(key) == value
-                found.append(Setting(key=f"{section}.{key}", value=_shown(key, value), is_default=is_default))
+                value_shown = _sink_shown(value) if section == "sinks" else _shown(key, value)
+                found.append(Setting(key=f"{section}.{key}", value=value_shown, is_default=is_default))
     return found
+
+
+def _sink_shown(sink: dict[str, Any]) -> str:
+    """Any option may hold a credential; so their names alone."""
+    names = ", ".join(sorted(sink["options"])) or "no options"
+    return f"{sink['type']} ({names})"
 
 
 def _shown(key: str, value: Any) -> str:
@@ -247,16 +255,6 @@ def _shown(key: str, value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} = {one}" for name, one in value.items() if one is not None)
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _folder_bytes(folder: Path) -> int:
-    try:
-        with os.scandir(folder) as entries:
-            return sum(
-                _folder_bytes(Path(entry)) if entry.is_dir() else entry.stat().st_blocks * 512 for entry in entries
-            )
-    except OSError:
-        return 0
 
 
 def _span(length: timedelta) -> str:

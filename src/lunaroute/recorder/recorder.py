@@ -33,6 +33,7 @@ from .journal import Checkpoint, Journal, LaneState, Plan, Range, Remembered
 from .open_exchanges import OpenExchangeLog
 from .pipeline import Pipeline, PipelineSettings, PoisonExchange
 from .rereading import head_of
+from .totals import Totals
 
 _CHECKPOINT_S = 1.0
 _CHECKPOINT_BYTES = 64 << 20
@@ -41,11 +42,18 @@ _RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 _RETRY_NOTICE_S = 30.0
 
 
+_TOTALS_KEY = "totals"
+_totals_encoder = msgspec.msgpack.Encoder()
+_totals_decoder = msgspec.msgpack.Decoder(Totals)
+
+
 class Counts(msgspec.Struct):
     """Since this process started."""
 
     exchanges_recorded: int = 0
     events_written: int = 0
+    failures: dict[str, int] = {}
+    """Attempts that a sink, the journal or another place to write to refused, by its name."""
 
 
 class Recorder:
@@ -75,6 +83,8 @@ class Recorder:
         remembered = journal.load()
         self._assembler = _restored_assembler(remembered, self._saved)
         self._pipeline = Pipeline.restore(settings, remembered.state)
+        stored = remembered.state.get(_TOTALS_KEY)
+        self.totals = Totals() if stored is None else _totals_decoder.decode(stored)
         self._passed_over = remembered.passed_over
         self._known_lanes = set(remembered.lanes)
         is_shredding = settings.redaction is not None
@@ -119,6 +129,7 @@ class Recorder:
         for sink in self._sinks:
             self._insist(sink.name, sink.sync)
         changes = self._pipeline.take_changes()
+        changes.put[_TOTALS_KEY] = _totals_encoder.encode(self.totals)
         new_records, closed = self._saved.changes(self._assembler)
         positions = dict(self.follower.positions)
         lanes = {lane: LaneState(started, is_running) for lane, started, is_running in self._assembler.lane_starts()}
@@ -159,6 +170,8 @@ class Recorder:
             events += self._pipeline.end_session(session_id, plan.now_wall_ns)
         if not reads:  # caught up: only then does the time of day say how long a session has been idle
             events += self._pipeline.advance(plan.now_wall_ns)
+        for event in events:
+            self.totals.add(event)
         for poisoned in self._pipeline.take_poisoned():
             self._insist("dead letters", lambda poisoned=poisoned: self._add_dead_letter(poisoned))  # type: ignore[misc]
         return events
@@ -203,6 +216,7 @@ class Recorder:
             try:
                 action()
             except (OSError, sqlite3.Error, LunarouteError) as error:
+                self.counts.failures[name] = self.counts.failures.get(name, 0) + 1
                 if time.monotonic() >= notice_at:
                     print(f"lunaroute: {name}: {error}; trying again", file=sys.stderr, flush=True)
                     notice_at = time.monotonic() + _RETRY_NOTICE_S

@@ -10,6 +10,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -29,6 +30,7 @@ from .gaps import GapFile
 from .pipeline import PipelineSettings
 from .recorder import Recorder
 from .relearn import JOURNAL_ERRORS, open_journal, set_aside
+from .totals import TOTALS_FILE
 
 _IDLE_S = (0.005, 0.01, 0.02, 0.05)
 """Pause after so many empty reads: quick while traffic flows, cheap when none does."""
@@ -135,7 +137,7 @@ def _loop(config: Config, recorder: Recorder, dead_letters: DeadLetters, watched
 
 
 def _write_status(run_dir: Path, recorder: Recorder, dead_letters: DeadLetters) -> None:
-    """`recorder.json`, for `lunaroute status`."""
+    """`recorder.json`, for `lunaroute status`; and `totals.json`, for metrics."""
     status = {
         "pid": os.getpid(),
         "updated_at": time.time(),
@@ -145,15 +147,18 @@ def _write_status(run_dir: Path, recorder: Recorder, dead_letters: DeadLetters) 
         "unrecorded_exchanges": recorder.gaps.unrecorded_exchanges,
         **msgspec.structs.asdict(recorder.counts),
     }
-    try:
+    with suppress(OSError):  # a full disk must not stop the recorder over its own status
         run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        aside = run_dir / "recorder.json.new"
-        fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(fd, "wb") as file:
-            file.write(msgspec.json.encode(status))
-        os.replace(aside, run_dir / "recorder.json")
-    except OSError:
-        return  # a full disk must not stop the recorder over its own status
+        _put(run_dir / "recorder.json", msgspec.json.encode(status))
+        _put(run_dir / TOTALS_FILE, msgspec.json.encode(recorder.totals))
+
+
+def _put(path: Path, data: bytes) -> None:
+    aside = path.with_name(f"{path.name}.new")
+    fd = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(fd, "wb") as file:
+        file.write(data)
+    os.replace(aside, path)
 
 
 def _lock(folder: Path) -> int:

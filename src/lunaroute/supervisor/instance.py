@@ -53,6 +53,10 @@ class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
     unrecorded_exchanges: int | None = None
     """Exchanges that ever passed while the spool could not be written."""
     dead_letters: int | None = None
+    skipped_segments: int | None = None
+    """Segments of the spool that were damaged, since the recorder started; likewise the next."""
+    failures: dict[str, int] = {}
+    """Attempts at writing that were refused, by what was written to."""
 
 
 class RunningServer(msgspec.Struct, frozen=True, kw_only=True):

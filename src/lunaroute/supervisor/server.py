@@ -37,13 +37,16 @@ RELAY_COMMAND = (sys.executable, "-P", "-m", "lunaroute.relay")
 RECORDER_COMMAND = (sys.executable, "-P", "-m", "lunaroute.recorder")
 DASHBOARD_COMMAND = (sys.executable, "-P", "-m", "lunaroute.dashboard")
 HOUSEKEEPER_COMMAND = (sys.executable, "-P", "-m", "lunaroute.archive")
+SHIPPER_COMMAND = (sys.executable, "-P", "-m", "lunaroute.shipping")
 
 RECORDER_NICENESS = 5
 DASHBOARD_NICENESS = 5
+SHIPPER_NICENESS = 5
 HOUSEKEEPER_NICENESS = 19
 RECORDER_DRAIN_S = 60.0
 HURRIED_DRAIN_S = 5.0
 DASHBOARD_STOP_S = 3.0
+SHIPPER_STOP_S = 5.0
 RELAY_EXTRA_S = 3.0
 """On top of the grace period, which the relays keep themselves."""
 MAX_SHORT_LIVES = 5
@@ -63,6 +66,10 @@ def serve(
 ) -> None:
     """Serve until SIGTERM or SIGINT. Raises StartError when that is not possible."""
     allow_many_files()
+    if config.sinks:
+        from lunaroute.sinks.plugin import check_sinks  # it brings the packages of others with it
+
+        check_sinks(config)
     prepare_home(config)
     lock = InstanceLock(config.run_dir)
     try:
@@ -132,6 +139,8 @@ class Supervisor:
         """One, or none."""
         self._dashboard_listener = dashboard_listener
         self._housekeeper = self._child("housekeeper", commands.housekeeper, -1, -1, HOUSEKEEPER_NICENESS)
+        self._shippers = [self._child("shipper", SHIPPER_COMMAND, -1, -1, SHIPPER_NICENESS)] if config.sinks else []
+        """One, or none."""
         self._signals = SignalWatch()
         self._probe: HealthProbe | None = None
         self._probe_at_s: float | None = 0.0
@@ -147,6 +156,7 @@ class Supervisor:
                 self._housekeeper.signal(signal.SIGTERM)
                 self._stop_relays()
                 self._stop_recorder()
+                self._stop_shipper()
                 self._stop_dashboard()
                 self._kill([self._housekeeper])
                 os.close(self._alive_read_fd)
@@ -164,7 +174,7 @@ class Supervisor:
 
     @property
     def _children(self) -> list[Child]:
-        return [*self._relays, self._recorder, *self._dashboards, self._housekeeper]
+        return [*self._relays, self._recorder, *self._dashboards, *self._shippers, self._housekeeper]
 
     def _keep_running(self) -> None:
         while not self._signals.stop_requests:
@@ -266,6 +276,12 @@ class Supervisor:
             self._dashboard_listener.close()
         if not self._wait_for_end(self._dashboards, DASHBOARD_STOP_S, lambda: "waiting for the dashboard"):
             self._kill(self._dashboards)
+
+    def _stop_shipper(self) -> None:
+        """It ends by itself when the recorder has, and has got the last events then; what a sink does not take in time
+        it gets after the next start."""
+        if not self._wait_for_end(self._shippers, SHIPPER_STOP_S, lambda: "waiting for the sinks"):
+            self._kill(self._shippers)
 
     def _recorder_backlog(self) -> str:
         recorder = read_recorder(self._config.run_dir)

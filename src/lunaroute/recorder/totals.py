@@ -1,0 +1,153 @@
+"""Running totals of everything recorded, for those who watch the system: counters that only ever go up.
+
+In: events, each once. Out: sums by provider and model, by tool, and of the relay's own time. The recorder keeps them in
+its journal with the rest of its state, so that a restart neither loses nor doubles anything; they begin anew only where
+the journal was lost. Model and tool names are the client's to choose, so there is a limit: later ones count as `other`.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from typing import Final
+
+import msgspec
+
+from lunaroute.events import Event
+from lunaroute.events.types import Completed, RequestRecorded, ResponseRecorded, Started, ToolCallRecorded
+
+TOTALS_FILE: Final = "totals.json"
+OTHER: Final = "other"
+UNKNOWN: Final = "unknown"
+MOST_MODELS: Final = 200
+MOST_TOOLS: Final = 200
+LONG_S: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68)
+"""Upper bounds of buckets; up to 81.92 those that OpenTelemetry advises for model calls."""
+SHORT_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+PICODOLLARS: Final = 10**12
+
+
+class Buckets(msgspec.Struct):
+    """How many values fell where; `counts` has one more than there are bounds."""
+
+    counts: list[int] = []
+    sum_s: float = 0.0
+
+    def add_ms(self, value_ms: float, bounds_s: tuple[float, ...]) -> None:
+        if not self.counts:
+            self.counts = [0] * (len(bounds_s) + 1)
+        value_s = value_ms / 1000
+        self.counts[bisect_left(bounds_s, value_s)] += 1
+        self.sum_s += value_s
+
+
+class ModelTotals(msgspec.Struct):
+    """Of one model of a provider."""
+
+    outcomes: dict[str, int] = {}
+    """Exchanges by how they ended."""
+    duration: Buckets = msgspec.field(default_factory=Buckets)
+    """From the first byte handed to the provider to the last of its answer; LONG_S."""
+    ttft: Buckets = msgspec.field(default_factory=Buckets)
+    input_tokens: int = 0
+    output_tokens: int = 0
+    thinking_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_creation_tokens: int = 0
+    cache_missed_tokens: int = 0
+    cost_picodollars: int = 0
+    unpriced_exchanges: int = 0
+    request_bytes: int = 0
+    response_bytes: int = 0
+
+
+class ToolTotals(msgspec.Struct):
+    calls: int = 0
+    results: int = 0
+    errors: int = 0
+    execution_s: float = 0.0
+
+
+class OpenedExchange(msgspec.Struct, frozen=True, array_like=True):
+    """What only the request says."""
+
+    provider: str
+    model: str | None
+
+
+class Totals(msgspec.Struct):
+    """One per recorder; `add` each event."""
+
+    models: dict[str, dict[str, ModelTotals]] = {}
+    """Provider → model → its totals."""
+    tools: dict[str, ToolTotals] = {}
+    overhead: Buckets = msgspec.field(default_factory=Buckets)
+    """The relay's own time, both ways; SHORT_S."""
+    sessions_started: int = 0
+    sessions_completed: dict[str, int] = {}
+    """By reason."""
+    open_exchanges: dict[str, OpenedExchange] = {}
+    """Requests without a response yet, by request_id."""
+
+    def add(self, event: Event) -> None:
+        match event:
+            case RequestRecorded():
+                opened = OpenedExchange(event.provider, event.model_requested)
+                self.open_exchanges[event.request_id] = opened
+                self._of_model(opened, None).request_bytes += event.stats.request_size_bytes
+            case ResponseRecorded():
+                opened = self.open_exchanges.pop(event.request_id, OpenedExchange(UNKNOWN, None))
+                self._add_response(self._of_model(opened, event.model_used), event)
+            case ToolCallRecorded():
+                self._add_result(event)
+            case Started():
+                self.sessions_started += 1
+            case Completed():
+                self.sessions_completed[event.reason] = self.sessions_completed.get(event.reason, 0) + 1
+            case _:
+                pass
+
+    def _of_model(self, opened: OpenedExchange, model_used: str | None) -> ModelTotals:
+        models = self.models.setdefault(opened.provider, {})
+        name = opened.model or model_used or UNKNOWN
+        found = models.get(name)
+        if found is None:
+            if sum(map(len, self.models.values())) >= MOST_MODELS:
+                name = OTHER
+            found = models.setdefault(name, ModelTotals())
+        return found
+
+    def _add_response(self, totals: ModelTotals, event: ResponseRecorded) -> None:
+        stats = event.stats
+        tokens = stats.tokens
+        totals.outcomes[event.outcome] = totals.outcomes.get(event.outcome, 0) + 1
+        if stats.provider_latency_ms is not None:
+            totals.duration.add_ms(stats.provider_latency_ms, LONG_S)
+        if stats.time_to_first_token_ms is not None:
+            totals.ttft.add_ms(stats.time_to_first_token_ms, LONG_S)
+        self.overhead.add_ms(stats.total_proxy_overhead_ms, SHORT_S)
+        totals.input_tokens += tokens.input_tokens or 0
+        totals.output_tokens += tokens.output_tokens or 0
+        totals.thinking_tokens += tokens.thinking_tokens or 0
+        totals.cache_read_tokens += tokens.cache_read_tokens or 0
+        totals.cache_creation_tokens += tokens.cache_creation_tokens or 0
+        totals.response_bytes += stats.response_size_bytes
+        if stats.context is not None and stats.context.cache_miss is not None:
+            totals.cache_missed_tokens += stats.context.cache_miss.missed_tokens
+        if stats.estimated_cost is not None:
+            totals.cost_picodollars += round((stats.estimated_cost.total_cost_usd or 0.0) * PICODOLLARS)
+            totals.unpriced_exchanges += stats.estimated_cost.unpriced_requests
+        for call in stats.tool_calls:
+            if not call.is_repeated:
+                self._of_tool(call.tool_name).calls += 1
+
+    def _add_result(self, event: ToolCallRecorded) -> None:
+        totals = self._of_tool(event.tool_name)
+        totals.results += 1
+        totals.errors += event.success is False
+        totals.execution_s += (event.execution_time_ms or 0.0) / 1000
+
+    def _of_tool(self, name: str) -> ToolTotals:
+        found = self.tools.get(name)
+        if found is None:
+            found = self.tools.setdefault(name if len(self.tools) < MOST_TOOLS else OTHER, ToolTotals())
+        return found
