@@ -66,6 +66,12 @@ class RecordingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Power-loss window of the spool; 0 = fsync each frame."""
     on_failure: Literal["pass", "block"] = "pass"
     segment_bytes: int = 32 * 1024 * 1024
+    spool_max_bytes: int = 0
+    """Of what waits in the spool; at its end `on_failure` decides. 0 = no limit but the disk's."""
+
+    def least_spool_bytes(self, workers: int) -> int:
+        """The smallest `spool_max_bytes` with which each relay worker has a segment and another can be begun."""
+        return (workers + 1) * max(self.segment_bytes, 4 * 1024 * 1024)
 
 
 class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

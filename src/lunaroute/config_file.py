@@ -69,6 +69,7 @@ _LIMITS: dict[tuple[str, str], tuple[float, float]] = {
     ("server", "shutdown_grace_s"): (0, math.inf),
     ("recording", "fsync_ms"): (0, math.inf),
     ("recording", "segment_bytes"): (65536, 2**31),
+    ("recording", "spool_max_bytes"): (0, math.inf),
     ("storage", "max_bytes"): (0, math.inf),
 }
 _SMALLEST_DURATION_S = 0.001
@@ -105,13 +106,15 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     for setting in settings.values():
         if setting.section == _PRICES:
             _check_provider(setting, upstreams)
+    server, recording = ServerConfig(**values["server"]), RecordingConfig(**values["recording"])
+    _check_quota(recording, server.workers)
     storage = StorageConfig(**values["storage"])
     _check_clocks(storage)
     return Config(
         home=home,
-        server=ServerConfig(**values["server"]),
+        server=server,
         timeouts=TimeoutConfig(**values["timeouts"]),
-        recording=RecordingConfig(**values["recording"]),
+        recording=recording,
         sessions=SessionsConfig(**values["sessions"]),
         redaction=_checked_redaction(RedactionConfig(**values["redaction"])),
         dashboard=DashboardConfig(**values["dashboard"]),
@@ -255,6 +258,14 @@ def _check_limits(setting: _Setting, value: float) -> None:
         return
     span = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:.0f}"
     raise ConfigError(f"{setting.origin}: {_shown(setting.value)} is out of range; it must be {span}")
+
+
+def _check_quota(recording: RecordingConfig, workers: int) -> None:
+    least = recording.least_spool_bytes(workers)
+    if 0 < recording.spool_max_bytes < least:
+        raise ConfigError(
+            f"[recording]: spool_max_bytes must be at least {least}: a segment per worker and one more; 0 = no limit"
+        )
 
 
 def _check_clocks(storage: StorageConfig) -> None:

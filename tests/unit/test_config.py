@@ -46,7 +46,7 @@ def test_every_key_of_every_section_can_be_set_in_the_file_and_by_variable(tmp_p
             **{"max_head_bytes": 9999, "shutdown_grace_s": 1.5, "add_headers": True},
         },
         "timeouts": {"connect_s": 1.0, "first_byte_s": 2.0, "idle_s": 3.0, "keep_alive_s": 4.0, "pool_idle_s": 5.0},
-        "recording": {"fsync_ms": 0.0, "on_failure": "block", "segment_bytes": 8388608},
+        "recording": {"fsync_ms": 0.0, "on_failure": "block", "segment_bytes": 8388608, "spool_max_bytes": 10**12},
         "sessions": {
             **{"idle_timeout_s": 60.5, "snapshot_every_exchanges": 7, "snapshot_every_s": 8.0},
             **{"tag_headers": ("x-run", "x-tag")},
@@ -258,3 +258,8 @@ def test_times_are_seconds(span: str, seconds: int) -> None:
 def test_what_is_deleted_last_cannot_be_gone_first(tmp_path: Path) -> None:
     line = _mistake(tmp_path, '[storage]\ndelete_bodies_after = "1y"\ndelete_sessions_after = "30d"\n')
     assert "delete_sessions_after must not be shorter than delete_bodies_after" in line
+
+
+def test_a_spool_without_room_for_all_workers_is_refused(tmp_path: Path) -> None:
+    line = _mistake(tmp_path, "[server]\nworkers = 3\n[recording]\nspool_max_bytes = 1000000\n")
+    assert "spool_max_bytes must be at least 134217728" in line
