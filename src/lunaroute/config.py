@@ -35,11 +35,18 @@ DEFAULT_UPSTREAMS = {
 }
 
 
+Role = Literal["all", "relay", "recorder", "web"]
+
+
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: int = 8081
     ui_port: int = 8082
     workers: int = 1
+    role: Role = "all"
+    """Which of the processes this server is."""
+    node: str | None = None
+    """The name of this machine or pod in recordings; none is made up."""
     max_head_bytes: int = 65536
     """A request or response head larger than this is refused (431 / 502)."""
     add_headers: bool = False

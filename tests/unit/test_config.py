@@ -44,6 +44,7 @@ def test_every_key_of_every_section_can_be_set_in_the_file_and_by_variable(tmp_p
         "server": {
             **{"host": "::1", "port": 1, "ui_port": 2, "workers": 4},
             **{"max_head_bytes": 9999, "shutdown_grace_s": 1.5, "add_headers": True},
+            **{"role": "relay", "node": "n1"},
         },
         "timeouts": {"connect_s": 1.0, "first_byte_s": 2.0, "idle_s": 3.0, "keep_alive_s": 4.0, "pool_idle_s": 5.0},
         "recording": {"fsync_ms": 0.0, "on_failure": "block", "segment_bytes": 8388608, "spool_max_bytes": 10**12},

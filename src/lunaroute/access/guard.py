@@ -6,7 +6,7 @@ this server sees and no script reads, and sends the browser to the same address 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Set
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -53,9 +53,11 @@ _REASONS = {
 class AccessGuard:
     """Lets through to `app` what the policy lets pass."""
 
-    def __init__(self, app: App, policy: AccessPolicy) -> None:
+    def __init__(self, app: App, policy: AccessPolicy, open_paths: Set[str] = frozenset()) -> None:
+        """`open_paths` may be read without a token: the application says nothing of recordings there."""
         self._app = app
         self._policy = policy
+        self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -67,10 +69,13 @@ class AccessGuard:
         verdict = self._policy.judge(asked)
         if verdict is Verdict.UNKNOWN and (place := self._place_of_token(scope, asked)) is not None:
             await _send_away(send, place, self._policy.token or "", is_secure=asked.scheme == "https")
-        elif verdict is Verdict.PASS:
+        elif verdict is Verdict.PASS or (verdict is Verdict.UNKNOWN and self._is_open(scope, asked)):
             await self._app(scope, receive, _with_headers(send))
         else:
             await _refuse(scope, receive, send, verdict)
+
+    def _is_open(self, scope: Scope, asked: Asked) -> bool:
+        return not asked.is_websocket and asked.method in ("GET", "HEAD") and scope["path"] in self._open_paths
 
     def _place_of_token(self, scope: Scope, asked: Asked) -> str | None:
         """Where to send a browser that brings the token in the query; None where it does not."""

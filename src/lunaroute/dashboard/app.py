@@ -22,6 +22,7 @@ from lunaroute.supervisor.dashboard import access_policy
 from .api import api_routes, status_of
 from .asked import read_asked
 from .pages import PAGE_ROUTES, PageCall
+from .probes import OPEN_PATHS, probe_routes
 from .site import STATIC, Site
 
 PageHandler = Callable[[PageCall], Response]
@@ -34,10 +35,10 @@ def make_app(config: Config) -> tuple[ASGIApp, Site]:
         Route(path, _page(site, handler, usual_range)) for path, handler, usual_range in PAGE_ROUTES
     ]
     app = Starlette(
-        routes=[*api_routes(site), *routes, Mount("/static", _OwnFiles(directory=STATIC))],
+        routes=[*probe_routes(site), *api_routes(site), *routes, Mount("/static", _OwnFiles(directory=STATIC))],
         exception_handlers={HTTPException: _http_error(site)},
     )
-    return AccessGuard(app, access_policy(config)), site
+    return AccessGuard(app, access_policy(config), OPEN_PATHS), site
 
 
 class _OwnFiles(StaticFiles):

@@ -21,7 +21,8 @@ from .routes import Route, Router
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
 _MOST = 2048
-HEALTH_PATH = "/lunaroute/health"
+OWN_PREFIX = "/lunaroute/"
+"""Of what the relay answers by itself; nothing below it ever goes to a provider."""
 
 
 class RequestPlan(msgspec.Struct, frozen=True):
@@ -34,8 +35,8 @@ class RequestPlan(msgspec.Struct, frozen=True):
     """The head for the provider, around the digits of the content length."""
     opening: bytes
     """What the record of the request's opening says of the head, encoded."""
-    is_health: bool = False
-    """The relay's own health check."""
+    own: str = ""
+    """What of the relay itself is asked for: the path below OWN_PREFIX. Nothing else is, where this is not empty."""
 
 
 class Planner:
@@ -79,10 +80,12 @@ class Planner:
 
     def _make(self, head_bytes: bytes, digits: bytes) -> RequestPlan:
         head = read_request_head(head_bytes, self._lines)
-        is_health = head.target.partition("?")[0] == HEALTH_PATH
-        route = None if is_health else self._router.route(head.target, head.lines)
+        path = head.target.partition("?")[0]
+        if path.startswith(OWN_PREFIX):
+            return RequestPlan(head, None, b"", b"", b"", path[len(OWN_PREFIX) :] or "/")
+        route = self._router.route(head.target, head.lines)
         if route is None:
-            return RequestPlan(head, None, b"", b"", b"", is_health)
+            return RequestPlan(head, None, b"", b"", b"")
         start = f"{head.method} {route.target} HTTP/".encode() + head.version
         host = route.upstream.host_header
         forwarded = forwarded_lines(head.lines, head.tokens, host, head.wants_websocket)

@@ -124,7 +124,14 @@ def test_host_is_added_to_an_http_1_0_request_without_one() -> None:
 
 def test_health_check_has_no_provider() -> None:
     plan, _ = planner().plan(b"GET /lunaroute/health?x HTTP/1.1\r\nHost: r\r\n\r\n")
-    assert plan.is_health
+    assert plan.own == "health"
+    assert plan.route is None
+
+
+@pytest.mark.parametrize("path", ["ready", "anything", "", "v1/messages"])
+def test_nothing_below_the_relays_own_path_goes_to_a_provider(path: str) -> None:
+    plan, _ = planner().plan(b"GET /lunaroute/%b HTTP/1.1\r\nHost: r\r\nX-Api-Key: k\r\n\r\n" % path.encode())
+    assert plan.own
     assert plan.route is None
 
 
