@@ -74,11 +74,11 @@ def test_each_part_of_a_home_is_there_once(tmp_path: Path) -> None:
     assert list(holders(tmp_path)) == ["relay", "recorder", "web"]
     assert set(holders(tmp_path).values()) == {os.getpid()}
     relay.close()
-    with pytest.raises(StartError, match="a recorder for .* is already running"):
+    with pytest.raises(StartError, match=r"a recorder for .* is already running"):
         _lock(tmp_path, "all")
     recorder.close()
     _lock(tmp_path, "all").close()  # beside a dashboard of its own
-    with pytest.raises(StartError, match="a dashboard for .* is already running"):
+    with pytest.raises(StartError, match=r"a dashboard for .* is already running"):
         _lock(tmp_path, "web")
     web.close()
     assert not any(holders(tmp_path).values())
