@@ -147,6 +147,25 @@ class RedactionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """The user's own: name → pattern (RE2)."""
 
 
+class TenantLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one tenant may send through this server; 0 = no limit."""
+
+    requests_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_request_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Of a request's body."""
+
+
+class TenantsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose traffic is whose, where several share a server."""
+
+    rules: tuple[str, ...] = ()
+    """`credential`, `header:NAME`, `tag:PREFIX`: the first that knows the tenant counts."""
+    credentials: dict[str, str] = {}
+    """Fingerprint of a credential, as recordings have it → tenant."""
+    limits: dict[str, TenantLimits] = {}
+    """Tenant, or `*` for all others → limits."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     home: Path
     server: ServerConfig = ServerConfig()
@@ -157,6 +176,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     dashboard: DashboardConfig = DashboardConfig()
     storage: StorageConfig = StorageConfig()
     archive: ArchiveConfig = ArchiveConfig()
+    tenants: TenantsConfig = TenantsConfig()
     upstreams: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_UPSTREAMS))
     """Provider name → base URL."""
     prices: dict[str, PriceConfig] = {}

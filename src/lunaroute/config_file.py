@@ -34,6 +34,7 @@ from lunaroute.config import (
     SessionsConfig,
     Span,
     StorageConfig,
+    TenantsConfig,
     TimeoutConfig,
     seconds_of,
 )
@@ -54,6 +55,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "dashboard": DashboardConfig,
     "storage": StorageConfig,
     "archive": ArchiveConfig,
+    "tenants": TenantsConfig,
 }
 _FIELDS = {name: {field.name: field for field in msgspec.structs.fields(kind)} for name, kind in _SECTIONS.items()}
 _UPSTREAMS = "upstreams"
@@ -120,6 +122,7 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         dashboard=DashboardConfig(**values["dashboard"]),
         storage=storage,
         archive=ArchiveConfig(**values["archive"]),
+        tenants=_checked_tenants(TenantsConfig(**values["tenants"])),
         upstreams=upstreams,
         prices=values[_PRICES],
     )
@@ -226,7 +229,7 @@ def _checked(setting: _Setting) -> Any:
     is_text_of_list = isinstance(raw, str) and wanted == tuple[str, ...]
     if is_text_of_list:
         raw = [part.strip() for part in raw.split(",") if part.strip()]
-    elif isinstance(raw, str) and wanted == dict[str, str]:
+    elif isinstance(raw, str) and get_origin(wanted) is dict:
         raw = _inline_table(setting, raw)
     if isinstance(raw, str) and wanted == Span and not _SPAN.fullmatch(raw):
         raise ConfigError(f"{setting.origin}: {_shown(raw)} is no time; write 0s, 90m, 36h, 30d, 2w, 1y or never")
@@ -319,6 +322,16 @@ def _checked_redaction(config: RedactionConfig) -> RedactionConfig:
             Finder(RedactionSettings(rules=config.rules, patterns=config.patterns))
         except ConfigError as error:
             raise ConfigError(f"[redaction]: {error}") from None
+    return config
+
+
+def _checked_tenants(config: TenantsConfig) -> TenantsConfig:
+    from lunaroute.relay.tenants import TenantRules
+
+    try:
+        TenantRules(config)
+    except ConfigError as error:
+        raise ConfigError(f"[tenants]: {error}") from None
     return config
 
 

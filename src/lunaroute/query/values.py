@@ -18,7 +18,7 @@ from .fields import FIELDS
 from .filter import Among, Condition, Filter
 from .grammar import did_you_mean, nearest
 
-FACETS = frozenset({"provider", "model", "client", "tool", "outcome", "status", "tag", "source"})
+FACETS = frozenset({"provider", "model", "client", "tool", "outcome", "status", "tag", "tenant", "node", "source"})
 """Fields whose recorded names `session_facets` lists."""
 
 # Jumps from each name to the next one through the key: as many steps as there are names, however many sessions.

@@ -89,6 +89,7 @@ def _settings(config: Config) -> PipelineSettings:
         snapshot_every_exchanges=sessions.snapshot_every_exchanges,
         snapshot_every_ns=int(sessions.snapshot_every_s * 1e9),
         own_prices=config.own_prices,
+        node=config.server.node,
         redaction=_redaction(config),
     )
 

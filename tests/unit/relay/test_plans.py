@@ -8,11 +8,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lunaroute.capture.records import Opening
+from lunaroute.config import TenantsConfig
 from lunaroute.relay.credentials import Fingerprinter
 from lunaroute.relay.headers import LineReader
 from lunaroute.relay.heads import BadHead
+from lunaroute.relay.limits import LimitBook
 from lunaroute.relay.plans import Planner
 from lunaroute.relay.routes import Router
+from lunaroute.relay.tenants import TenantRules
 
 UPSTREAMS = {"openai": "https://api.openai.com", "anthropic": "http://127.0.0.1:9/base"}
 
@@ -21,7 +24,8 @@ def planner() -> Planner:
     fingerprint = Fingerprinter(b"salt")
     tags = frozenset({b"x-session-tag"})
     lines = LineReader(fingerprint, fingerprint.clean_url)
-    return Planner(Router(UPSTREAMS), lines, fingerprint, tags, msgspec.msgpack.Encoder().encode)
+    rules, limits = TenantRules(TenantsConfig()), LimitBook({}, 1)
+    return Planner(Router(UPSTREAMS), lines, fingerprint, tags, rules, limits, msgspec.msgpack.Encoder().encode)
 
 
 def opening(encoded: bytes) -> Opening:

@@ -86,6 +86,8 @@ CREATE TABLE sessions (
   thread_count INTEGER NOT NULL,
   agent TEXT,
   project TEXT,
+  tenant TEXT,
+  node TEXT,
   new_bytes INTEGER NOT NULL,
   resent_bytes INTEGER NOT NULL,
   cache_miss_count INTEGER NOT NULL,
@@ -167,6 +169,7 @@ CREATE TABLE session_stats (
   client_version TEXT,
   agent TEXT,
   project TEXT,
+  tenant TEXT,
   new_bytes INTEGER,
   resent_bytes INTEGER,
   new_message_count INTEGER,
@@ -294,8 +297,8 @@ CREATE TABLE session_facets (
   session_id TEXT NOT NULL,
   PRIMARY KEY (kind, value, session_id)
 ) WITHOUT ROWID"""
-"""What a session is found by; `kind` is `provider`, `model`, `client`, `tool`, `outcome`, `status`, `tag` or `source`.
-Sessions of one value stand together, by their ids and so by time."""
+"""What a session is found by; `kind` is `provider`, `model`, `client`, `tool`, `outcome`, `status`, `tag`, `tenant`,
+`node` or `source`. Sessions of one value stand together, by their ids and so by time."""
 
 _TEXTS = """
 CREATE TABLE texts (
