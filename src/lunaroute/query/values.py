@@ -44,7 +44,7 @@ def resolve(connection: sqlite3.Connection, wanted: Filter) -> Filter:
 
 
 def _resolved(connection: sqlite3.Connection, condition: Condition) -> Condition:
-    if not isinstance(condition, Among) or condition.field not in FACETS | {"kind"}:
+    if not isinstance(condition, Among) or condition.is_exact or condition.field not in FACETS | {"kind"}:
         return condition
     choices: Sequence[str] = FIELDS[condition.field].choices
     known = choices or known_values(connection, condition.field)

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 
 from lunaroute.assemble.exchange import Assembled, RecordingGap, RunEnded, RunStarted

@@ -57,7 +57,7 @@ def compare_page(call: PageCall) -> Response:
     problem = None
     choices: list[SessionRow] = []
     if call.index is not None:
-        marks = call.site.marks.read()
+        marks = call.marks
         found = list_sessions(call.index, limit=_CHOICES).items
         choices = session_rows(call.index, found, call.asked, marks)
         try:
@@ -82,7 +82,7 @@ def compare_page(call: PageCall) -> Response:
 
 def _side(call: PageCall, index: sqlite3.Connection, prefix: str) -> Side:
     summary = find_session(index, prefix)
-    row = session_rows(index, [summary], call.asked, call.site.marks.read())[0]
+    row = session_rows(index, [summary], call.asked, call.marks)[0]
     calls = session_calls(index, summary.session_id)[:_MOST_STEPS]
     return Side(row=row, detail=read_detail(index, summary.session_id), steps=[one.tool_name for one in calls])
 

@@ -325,6 +325,8 @@ _INDEXES = (
     " total_cost_usd)",
     # For those who come after the recorder: what is over since they last looked, or for so long.
     "CREATE INDEX sessions_by_completion ON sessions (completed_at) WHERE completed_at IS NOT NULL",
+    # For those who may see one tenant's only.
+    "CREATE INDEX sessions_by_tenant ON sessions (tenant, session_id) WHERE tenant IS NOT NULL",
     "CREATE INDEX sessions_by_conversation ON sessions (conversation_id)",
     "CREATE INDEX session_stats_by_session ON session_stats (session_id)",
     # Led by time and holding the rest, and no index led by the model: asked for the last day by model, the
