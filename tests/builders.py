@@ -71,6 +71,7 @@ class SessionScript:
         client: str | None = "claude-code",
         tags: Sequence[str] = (),
         continues: str | None = None,
+        tenant: str | None = None,
     ) -> None:
         self.name = name
         self.start = start
@@ -82,6 +83,7 @@ class SessionScript:
         self._responses: list[ResponseRecorded] = []
         self._results: list[ToolCallRecorded] = []
         self._exchange = 0
+        self.tenant = tenant
         self.events.append(
             Started(
                 **self._head(),
@@ -101,6 +103,7 @@ class SessionScript:
                     session_tags=list(tags),
                 ),
                 identity=Identity(rule="client_header", evidence=f"x-session={name}"),
+                tenant=tenant,
             )
         )
 
@@ -160,6 +163,7 @@ class SessionScript:
                     has_tools=True,
                     tool_count=2,
                 ),
+                tenant=self.tenant,
             )
         )
         return self

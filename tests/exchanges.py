@@ -44,6 +44,7 @@ class ExchangeScript:
         sent_ms: int | None = 10,
         tags: list[str] | None = None,
         credential: str | None = "fp1",
+        tenant: str | None = None,
         lane: str = "0",
         is_request_complete: bool = True,
     ) -> None:
@@ -63,6 +64,7 @@ class ExchangeScript:
             client_ip="127.0.0.1",
             session_tags=tags or [],
             credential=credential,
+            tenant=tenant,
         )
         self.exchange = Exchange(key=ExchangeKey(lane, START_WALL_NS, number), opened=opened)
         self.exchange.request_chunks = [body] if body else []

@@ -35,11 +35,18 @@ DEFAULT_UPSTREAMS = {
 }
 
 
+Role = Literal["all", "relay", "recorder", "web"]
+
+
 class ServerConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     host: str = "127.0.0.1"
     port: int = 8081
     ui_port: int = 8082
     workers: int = 1
+    role: Role = "all"
+    """Which of the processes this server is."""
+    node: str | None = None
+    """The name of this machine or pod in recordings; none is made up."""
     max_head_bytes: int = 65536
     """A request or response head larger than this is refused (431 / 502)."""
     add_headers: bool = False
@@ -66,6 +73,12 @@ class RecordingConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     """Power-loss window of the spool; 0 = fsync each frame."""
     on_failure: Literal["pass", "block"] = "pass"
     segment_bytes: int = 32 * 1024 * 1024
+    spool_max_bytes: int = 0
+    """Of what waits in the spool; at its end `on_failure` decides. 0 = no limit but the disk's."""
+
+    def least_spool_bytes(self, workers: int) -> int:
+        """The smallest `spool_max_bytes` with which each relay worker has a segment and another can be begun."""
+        return (workers + 1) * max(self.segment_bytes, 4 * 1024 * 1024)
 
 
 class SessionsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -145,6 +158,25 @@ class SinkConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     """The other keys of the section; the sink says which there are."""
 
 
+class TenantLimits(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one tenant may send through this server; 0 = no limit."""
+
+    requests_per_minute: Annotated[int, msgspec.Meta(ge=0)] = 0
+    max_request_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Of a request's body."""
+
+
+class TenantsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Whose traffic is whose, where several share a server."""
+
+    rules: tuple[str, ...] = ()
+    """`credential`, `header:NAME`, `tag:PREFIX`: the first that knows the tenant counts."""
+    credentials: dict[str, str] = {}
+    """Fingerprint of a credential, as recordings have it → tenant."""
+    limits: dict[str, TenantLimits] = {}
+    """Tenant, or `*` for all others → limits."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     home: Path
     server: ServerConfig = ServerConfig()
@@ -155,6 +187,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     dashboard: DashboardConfig = DashboardConfig()
     storage: StorageConfig = StorageConfig()
     archive: ArchiveConfig = ArchiveConfig()
+    tenants: TenantsConfig = TenantsConfig()
     upstreams: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_UPSTREAMS))
     """Provider name → base URL."""
     prices: dict[str, PriceConfig] = {}

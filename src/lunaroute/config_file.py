@@ -33,6 +33,7 @@ from lunaroute.config import (
     SessionsConfig,
     Span,
     StorageConfig,
+    TenantsConfig,
     TimeoutConfig,
     seconds_of,
 )
@@ -54,6 +55,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "dashboard": DashboardConfig,
     "storage": StorageConfig,
     "archive": ArchiveConfig,
+    "tenants": TenantsConfig,
 }
 _FIELDS = {name: {field.name: field for field in msgspec.structs.fields(kind)} for name, kind in _SECTIONS.items()}
 _UPSTREAMS = "upstreams"
@@ -72,6 +74,7 @@ _LIMITS: dict[tuple[str, str], tuple[float, float]] = {
     ("server", "shutdown_grace_s"): (0, math.inf),
     ("recording", "fsync_ms"): (0, math.inf),
     ("recording", "segment_bytes"): (65536, 2**31),
+    ("recording", "spool_max_bytes"): (0, math.inf),
     ("storage", "max_bytes"): (0, math.inf),
 }
 _SMALLEST_DURATION_S = 0.001
@@ -108,18 +111,21 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
     for setting in settings.values():
         if setting.section == _PRICES:
             _check_provider(setting, upstreams)
+    server, recording = ServerConfig(**values["server"]), RecordingConfig(**values["recording"])
+    _check_quota(recording, server.workers)
     storage = StorageConfig(**values["storage"])
     _check_clocks(storage)
     return Config(
         home=home,
-        server=ServerConfig(**values["server"]),
+        server=server,
         timeouts=TimeoutConfig(**values["timeouts"]),
-        recording=RecordingConfig(**values["recording"]),
+        recording=recording,
         sessions=SessionsConfig(**values["sessions"]),
         redaction=_checked_redaction(RedactionConfig(**values["redaction"])),
         dashboard=DashboardConfig(**values["dashboard"]),
         storage=storage,
         archive=ArchiveConfig(**values["archive"]),
+        tenants=_checked_tenants(TenantsConfig(**values["tenants"])),
         upstreams=upstreams,
         prices=values[_PRICES],
         sinks=values[_SINKS],
@@ -235,7 +241,7 @@ def _checked(setting: _Setting) -> Any:
     is_text_of_list = isinstance(raw, str) and wanted == tuple[str, ...]
     if is_text_of_list:
         raw = [part.strip() for part in raw.split(",") if part.strip()]
-    elif isinstance(raw, str) and wanted == dict[str, str]:
+    elif isinstance(raw, str) and get_origin(wanted) is dict:
         raw = _inline_table(setting, raw)
     if isinstance(raw, str) and wanted == Span and not _SPAN.fullmatch(raw):
         raise ConfigError(f"{setting.origin}: {shown(raw)} is no time; write 0s, 90m, 36h, 30d, 2w, 1y or never")
@@ -267,6 +273,14 @@ def _check_limits(setting: _Setting, value: float) -> None:
         return
     span = f"at least {low:g}" if high == math.inf else f"{low:g} to {high:.0f}"
     raise ConfigError(f"{setting.origin}: {shown(setting.value)} is out of range; it must be {span}")
+
+
+def _check_quota(recording: RecordingConfig, workers: int) -> None:
+    least = recording.least_spool_bytes(workers)
+    if 0 < recording.spool_max_bytes < least:
+        raise ConfigError(
+            f"[recording]: spool_max_bytes must be at least {least}: a segment per worker and one more; 0 = no limit"
+        )
 
 
 def _check_clocks(storage: StorageConfig) -> None:
@@ -320,6 +334,16 @@ def _checked_redaction(config: RedactionConfig) -> RedactionConfig:
             Finder(RedactionSettings(rules=config.rules, patterns=config.patterns))
         except ConfigError as error:
             raise ConfigError(f"[redaction]: {error}") from None
+    return config
+
+
+def _checked_tenants(config: TenantsConfig) -> TenantsConfig:
+    from lunaroute.relay.tenants import TenantRules
+
+    try:
+        TenantRules(config)
+    except ConfigError as error:
+        raise ConfigError(f"[tenants]: {error}") from None
     return config
 
 

@@ -9,12 +9,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lunaroute.capture.records import Opening
+from lunaroute.config import TenantLimits, TenantsConfig
 from lunaroute.relay.chunked import BadChunking, ChunkedReader
 from lunaroute.relay.credentials import Fingerprinter
 from lunaroute.relay.headers import LineReader, NameKinds, hidden_subprotocols
 from lunaroute.relay.heads import BadHead, read_response_head
+from lunaroute.relay.limits import LimitBook
 from lunaroute.relay.plans import Planner
 from lunaroute.relay.routes import Router
+from lunaroute.relay.tenants import TenantRules
 
 from .mutations import FUZZ, PLACES, mutated, splits
 
@@ -43,6 +46,8 @@ RESPONSES = [
     b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
     b"HTTP/1.1 302 F\r\nLocation: https://h/?sig=secret-secret\r\nContent-Length: 0\r\n\r\n",
 ]
+RULES = TenantRules(TenantsConfig(rules=("credential", "header:x-tenant", "tag:team-")))
+LIMITS = LimitBook({"*": TenantLimits(requests_per_minute=1)}, 1)
 CHUNKS = [
     b"5\r\nhello\r\n0\r\n\r\n",
     b"5;a=b\r\nhello\r\nA\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n",
@@ -60,7 +65,7 @@ def _encode(opening: Opening) -> bytes:
 @given(mutated(REQUESTS))
 def test_a_request_head_is_planned_or_refused(head: bytes) -> None:
     head = head.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
-    planner = Planner(Router(UPSTREAMS), LINES, FINGERPRINT, frozenset({b"x-session-tag"}), _encode)
+    planner = Planner(Router(UPSTREAMS), LINES, FINGERPRINT, frozenset({b"x-session-tag"}), RULES, LIMITS, _encode)
     OPENINGS.clear()
     try:
         plan, digits = planner.plan(head)
@@ -83,7 +88,7 @@ def test_a_request_head_is_planned_or_refused(head: bytes) -> None:
 def test_credentials_in_their_places_are_not_in_what_is_recorded(head: bytes) -> None:
     places = rb"(?im)^(?:x-api-key:|authorization: ?bearer )[^\r\n]*$"
     secrets = [line for line in re.findall(places, head.replace(b"\r\n", b"\n")) if b"secret-secret" in line]
-    planner = Planner(Router(UPSTREAMS), LINES, FINGERPRINT, frozenset(), _encode)
+    planner = Planner(Router(UPSTREAMS), LINES, FINGERPRINT, frozenset(), RULES, LIMITS, _encode)
     OPENINGS.clear()
     with suppress(BadHead):
         planner.plan(head.partition(b"\r\n\r\n")[0] + b"\r\n\r\n")

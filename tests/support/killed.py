@@ -3,31 +3,34 @@
     for step in deaths(work, [replacing], again=restore):
         …  # what the dead process left behind is looked at here
 
-In: work, the modules whose lines are steps. Out: the number of each step at which it died; the last round is the one
+In: work, the modules whose lines are steps. LUNAROUTE_ALL_DEATHS has it die at each of them, else it does at a sample
+that is another one in each run. Out: the number of each step at which it died; the last round is the one
 that lived to the end, and is not given out.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, ModuleType
 from typing import Any
 
+SAMPLE = 1 if os.environ.get("LUNAROUTE_ALL_DEATHS") else 12
+"""One line of so many."""
 
-def deaths(
-    work: Callable[[], object], modules: Sequence[ModuleType], again: Callable[[], None], every: int = 1
-) -> Iterator[int]:
-    """`again` puts everything back before each round; with `every` only each so-many-th line is died at."""
-    step = 1
+
+def deaths(work: Callable[[], object], modules: Sequence[ModuleType], again: Callable[[], None]) -> Iterator[int]:
+    """`again` puts everything back before each round."""
+    step = random.randint(1, SAMPLE)
     while True:
         again()
         if not _dies(work, {module.__file__ for module in modules}, step):
             return
         yield step
-        step += every
+        step += SAMPLE
 
 
 def _dies(work: Callable[[], object], files: set[str | None], step: int) -> bool:

@@ -29,7 +29,7 @@ import msgspec
 from lunaroute.assemble.assembler import Assembler
 from lunaroute.assemble.exchange import Exchange, ExchangeEnded, RecordingGap
 from lunaroute.capture.records import Record
-from lunaroute.config import Config, RecordingConfig, ServerConfig, TimeoutConfig
+from lunaroute.config import Config, RecordingConfig, ServerConfig, TenantsConfig, TimeoutConfig
 from lunaroute.spool.follow import Follower
 from lunaroute.supervisor.spec import WorkerSpec
 
@@ -272,6 +272,7 @@ def started(
     server: ServerConfig | None = None,
     timeouts: TimeoutConfig | None = None,
     recording: RecordingConfig | None = None,
+    tenants: TenantsConfig | None = None,
 ) -> Iterator[RelayProcess]:
     """A relay over these providers; ended with the block."""
     config = Config(
@@ -279,6 +280,7 @@ def started(
         server=server or ServerConfig(shutdown_grace_s=0.2),
         timeouts=timeouts or TimeoutConfig(),
         recording=recording or RecordingConfig(segment_bytes=SEGMENT_BYTES),
+        tenants=tenants or TenantsConfig(),
         upstreams=upstreams,
     )
     relay = RelayProcess(config)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lunaroute.config import DEFAULT_UPSTREAMS, Config, SinkConfig, seconds_of
+from lunaroute.config import DEFAULT_UPSTREAMS, Config, SinkConfig, TenantLimits, seconds_of
 from lunaroute.config_file import load_config
 from lunaroute.errors import ConfigError
 
@@ -44,9 +44,10 @@ def test_every_key_of_every_section_can_be_set_in_the_file_and_by_variable(tmp_p
         "server": {
             **{"host": "::1", "port": 1, "ui_port": 2, "workers": 4},
             **{"max_head_bytes": 9999, "shutdown_grace_s": 1.5, "add_headers": True},
+            **{"role": "relay", "node": "n1"},
         },
         "timeouts": {"connect_s": 1.0, "first_byte_s": 2.0, "idle_s": 3.0, "keep_alive_s": 4.0, "pool_idle_s": 5.0},
-        "recording": {"fsync_ms": 0.0, "on_failure": "block", "segment_bytes": 8388608},
+        "recording": {"fsync_ms": 0.0, "on_failure": "block", "segment_bytes": 8388608, "spool_max_bytes": 10**12},
         "sessions": {
             **{"idle_timeout_s": 60.5, "snapshot_every_exchanges": 7, "snapshot_every_s": 8.0},
             **{"tag_headers": ("x-run", "x-tag")},
@@ -58,6 +59,7 @@ def test_every_key_of_every_section_can_be_set_in_the_file_and_by_variable(tmp_p
         },
         "archive": {"url": "s3://bucket/lunaroute"},
     }
+    # Sections with tables in them have tests of their own.
     defaults = Config(home=tmp_path)
     lines: list[str] = []
     environ: dict[str, str] = {}
@@ -288,3 +290,41 @@ def test_a_variable_holds_a_whole_sink(tmp_path: Path) -> None:
 )
 def test_a_mistake_in_a_sink_is_named(tmp_path: Path, text: str, line: str) -> None:
     assert _mistake(tmp_path, text) == line
+
+
+def test_a_spool_without_room_for_all_workers_is_refused(tmp_path: Path) -> None:
+    line = _mistake(tmp_path, "[server]\nworkers = 3\n[recording]\nspool_max_bytes = 1000000\n")
+    assert "spool_max_bytes must be at least 134217728" in line
+
+
+def test_tenants_can_be_set_in_the_file_and_by_variable(tmp_path: Path) -> None:
+    text = (
+        "[tenants]\nrules = ['credential', 'header:X-Team', 'tag:team-']\n[tenants.credentials]\nfp_1 = 'lab'\n"
+        "[tenants.limits.'*']\nrequests_per_minute = 60\n[tenants.limits.lab]\nmax_request_bytes = 9\n"
+    )
+    variables = {
+        "RULES": "credential, header:X-Team, tag:team-",
+        "CREDENTIALS": "{fp_1 = 'lab'}",
+        "LIMITS": "{'*' = {requests_per_minute = 60}, lab = {max_request_bytes = 9}}",
+    }
+    environ = {f"LUNAROUTE_TENANTS_{name}": value for name, value in variables.items()}
+    for config in (_load(tmp_path, text), _load(tmp_path / "environ", **environ)):
+        tenants = config.tenants
+        assert tenants.rules == ("credential", "header:X-Team", "tag:team-")
+        assert tenants.credentials == {"fp_1": "lab"}
+        assert tenants.limits == {"*": TenantLimits(requests_per_minute=60), "lab": TenantLimits(max_request_bytes=9)}
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("rules = ['headers:x']", "headers:x"),
+        ("rules = ['tag:']", "tag:"),
+        ("rules = ['credential:fp']", "credential:fp"),
+        ("[tenants.credentials]\nfp_1 = 'two words'", "two words"),
+        ("[tenants.limits.lab]\nrequests = 1", "requests"),
+        ("[tenants.limits.lab]\nrequests_per_minute = -1", "requests_per_minute"),
+    ],
+)
+def test_tenants_that_cannot_be_told_are_named(tmp_path: Path, text: str, named: str) -> None:
+    assert named in _mistake(tmp_path, f"[tenants]\n{text}\n")

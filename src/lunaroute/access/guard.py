@@ -6,7 +6,7 @@ this server sees and no script reads, and sends the browser to the same address 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Set
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -42,6 +42,8 @@ _DROPPED = frozenset(
     {name for name, _ in HEADERS} | {b"access-control-allow-origin", b"access-control-allow-credentials"}
 )
 _POLICY_VIOLATION = 1008
+TENANT = "lunaroute.tenant"
+"""In the scope that the application gets: the one whose recordings it may show; None = everybody's."""
 
 _REASONS = {
     Verdict.MISDIRECTED: "This is not a name of this server.",
@@ -53,9 +55,11 @@ _REASONS = {
 class AccessGuard:
     """Lets through to `app` what the policy lets pass."""
 
-    def __init__(self, app: App, policy: AccessPolicy) -> None:
+    def __init__(self, app: App, policy: AccessPolicy, open_paths: Set[str] = frozenset()) -> None:
+        """`open_paths` may be read without a token: the application says nothing of recordings there."""
         self._app = app
         self._policy = policy
+        self._open_paths = open_paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -65,25 +69,29 @@ class AccessGuard:
             raise ValueError(f"no such thing is served: {scope['type']}")
         asked = _asked(scope)
         verdict = self._policy.judge(asked)
-        if verdict is Verdict.UNKNOWN and (place := self._place_of_token(scope, asked)) is not None:
-            await _send_away(send, place, self._policy.token or "", is_secure=asked.scheme == "https")
-        elif verdict is Verdict.PASS:
-            await self._app(scope, receive, _with_headers(send))
+        if verdict is Verdict.UNKNOWN and (found := self._token_in_address(scope, asked)) is not None:
+            await _send_away(send, *found, is_secure=asked.scheme == "https")
+        elif verdict is Verdict.PASS or (verdict is Verdict.UNKNOWN and self._is_open(scope, asked)):
+            await self._app({**scope, TENANT: self._policy.tenant_of(asked)}, receive, _with_headers(send))
         else:
             await _refuse(scope, receive, send, verdict)
 
-    def _place_of_token(self, scope: Scope, asked: Asked) -> str | None:
-        """Where to send a browser that brings the token in the query; None where it does not."""
+    def _is_open(self, scope: Scope, asked: Asked) -> bool:
+        return not asked.is_websocket and asked.method in ("GET", "HEAD") and scope["path"] in self._open_paths
+
+    def _token_in_address(self, scope: Scope, asked: Asked) -> tuple[str, str] | None:
+        """Where to send a browser that brings a token in the query, and the token; None where it does not."""
         if asked.is_websocket or asked.method != "GET":
             return None
         fields = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-        if not any(name == "token" and self._policy.is_token(value) for name, value in fields):
+        token = next((value for name, value in fields if name == "token" and self._policy.is_token(value)), None)
+        if token is None:
             return None
         rest = urlencode([(name, value) for name, value in fields if name != "token"])
         path = scope.get("raw_path") or scope["path"].encode()
         # One slash: `//host/` would be another server's.
         place = "/" + path.decode("latin-1").lstrip("/\\")
-        return f"{place}?{rest}" if rest else place
+        return f"{place}?{rest}" if rest else place, token
 
 
 def _asked(scope: Scope) -> Asked:

@@ -59,27 +59,42 @@ class AccessPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Also any IP address: no name can be made to point here then, and a token is asked for."""
     token: str | None = None
     """None: whoever reaches it may read (loopback only)."""
+    salt: bytes = b""
+    """What tokens of tenants are made with; empty = there are none."""
 
     @classmethod
     def of(cls, *, host: str, salt: bytes) -> AccessPolicy:
         """For a server of a home with this salt that listens on `host`."""
         names = _LOOPBACK_NAMES | {host.lower()}
         if is_loopback(host):
-            return cls(names=names)
-        return cls(names=names, takes_addresses=True, token=access_token(salt))
+            return cls(names=names, salt=salt)
+        return cls(names=names, takes_addresses=True, token=access_token(salt), salt=salt)
 
     def judge(self, asked: Asked) -> Verdict:
         if len(asked.hosts) != 1 or not self._is_ours(host_name(asked.hosts[0])):
             return Verdict.MISDIRECTED
         if self._is_foreign(asked):
             return Verdict.FOREIGN
-        if self.token is not None and not self._brings_token(asked):
+        if self.token is not None and not any(self.is_token(one) for one in _brought(asked)):
             return Verdict.UNKNOWN
         return Verdict.PASS
 
+    def tenant_of(self, asked: Asked) -> str | None:
+        """Whose recordings it may read, once it has passed; None = everybody's. What it brings first counts."""
+        token = next((one for one in _brought(asked) if self.is_token(one)), "")
+        return self._tenant_of_token(token)
+
     def is_token(self, text: str) -> bool:
-        """Whether it is the token; takes the same time whatever it is."""
-        return self.token is not None and hmac.compare_digest(text.encode(), self.token.encode())
+        """Whether it is the token, or that of a tenant; takes the same time whatever it is."""
+        is_ours = self.token is not None and hmac.compare_digest(text.encode(), self.token.encode())
+        return is_ours or self._tenant_of_token(text) is not None
+
+    def _tenant_of_token(self, text: str) -> str | None:
+        tenant = text.rpartition(".")[0]
+        if not tenant or not self.salt:
+            return None
+        is_its = hmac.compare_digest(text.encode(), tenant_token(self.salt, tenant).encode())
+        return tenant if is_its else None
 
     def _is_ours(self, name: str | None) -> bool:
         if name is None:
@@ -92,18 +107,27 @@ class AccessPolicy(msgspec.Struct, frozen=True, kw_only=True):
         is_opened = asked.fetch_mode == "navigate" and asked.method in _READING and not asked.is_websocket
         return asked.fetch_site is not None and asked.fetch_site not in _OURS and not is_opened
 
-    def _brings_token(self, asked: Asked) -> bool:
-        scheme, _, credential = (asked.authorization or "").partition(" ")
-        if scheme.lower() == "bearer" and self.is_token(credential.strip()):
-            return True
-        pairs = [pair.strip().partition("=") for pair in (asked.cookie or "").split(";")]
-        return any(name == COOKIE and self.is_token(value) for name, _, value in pairs)
+
+def _brought(asked: Asked) -> list[str]:
+    """What may be tokens: the `Authorization` field's, then those of cookies."""
+    scheme, _, credential = (asked.authorization or "").partition(" ")
+    pairs = [pair.strip().partition("=") for pair in (asked.cookie or "").split(";")]
+    found = [credential.strip()] if scheme.lower() == "bearer" else []
+    return found + [value for name, _, value in pairs if name == COOKIE]
 
 
 def access_token(salt: bytes) -> str:
     """The token of a home: made of its salt, so nothing more has to be kept secret."""
-    digest = hmac.new(salt, b"lunaroute access token", hashlib.sha256).digest()
-    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+    return _digest(salt, b"lunaroute access token")
+
+
+def tenant_token(salt: bytes, tenant: str) -> str:
+    """The token of one tenant, which stands in it: `NAME.…`."""
+    return f"{tenant}.{_digest(salt, b'lunaroute access token of tenant ' + tenant.encode())}"
+
+
+def _digest(salt: bytes, purpose: bytes) -> str:
+    return base64.urlsafe_b64encode(hmac.new(salt, purpose, hashlib.sha256).digest()).decode().rstrip("=")
 
 
 def is_loopback(host: str) -> bool:

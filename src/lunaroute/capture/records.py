@@ -108,6 +108,8 @@ class RequestOpened(msgspec.Struct, frozen=True, array_like=True, tag=4):
     session_tags: list[str]
     credential: str | None
     """Salted fingerprint of the credential the request carried."""
+    tenant: str | None = None
+    """Whose request it is, by the relay's rules."""
 
     @property
     def headers(self) -> HeaderList:
@@ -128,6 +130,7 @@ class Opening(msgspec.Struct, frozen=True, array_like=True):
     credential: str | None
     length_at: int = -1
     """Where in `header_lines` the digits of the content length were cut out; -1 = nowhere."""
+    tenant: str | None = None
 
 
 class RequestChunk(msgspec.Struct, frozen=True, array_like=True, tag=5):

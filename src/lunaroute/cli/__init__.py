@@ -24,6 +24,7 @@ _COMMANDS = {
     "run": ("lunaroute.cli.env:run_command", "Run one command with its LLM traffic recorded."),
     "stop": ("lunaroute.cli.control:stop_command", "Stop the server."),
     "dashboard": ("lunaroute.cli.dashboard:dashboard_command", "Look at recordings in a browser."),
+    "token": ("lunaroute.cli.token:token_command", "Print the token for reading over HTTP."),
     "status": ("lunaroute.cli.control:status_command", "Show whether the server runs and records."),
     "demo": ("lunaroute.cli.demo:demo_command", "See it at work, without keys or network."),
     "sessions": ("lunaroute.cli.sessions:sessions_group", "List and read recorded sessions."),

@@ -31,34 +31,38 @@ _SILENCE_S = 15.0
 @CONFIG_OPTION
 def stop_command(home: str | None, config: str | None) -> None:
     """Stop the server, when everything that passed is recorded."""
-    from lunaroute.errors import LunarouteError
-    from lunaroute.supervisor.instance import find_server
+    from lunaroute.supervisor.roles import holders
 
     settings = _settings(home, config)
-    server = find_server(settings.run_dir)
-    if server is None:
+    running = list(dict.fromkeys(pid for pid in holders(settings.run_dir).values() if pid is not None))
+    if not running:
         click.echo(f"no server runs for {settings.home}")
-        return
+    for pid in running:  # the relay first: what it still writes is to be recorded
+        _stop(settings, pid)
+
+
+def _stop(settings: Config, pid: int) -> None:
+    from lunaroute.errors import LunarouteError
+
     try:
-        os.kill(server.pid, signal.SIGTERM)
+        os.kill(pid, signal.SIGTERM)
     except ProcessLookupError:
         pass
     except PermissionError:
-        raise LunarouteError(f"the server (pid {server.pid}) belongs to another user") from None
-    if not _wait_for_end(settings, server.pid):
-        raise LunarouteError(f"the server (pid {server.pid}) is still stopping; see `lunaroute status`")
-    click.echo(f"stopped (pid {server.pid})")
+        raise LunarouteError(f"the server (pid {pid}) belongs to another user") from None
+    if not _wait_for_end(settings, pid):
+        raise LunarouteError(f"the server (pid {pid}) is still stopping; see `lunaroute status`")
+    click.echo(f"stopped (pid {pid})")
 
 
 def _wait_for_end(config: Config, pid: int) -> bool:
-    from lunaroute.supervisor.instance import find_server
+    from lunaroute.supervisor.roles import holders
 
     began_s = time.monotonic()
     tell_at_s = began_s + _TELL_S
     deadline_s = began_s + config.server.shutdown_grace_s + _STOP_EXTRA_S
     while (now_s := time.monotonic()) < deadline_s:
-        server = find_server(config.run_dir)
-        if server is None or server.pid != pid:
+        if pid not in holders(config.run_dir).values():
             return True
         if now_s >= tell_at_s:
             tell_at_s = now_s + _TELL_S
@@ -71,9 +75,14 @@ def _wait_for_end(config: Config, pid: int) -> bool:
 
 @click.command("status")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@click.option(
+    "--role",
+    type=click.Choice(["relay", "recorder"]),
+    help="Exit code 0 only if this part is at work: it answers, or told about itself just now.",
+)
 @HOME_OPTION
 @CONFIG_OPTION
-def status_command(as_json: bool, home: str | None, config: str | None) -> None:
+def status_command(as_json: bool, role: str | None, home: str | None, config: str | None) -> None:
     """Show whether the server runs and records. Exit code 0: it runs; 1: it does not."""
     status = read_status(_settings(home, config))
     if as_json:
@@ -81,19 +90,31 @@ def status_command(as_json: bool, home: str | None, config: str | None) -> None:
     else:
         for line in _describe(status):
             click.echo(line)
-    raise click.exceptions.Exit(0 if status["is_running"] else 1)
+    raise click.exceptions.Exit(0 if _is_at_work(status, role) else 1)
+
+
+def _is_at_work(status: dict[str, Any], role: str | None) -> bool:
+    if role == "relay":
+        return bool(status["is_healthy"])
+    if role == "recorder":
+        silent_s = status["recording"]["silent_s"]
+        return status["processes"]["recorder"] is not None and silent_s is not None and silent_s <= _SILENCE_S
+    return bool(status["is_running"])
 
 
 def read_status(config: Config) -> dict[str, Any]:
     """What `status --json` prints. None = not known."""
     from lunaroute.supervisor.instance import find_server, read_recorder
+    from lunaroute.supervisor.roles import holders
 
     server = find_server(config.run_dir)
     recorder = read_recorder(config.run_dir)
+    processes = holders(config.run_dir)
     return {
-        "is_running": server is not None,
+        "is_running": any(pid is not None for pid in processes.values()),
         "home": str(config.home),
         "pid": None if server is None else server.pid,
+        "processes": processes,
         **_listening(server),
         "recording": _recording(recorder) | {"spool_disk_bytes": _spool_disk_bytes(config.spool_dir)},
         "sessions": _session_counts(config.database),
@@ -203,6 +224,9 @@ def _overhead(database: Path) -> dict[str, float] | None:
 def _describe(status: dict[str, Any]) -> list[str]:
     if not status["is_running"]:
         lines = [f"not running ({status['home']})"]
+    elif status["pid"] is None:
+        parts = [f"{part}, pid {pid}" for part, pid in status["processes"].items() if pid is not None]
+        lines = [f"running without a relay: {'; '.join(parts)} ({status['home']})"]
     elif status["url"] is None:
         lines = [f"starting, pid {status['pid']} ({status['home']})"]
     else:
@@ -214,7 +238,10 @@ def _describe(status: dict[str, Any]) -> list[str]:
             f" workers: {status['workers']}",
             f"home: {status['home']}",
         ]
-    lines += _describe_recording(status["recording"], is_running=status["is_running"])
+    is_recorder_running = status["processes"]["recorder"] is not None
+    if status["pid"] is not None and not is_recorder_running:
+        lines.append("no recorder runs; what passes waits in the spool for `lunaroute serve --role recorder`")
+    lines += _describe_recording(status["recording"], is_running=is_recorder_running)
     sessions = status["sessions"]
     if sessions["today"] is not None:
         lines.append(f"sessions: {sessions['open']:,} open, {sessions['today']:,} started today (UTC)")

@@ -10,7 +10,7 @@ import click
 
 from lunaroute.query.sessions import SessionSummary, find_session
 from lunaroute.recorder.endings import ask_to_end
-from lunaroute.supervisor.instance import find_server
+from lunaroute.supervisor.instance import RECORDER_LOCK_FILE, find_holder
 
 from .asking import NOTHING_YET, Failed, WrongInput, home_option, one_line_errors, opened
 
@@ -31,7 +31,7 @@ def end_command(session_ids: tuple[str, ...], home: Path) -> None:
         if connection is None:
             raise WrongInput(NOTHING_YET)
         live = [one for one in (find_session(connection, prefix) for prefix in session_ids) if _is_live(one)]
-        if live and find_server(home / "run") is None:
+        if live and find_holder(home / "run", RECORDER_LOCK_FILE) is None:
             raise Failed(
                 f"no server runs for {home}, and its recorder is who ends a session; the next start ends these"
             )

@@ -9,6 +9,12 @@ import click
 
 
 @click.command("serve")
+@click.option(
+    "--role",
+    type=click.Choice(["all", "relay", "recorder", "web"]),
+    help="Only this part of a server.  [default: all]",
+)
+@click.option("--node", metavar="NAME", help="Name of this machine or pod in recordings.")
 @click.option("--host", help="Address to listen on.  [default: 127.0.0.1]")
 @click.option("--port", type=int, help="Port of the relay.  [default: 8081]")
 @click.option("--ui-port", type=int, help="Port of the dashboard.  [default: 8082]")
@@ -22,6 +28,9 @@ def serve_command(**flags: Any) -> None:
     Settings come from these flags, then LUNAROUTE_… variables, then config.toml, then defaults.
     """
     from lunaroute.config_file import load_config
+    from lunaroute.supervisor.roles import refuse_senseless
     from lunaroute.supervisor.server import serve
 
-    serve(load_config(flags, os.environ))
+    config = load_config(flags, os.environ)
+    refuse_senseless(config, flags)
+    serve(config)

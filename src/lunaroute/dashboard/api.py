@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from lunaroute.access.guard import TENANT
 from lunaroute.errors import LunarouteError, NoSuchSession
 from lunaroute.query.raw import as_curl, find_exchange, read_exchange, request_body, response_body
 from lunaroute.supervisor.health import base_url
@@ -25,6 +26,15 @@ from .site import Site
 _MAX_BODY_BYTES = 256 * 1024
 
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+NOT_FOR_TENANTS = "a token of one tenant cannot ask for this"
+
+
+def tenant_of(request: Request) -> str | None:
+    """Whose recordings the request may see; None = everybody's."""
+    tenant: str | None = request.scope.get(TENANT)
+    return tenant
 
 
 def api_routes(site: Site) -> list[Route]:
@@ -49,6 +59,8 @@ def status_of(error: Exception) -> int:
 
 def _handler(site: Site, endpoint: Endpoint) -> Handler:
     async def handle(request: Request) -> Response:
+        if tenant_of(request) is not None and not endpoint.is_for_tenants:
+            return _json(ErrorAnswer(error=NOT_FOR_TENANTS, kind="Forbidden"), 403)
         body = await _body(request) if endpoint.body is not None else b""
         return await run_in_threadpool(_answer, site, endpoint, request, body)
 
@@ -66,8 +78,9 @@ async def _body(request: Request) -> bytes:
 
 def _answer(site: Site, endpoint: Endpoint, request: Request, body: bytes) -> Response:
     try:
-        with site.recordings.index() as index:
-            asked = read_asked(request.query_params)
+        tenant = tenant_of(request)
+        with site.recordings.index(tenant) as index:
+            asked = read_asked(request.query_params, tenant=tenant)
             call = Call(site=site, asked=asked, index=index, path=request.path_params, body=body)
             return _json(endpoint.answer(call))
     except (LunarouteError, OSError, sqlite3.Error) as error:
@@ -86,7 +99,7 @@ def _bytes_handler(site: Site) -> Callable[[Request], Response]:
     def handle(request: Request) -> Response:
         part = request.path_params["part"]
         try:
-            with site.recordings.index() as index:
+            with site.recordings.index(tenant_of(request)) as index:
                 if index is None:
                     raise NoSuchSession("nothing was recorded yet")
                 session_id, request_id = find_exchange(index, request.path_params["request_id"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -19,10 +19,11 @@ from lunaroute.config import Config
 from lunaroute.errors import LunarouteError
 from lunaroute.supervisor.dashboard import access_policy
 
-from .api import api_routes, status_of
+from .api import NOT_FOR_TENANTS, api_routes, status_of, tenant_of
 from .asked import read_asked
 from .metrics import metrics_handler
-from .pages import PAGE_ROUTES, PageCall
+from .pages import PAGE_ROUTES, TENANT_PAGES, PageCall
+from .probes import OPEN_PATHS, probe_routes
 from .site import STATIC, Site
 
 PageHandler = Callable[[PageCall], Response]
@@ -36,14 +37,24 @@ def make_app(config: Config) -> tuple[ASGIApp, Site]:
     ]
     app = Starlette(
         routes=[
+            *probe_routes(site),
             *api_routes(site),
             *routes,
-            Route("/metrics", metrics_handler(config)),
+            Route("/metrics", _not_for_tenants(metrics_handler(config))),
             Mount("/static", _OwnFiles(directory=STATIC)),
         ],
         exception_handlers={HTTPException: _http_error(site)},
     )
-    return AccessGuard(app, access_policy(config)), site
+    return AccessGuard(app, access_policy(config), OPEN_PATHS), site
+
+
+def _not_for_tenants(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
+    async def handle(request: Request) -> Response:
+        if tenant_of(request) is not None:
+            raise HTTPException(403, NOT_FOR_TENANTS)
+        return await handler(request)
+
+    return handle
 
 
 class _OwnFiles(StaticFiles):
@@ -62,13 +73,16 @@ class _OwnFiles(StaticFiles):
 def _page(site: Site, handler: PageHandler, usual_range: str) -> Callable[[Request], Response]:
     def handle(request: Request) -> Response:
         problem: LunarouteError | None = None
+        tenant = tenant_of(request)
+        if tenant is not None and handler not in TENANT_PAGES:
+            return _error_page(site, request, NOT_FOR_TENANTS, 403)
         try:
-            asked = read_asked(request.query_params, usual_range)
+            asked = read_asked(request.query_params, usual_range, tenant=tenant)
         except LunarouteError as error:
             # The page stays usable: what was typed stands in its field, with what is wrong below it.
-            asked, problem = read_asked({}, usual_range), error
+            asked, problem = read_asked({}, usual_range, tenant=tenant), error
         try:
-            with site.recordings.index() as index:
+            with site.recordings.index(tenant) as index:
                 return handler(PageCall(site=site, request=request, asked=asked, index=index, problem=problem))
         except (LunarouteError, OSError, sqlite3.Error) as error:
             return _error_page(site, request, str(error), status_of(error))

@@ -16,6 +16,7 @@ import msgspec
 from lunaroute.errors import FilterError
 from lunaroute.query.filter import Filter
 from lunaroute.query.grammar import parse_filter
+from lunaroute.query.tenant import of_tenant
 from lunaroute.query.usage import Dimension
 
 RANGES: Final = {
@@ -100,8 +101,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         return name
 
 
-def read_asked(parameters: Mapping[str, str], usual_range: str = "all", now: datetime | None = None) -> Asked:
-    """Raises FilterError."""
+def read_asked(
+    parameters: Mapping[str, str], usual_range: str = "all", now: datetime | None = None, tenant: str | None = None
+) -> Asked:
+    """`tenant`: who asks may see this one's only. Raises FilterError."""
     now = now or datetime.now(UTC)
     text = parameters.get("q", "").strip()
     span = parameters.get("range") or usual_range
@@ -112,4 +115,6 @@ def read_asked(parameters: Mapping[str, str], usual_range: str = "all", now: dat
     length = RANGES[span]
     if length is not None and wanted.since is None:
         wanted = msgspec.structs.replace(wanted, since=now - length)
+    if tenant is not None:
+        wanted = of_tenant(wanted, tenant)
     return Asked(text=text, range=span, wanted=wanted, now=now, parameters=parameters, has_typed_since=has_typed_since)

@@ -80,6 +80,11 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """Names of PARAMETERS."""
     body: type | None = None
 
+    @property
+    def is_for_tenants(self) -> bool:
+        """Whether a token of one tenant may ask: what reads nothing but the index and the files that it leads to."""
+        return self.answer in _FOR_TENANTS
+
 
 class FieldAnswer(msgspec.Struct, frozen=True, kw_only=True):
     """A field of the language of filters."""
@@ -248,6 +253,12 @@ def remove_query(call: Call) -> Marks:
     return call.site.marks.remove("queries", call.given(SavedName).name)
 
 
+_FOR_TENANTS: Final = frozenset(
+    {
+        *(list_usage, list_latencies, list_tools, some_sessions, some_exchanges, some_calls, some_hits),
+        *(one_session, exchanges_of, calls_of, one_exchange, one_turn, list_fields, list_values),
+    }
+)
 PARAMETERS: Final = {
     "q": "A filter, as docs/queries.md describes it.",
     "range": "How far back, where the filter names no `since:`: 1h, 24h, 7d, 30d, 90d or all (the default).",

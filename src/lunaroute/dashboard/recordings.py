@@ -15,6 +15,8 @@ from pathlib import Path
 from lunaroute.query.index import open_index
 
 _KEPT = 4
+_MOST_TENANTS = 100
+"""Whose connections are kept."""
 
 
 class Recordings:
@@ -25,14 +27,15 @@ class Recordings:
         self.sessions_dir = home / "sessions"
         self.database = self.sessions_dir / "sessions.db"
         self._lock = threading.Lock()
-        self._idle: list[tuple[int, sqlite3.Connection]] = []
+        self._idle: dict[str | None, list[tuple[int, sqlite3.Connection]]] = {}
+        """By tenant."""
 
     @contextmanager
-    def index(self) -> Iterator[sqlite3.Connection | None]:
-        """None = nothing was recorded yet. Raises LunarouteError when the index is missing beside files, too new or
-        damaged."""
+    def index(self, tenant: str | None = None) -> Iterator[sqlite3.Connection | None]:
+        """With `tenant`, only what is this one's. None = nothing was recorded yet. Raises LunarouteError when the index
+        is missing beside files, too new or damaged."""
         inode = self._inode()
-        connection = self._take(inode)
+        connection = self._take(inode, tenant)
         if connection is None:
             yield None
             return
@@ -41,12 +44,12 @@ class Recordings:
             yield connection
             is_good = True
         finally:
-            self._give_back(inode, connection, is_good=is_good)
+            self._give_back(inode, tenant, connection, is_good=is_good)
 
     def close(self) -> None:
         with self._lock:
-            idle, self._idle = self._idle, []
-        for _, connection in idle:
+            idle, self._idle = self._idle, {}
+        for _, connection in (one for kept in idle.values() for one in kept):
             connection.close()
 
     def _inode(self) -> int:
@@ -55,18 +58,20 @@ class Recordings:
         except FileNotFoundError:
             return -1
 
-    def _take(self, inode: int) -> sqlite3.Connection | None:
+    def _take(self, inode: int, tenant: str | None) -> sqlite3.Connection | None:
         with self._lock:
-            while self._idle:
-                known, connection = self._idle.pop()
+            idle = self._idle.get(tenant, [])
+            while idle:
+                known, connection = idle.pop()
                 if known == inode:
                     return connection
                 connection.close()
-        return open_index(self.database, is_shared=True)
+        return open_index(self.database, is_shared=True, tenant=tenant)
 
-    def _give_back(self, inode: int, connection: sqlite3.Connection, *, is_good: bool) -> None:
+    def _give_back(self, inode: int, tenant: str | None, connection: sqlite3.Connection, *, is_good: bool) -> None:
         with self._lock:
-            if is_good and len(self._idle) < _KEPT:
-                self._idle.append((inode, connection))
+            idle = self._idle.get(tenant, [])
+            if is_good and len(idle) < _KEPT and (idle or len(self._idle) < _MOST_TENANTS):
+                self._idle[tenant] = [*idle, (inode, connection)]
                 return
         connection.close()

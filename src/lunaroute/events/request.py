@@ -70,7 +70,7 @@ def request_wall_ns(exchange: Exchange) -> int:
     return exchange.wall_ns_at(exchange.request_ended_ns or exchange.opened.t_ns)
 
 
-def started_event(request: ReadRequest, session: Session, seq: int) -> Started:
+def started_event(request: ReadRequest, session: Session, seq: int, node: str | None = None) -> Started:
     opened = request.exchange.opened
     return Started(
         session_id=session.session_id,
@@ -87,6 +87,8 @@ def started_event(request: ReadRequest, session: Session, seq: int) -> Started:
         is_streaming=request.facts.is_streaming,
         metadata=_metadata(opened, request.headers),
         identity=Identity(rule=session.rule, evidence=session.evidence),
+        tenant=opened.tenant,
+        node=node,
     )
 
 
@@ -124,6 +126,7 @@ def request_event(
         model_requested=facts.model,
         is_streaming=facts.is_streaming,
         request_text=facts.request_text,
+        tenant=opened.tenant,
         request_json=body.json,
         request_body=body.copy,
         body_sha256=body.sha256,

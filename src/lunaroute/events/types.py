@@ -113,6 +113,10 @@ class Started(_Event, frozen=True, tag="started"):
     identity: Identity
     forked_from: str | None = None
     """The `session_id` whose history this conversation, a new one by its own id, began with."""
+    tenant: str | None = None
+    """Whose session it is, by the rules of `[tenants]`; one session is of one tenant."""
+    node: str | None = None
+    """The machine or pod that recorded it (`server.node`)."""
     source: Source = "wire"
     """`transcript`: imported from what the client wrote down itself. Then `request_json` holds the new messages alone
     and `response_json` what the client kept; there are no bytes, hashes, headers, sizes, status or latencies, and
@@ -193,6 +197,8 @@ class RequestRecorded(_Event, frozen=True, tag="request_recorded"):
     """The client's agent that asks: a name (Codex) or an id (Claude Code), where it says so."""
     project: str | None = None
     """The folder that the client works in, where it says so in a field or form of its own."""
+    tenant: str | None = None
+    """Whose request it is: that of its session."""
     previous_response_id: str | None = None
     """The response whose history this request goes on from, so that it holds only what is new."""
     is_prewarm: bool = False

@@ -119,9 +119,11 @@ _COLUMNS: Final[Mapping[Target, _Columns]] = {
     ),
 }
 _FACETS: Final[Mapping[Target, frozenset[str]]] = {
-    "sessions": frozenset({"provider", "model", "client", "tool", "outcome", "status", "tag", "source"}),
-    "exchanges": frozenset({"client", "tag", "source"}),
-    "calls": frozenset({"provider", "client", "tag", "source"}),
+    "sessions": frozenset(
+        {"provider", "model", "client", "tool", "outcome", "status", "tag", "tenant", "node", "source"}
+    ),
+    "exchanges": frozenset({"client", "tag", "tenant", "node", "source"}),
+    "calls": frozenset({"provider", "client", "tag", "tenant", "node", "source"}),
 }
 """Fields that are asked of the session."""
 

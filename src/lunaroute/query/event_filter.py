@@ -1,7 +1,8 @@
 """[pure] Filters on single events, as they come: the same language as for lists.
 
 In: a filter, events, and the beginnings of their sessions. Out: yes or no. A term holds for an event that says so
-itself, or whose session does (client, tags, source, provider); an event that says nothing about it does not match.
+itself, or whose session does (client, tags, tenant, node, source, provider); an event that says nothing about it does
+not match.
 """
 
 from __future__ import annotations
@@ -57,7 +58,19 @@ class EventFacts(msgspec.Struct, frozen=True, kw_only=True):
     text: str = ""
 
 
-_NAMES: Final = ("provider", "model", "client", "tool", "tag", "outcome", "status", "source", "session")
+_NAMES: Final = (
+    "provider",
+    "model",
+    "client",
+    "tool",
+    "tag",
+    "tenant",
+    "node",
+    "outcome",
+    "status",
+    "source",
+    "session",
+)
 _AMOUNTS: Final = (
     *("cost", "tokens", "input", "output", "thinking", "cached"),
     *("tools", "latency", "ttft", "duration"),
@@ -188,7 +201,7 @@ def _named(field: str, facts: EventFacts, event: Event, started: Started | None)
             found = [call.tool_name for call in event.stats.tool_calls]
         case "provider" if isinstance(event, RequestRecorded):
             found = [event.provider]
-        case "provider" | "source":
+        case "provider" | "source" | "tenant" | "node":
             found = [None if started is None else getattr(started, field)]
         case "client":
             found = [None if started is None else started.metadata.client.name]

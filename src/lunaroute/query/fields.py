@@ -28,6 +28,8 @@ FIELDS: Final[dict[str, Field]] = {
     "client": Field("name", "The program that sent the requests: claude-code, codex …"),
     "tool": Field("name", "A tool the model called."),
     "tag": Field("name", "A tag of the session."),
+    "tenant": Field("name", "Whose session it is, by the rules of [tenants]."),
+    "node": Field("name", "The machine or pod that recorded it."),
     "outcome": Field("name", "How an exchange ended.", get_args(Outcome)),
     "status": Field("name", "HTTP status of a response."),
     "source": Field("name", "wire: passed the relay; transcript: imported from what a client kept.", get_args(Source)),

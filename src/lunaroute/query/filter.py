@@ -31,6 +31,8 @@ class Among(_Value, frozen=True):
     field: str
     names: tuple[str, ...]
     is_negated: bool = False
+    is_exact: bool = False
+    """The very names, not what people may mean by them."""
 
 
 class Compared(_Value, frozen=True):

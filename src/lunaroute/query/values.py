@@ -18,7 +18,7 @@ from .fields import FIELDS
 from .filter import Among, Condition, Filter
 from .grammar import did_you_mean, nearest
 
-FACETS = frozenset({"provider", "model", "client", "tool", "outcome", "status", "tag", "source"})
+FACETS = frozenset({"provider", "model", "client", "tool", "outcome", "status", "tag", "tenant", "node", "source"})
 """Fields whose recorded names `session_facets` lists."""
 
 # Jumps from each name to the next one through the key: as many steps as there are names, however many sessions.
@@ -44,7 +44,7 @@ def resolve(connection: sqlite3.Connection, wanted: Filter) -> Filter:
 
 
 def _resolved(connection: sqlite3.Connection, condition: Condition) -> Condition:
-    if not isinstance(condition, Among) or condition.field not in FACETS | {"kind"}:
+    if not isinstance(condition, Among) or condition.is_exact or condition.field not in FACETS | {"kind"}:
         return condition
     choices: Sequence[str] = FIELDS[condition.field].choices
     known = choices or known_values(connection, condition.field)

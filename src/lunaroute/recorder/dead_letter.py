@@ -25,13 +25,17 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
     exchange: ExchangeHead | None = None
     event: Event | None = None
+    sink: str = ""
+    """One of `[sinks]` that refused the event; the recording itself has it."""
 
     @property
     def name(self) -> str:
         """The same letter again has the same name."""
         if self.exchange is not None:
             return self.exchange.opened.request_id
-        return "" if self.event is None else f"{self.event.session_id}-{self.event.seq}"
+        if self.event is None:
+            return ""
+        return "-".join(filter(None, (self.event.session_id, str(self.event.seq), self.sink)))
 
 
 _encode = msgspec.json.Encoder().encode

@@ -61,6 +61,8 @@ class PipelineSettings(msgspec.Struct, frozen=True, kw_only=True):
     snapshot_every_ns: int = 300_000_000_000
     own_prices: Mapping[str, Mapping[str, float]] = {}
     """The user's own prices, see `pricing.own`."""
+    node: str | None = None
+    """The name of this machine, for `started`."""
     redaction: RedactionSettings | None = None
     """None: everything is recorded as it is."""
 
@@ -202,7 +204,7 @@ class Pipeline:
         pairs = self._pairs(request, session, arrived)
         events: list[Started | ToolCallRecorded | RequestRecorded] = []
         if session.seq == 0:
-            events.append(started_event(request, session, 0))
+            events.append(started_event(request, session, 0, self._settings.node))
         for pair in pairs:
             events.append(tool_call_event(pair, exchange, session, session.seq + len(events)))
         addition = addition_of(request, session, self._book)

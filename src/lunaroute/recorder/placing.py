@@ -43,8 +43,9 @@ def identified(request: ReadRequest, book: SessionBook) -> ReadRequest:
 
 
 def scope_of(opened: RequestOpened) -> str:
-    """Identities of different providers or credentials never meet."""
-    return f"{opened.provider}\0{opened.credential or ''}"
+    """Identities of different providers, credentials or tenants never meet."""
+    scope = f"{opened.provider}\0{opened.credential or ''}"
+    return scope if opened.tenant is None else f"{scope}\0{opened.tenant}"
 
 
 def thread_id_of(request: ReadRequest, session: Session) -> str:

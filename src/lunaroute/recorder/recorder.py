@@ -119,10 +119,14 @@ class Recorder:
 
     def is_drained(self) -> bool:
         """Nobody writes to the spool any more, and all of it has been recorded."""
-        if any(self.follower.is_writer_alive(lane) for lane in self.follower.positions):
+        if self.has_writers():
             return False
         self._tick_at = 0.0  # a lane whose writer was killed is to be closed by this very step
         return not self.step()
+
+    def has_writers(self) -> bool:
+        """Whether any relay writes to the spool."""
+        return any(self.follower.is_writer_alive(lane) for lane in self.follower.positions)
 
     def checkpoint(self) -> None:
         """Sync the sinks, store the state, give consumed segments back."""

@@ -62,7 +62,7 @@ def retry(
             if letter.exchange is not None:
                 _read_in_place(sessions_dir, database, letter.exchange, pricer)
                 done.append(name)
-            elif letter.event is not None:
+            elif letter.event is not None and not letter.sink:
                 _check_stored(sessions_dir, letter.event)
                 events[name] = letter.event
             else:

@@ -38,7 +38,8 @@ _STATUS_S = 1.0
 
 
 def run_recorder(config: Config, alive_fd: int) -> None:
-    """Record until SIGTERM or the end of `alive_fd`, then until the spool is empty and nobody writes to it."""
+    """Record until SIGTERM or the end of `alive_fd`, then until the spool is empty and nobody writes to it. A recorder
+    apart from its relays (`--role recorder`) does not wait for them: they go on without it."""
     stop_read, stop_write = os.pipe()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.write(stop_write, b"x"))
@@ -90,6 +91,7 @@ def _settings(config: Config) -> PipelineSettings:
         snapshot_every_exchanges=sessions.snapshot_every_exchanges,
         snapshot_every_ns=int(sessions.snapshot_every_s * 1e9),
         own_prices=config.own_prices,
+        node=config.server.node,
         redaction=_redaction(config),
     )
 
@@ -117,10 +119,11 @@ def _loop(config: Config, recorder: Recorder, dead_letters: DeadLetters, watched
     idle_steps = 0
     status_at = 0.0
     is_stopping = False
+    is_apart = config.server.role == "recorder"
     while True:
         if recorder.step():
             idle_steps = 0
-        elif is_stopping and recorder.is_drained():
+        elif is_stopping and (recorder.is_drained() or (is_apart and recorder.has_writers())):
             break
         else:
             pause_s = _IDLE_S[min(idle_steps // 20, len(_IDLE_S) - 1)]

@@ -5,15 +5,26 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
+
+from .limits import Refusal
 
 _GOOGLE_STATUS = {
     400: "INVALID_ARGUMENT",
     404: "NOT_FOUND",
+    413: "INVALID_ARGUMENT",
+    429: "RESOURCE_EXHAUSTED",
     502: "UNAVAILABLE",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-_ANTHROPIC_TYPE = {400: "invalid_request_error", 404: "not_found_error", 504: "timeout_error"}
+_ANTHROPIC_TYPE = {
+    400: "invalid_request_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    504: "timeout_error",
+}
 
 
 def error_answer(
@@ -36,6 +47,19 @@ def answer(status: int, content: Any, close: bool, extra: bytes = b"", is_head: 
     return head if is_head else head + body
 
 
+def refusal_answer(refusal: Refusal, listener: str, close: bool, is_head: bool) -> bytes:
+    """To a request beyond what its tenant may send. Clients wait for as long as `retry-after` says."""
+    extra = b"retry-after: %d\r\n" % refusal.retry_after_s if refusal.retry_after_s else b""
+    return error_answer(refusal.status_code, refusal.message, listener, close, extra, is_head)
+
+
+def own_headers(request_id: bytes, pre_ns: int) -> bytes:
+    """What `server.add_headers` asks for. The overhead is that of the way there: the way back has just begun."""
+    return (
+        f"x-lunaroute-request-id: {UUID(bytes=request_id)}\r\nx-lunaroute-overhead-ms: {pre_ns / 1e6:.3f}\r\n".encode()
+    )
+
+
 def _error_body(status: int, message: str, listener: str | None) -> dict[str, Any]:
     if listener == "anthropic":
         kind = _ANTHROPIC_TYPE.get(status, "api_error")
@@ -43,6 +67,8 @@ def _error_body(status: int, message: str, listener: str | None) -> dict[str, An
     if listener == "google":
         name = _GOOGLE_STATUS.get(status, "INTERNAL")
         return {"error": {"code": status, "message": message, "status": name}}
+    if status == 429:
+        return {"error": {"message": message, "type": "requests", "param": None, "code": "rate_limit_exceeded"}}
     kind = "invalid_request_error" if status < 500 else "server_error"
     return {"error": {"message": message, "type": kind, "param": None, "code": None}}
 

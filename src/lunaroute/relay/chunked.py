@@ -21,10 +21,12 @@ class BadChunking(ValueError):
 class ChunkedReader:
     """Finds the end of a chunked body and its payload; `feed` until `is_done`."""
 
-    __slots__ = ("_data_left", "_in_trailer", "_line", "_trailer_bytes", "is_done")
+    __slots__ = ("_data_left", "_in_trailer", "_line", "_trailer_bytes", "announced_bytes", "is_done")
 
     def __init__(self) -> None:
         self.is_done = False
+        self.announced_bytes = 0
+        """Payload of the chunks that have begun."""
         self._data_left = -1  # -1: in a size or trailer line; ≥ 0: chunk data and its CRLF (last 2) to come
         self._line = b""
         self._in_trailer = False
@@ -87,6 +89,7 @@ class ChunkedReader:
             self._in_trailer = True
         else:
             self._data_left = size + 2
+            self.announced_bytes += size
 
     def _trailer(self, line: bytes) -> None:
         if not line:

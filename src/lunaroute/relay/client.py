@@ -104,7 +104,7 @@ class ClientConnection:
         context = self._context
         plan, digits = context.planner.plan(data[at:head_end])
         route = plan.route
-        if route is None or context.tap.refuses or plan.is_health:
+        if route is None or context.tap.refuses:
             self._answer_itself(plan)
             return head_end
         length = int(digits) if digits else plan.head.body
@@ -113,14 +113,20 @@ class ClientConnection:
         return exchange.start(digits, data, head_end, t_ns)
 
     def _answer_itself(self, plan: RequestPlan) -> None:
-        if plan.is_health:
-            self._answer_health(plan.head)
+        if plan.own == "health":
+            self._answer_probe(plan.head, 200)
+        elif plan.own == "ready":
+            is_ready = not (self._context.is_stopping or self._context.tap.refuses)
+            self._answer_probe(plan.head, 200 if is_ready else 503)
+        elif plan.own:
+            raise BadHead(404, "the relay has health and ready below this path")
         elif plan.route is None:
             raise BadHead(404, "no provider is configured for this path")
         else:
             self._refuse(503, "recording is not possible and the server is set to block", plan.route.listener)
 
-    def _answer_health(self, head: RequestHead) -> None:
+    def _answer_probe(self, head: RequestHead, status_code: int) -> None:
+        """`/lunaroute/health`: this process lives, 200 in any case. `/lunaroute/ready`: it takes traffic, or 503."""
         if head.body != 0:
             raise BadHead(400, "the health check takes no body")
         tap = self._context.tap
@@ -130,7 +136,7 @@ class ClientConnection:
             "unrecorded_exchanges": tap.unrecorded_exchanges,
         }
         close = not head.keep_alive
-        self.transport.write(answer(200, status, close, is_head=head.method == "HEAD"))
+        self.transport.write(answer(status_code, status, close, is_head=head.method == "HEAD"))
         if close:
             self._close()
 

@@ -18,9 +18,11 @@ from lunaroute.config import Config
 
 from .credentials import Fingerprinter
 from .headers import LineReader, NameKinds
+from .limits import LimitBook
 from .plans import Planner
 from .routes import Router
 from .tap import Tap
+from .tenants import TenantRules
 from .turn import Turn
 
 if TYPE_CHECKING:
@@ -58,7 +60,9 @@ class RelayContext:
         self.name_kinds = NameKinds()
         self.lines = LineReader(fingerprint, fingerprint.clean_url)
         tag_headers = frozenset(name.lower().encode() for name in config.sessions.tag_headers)
-        self.planner = Planner(Router(config.upstreams), self.lines, fingerprint, tag_headers, encode_opening)
+        rules, limits = TenantRules(config.tenants), LimitBook(config.tenants.limits, config.server.workers)
+        router = Router(config.upstreams)
+        self.planner = Planner(router, self.lines, fingerprint, tag_headers, rules, limits, encode_opening)
         self.clients: set[ClientConnection] = set()
         self.exchanges = exchanges
         self.is_stopping = False

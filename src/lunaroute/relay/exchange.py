@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import time
-import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lunaroute.capture.ports import BodyBytes
 from lunaroute.capture.records import Outcome
 
+from .answers import own_headers, refusal_answer
 from .chunked import BadChunking, ChunkedReader
 from .heads import CHUNKED, UNTIL_CLOSE, ResponseHead
+from .limits import Refusal
 from .plans import RequestPlan
 from .routes import Route
 from .upstream import UpstreamConnection
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _JOIN_BELOW_BYTES = 32768  # a copy is cheaper than a view, and than a second buffer for the kernel
 _PENDING_HIGH_BYTES = 262144
+_AFTER_CODE = len("HTTP/1.1 429 ")
 _NOT_RECORDED = "recording is not possible and the server is set to block"
 
 
@@ -94,6 +96,11 @@ class RelayedExchange:
             raise
         pre_ns = time.monotonic_ns() - t_ns if self.request_is_done else None
         tell(self.number, t_ns, wall_ns, request_id, length, client_ip, opening, payload, pre_ns)
+        if plan.limit is not None:
+            refusal = plan.limit.refusal(length if self._chunked is None else self._chunked.announced_bytes, t_ns)
+            if refusal is not None:
+                self._refuse_beyond(refusal, t_ns)
+                return end
         head = plan.before + digits + plan.after
         pieces: list[BodyBytes] = [head + raw] if len(raw) < _JOIN_BELOW_BYTES else [head, raw]
         self._pass_on_later(True, pieces, t_ns)
@@ -107,6 +114,10 @@ class RelayedExchange:
             self._tap.records.request_chunk(self.number, t_ns, payload, pre_ns)
         elif payload:
             self._tap.records.request_chunk(self.number, t_ns, payload, None)
+        limit = self._plan.limit
+        if limit is not None and self._chunked is not None and limit.is_too_large(self._chunked.announced_bytes):
+            self._refuse_beyond(limit.too_large(), t_ns)
+            return end
         self._pass_on_later(True, [raw], t_ns)
         return end
 
@@ -253,15 +264,10 @@ class RelayedExchange:
         self._ends_by_close = head.body == UNTIL_CLOSE
         if self._ends_by_close or head.is_http_1_0:
             self._client_keeps_alive = False
-        added = self._own_headers() if self._request_id else b""
+        added = own_headers(self._request_id, self._pre_ns) if self._request_id else b""
         if not self._client_keeps_alive:
             added += b"Connection: close\r\n"
         return head.forwarded[:-2] + added + b"\r\n" if added else head.forwarded
-
-    def _own_headers(self) -> bytes:
-        """What `server.add_headers` asks for. The overhead is that of the way there: the way back has just begun."""
-        request_id = str(uuid.UUID(bytes=self._request_id))
-        return f"x-lunaroute-request-id: {request_id}\r\nx-lunaroute-overhead-ms: {self._pre_ns / 1e6:.3f}\r\n".encode()
 
     def response_ended_by_close(self) -> None:
         """The provider closed, which is how this response ends."""
@@ -332,6 +338,25 @@ class RelayedExchange:
             self._client.send_error(status, message, self.listener)
             self._was_answered = True
         self._finish(outcome, message)
+
+    def _refuse_beyond(self, refusal: Refusal, t_ns: int) -> None:
+        """Beyond what the tenant may send: the relay's own answer, on record like a provider's."""
+        self._context.turn.pass_on()
+        if self._is_closed:
+            return
+        if self.response_is_open:  # the provider answered early: all that is left is a cut
+            self._finish("client_cancelled", refusal.message)
+            return
+        whole = refusal_answer(refusal, self.listener, not self.request_is_done, self.method == "HEAD")
+        head, _, body = whole.partition(b"\r\n\r\n")
+        self._tap.records.response_opened(self.number, t_ns, refusal.status_code, head[_AFTER_CODE:], body)
+        self._tap.flush()
+        if self._tap.refuses:
+            self.fail(503, _NOT_RECORDED, "interrupted")
+            return
+        self._client.transport.write(whole)
+        self.response_is_open = self._was_answered = True
+        self._finish("completed", refusal.message)
 
     def check_timeouts(self, now_ns: int) -> None:
         idle_s = (now_ns - self._active_ns) / 1e9

@@ -17,11 +17,14 @@ from lunaroute.capture.records import Opening
 from .credentials import Fingerprinter
 from .headers import Kind, LineReader, forwarded_lines
 from .heads import RequestHead, read_request_head
+from .limits import LimitBook, TenantLimit
 from .routes import Route, Router
+from .tenants import TenantRules
 
 _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*([0-9]{1,18})[ \t]*\r\n", re.IGNORECASE)
 _MOST = 2048
-HEALTH_PATH = "/lunaroute/health"
+OWN_PREFIX = "/lunaroute/"
+"""Of what the relay answers by itself; nothing below it ever goes to a provider."""
 
 
 class RequestPlan(msgspec.Struct, frozen=True):
@@ -34,8 +37,10 @@ class RequestPlan(msgspec.Struct, frozen=True):
     """The head for the provider, around the digits of the content length."""
     opening: bytes
     """What the record of the request's opening says of the head, encoded."""
-    is_health: bool = False
-    """The relay's own health check."""
+    limit: TenantLimit | None = None
+    """What its tenant may send; None = anything."""
+    own: str = ""
+    """What of the relay itself is asked for: the path below OWN_PREFIX. Nothing else is, where this is not empty."""
 
 
 class Planner:
@@ -47,12 +52,16 @@ class Planner:
         lines: LineReader,
         fingerprint: Fingerprinter,
         tag_headers: frozenset[bytes],
+        tenants: TenantRules,
+        limits: LimitBook,
         encode_opening: Callable[[Opening], bytes],
     ) -> None:
         self._router = router
         self._lines = lines
         self._fingerprint = fingerprint
         self._tag_headers = tag_headers
+        self._tenants = tenants
+        self._limits = limits
         self._encode_opening = encode_opening
         self._plans: dict[bytes, RequestPlan] = {}
 
@@ -79,22 +88,35 @@ class Planner:
 
     def _make(self, head_bytes: bytes, digits: bytes) -> RequestPlan:
         head = read_request_head(head_bytes, self._lines)
-        is_health = head.target.partition("?")[0] == HEALTH_PATH
-        route = None if is_health else self._router.route(head.target, head.lines)
+        path = head.target.partition("?")[0]
+        if path.startswith(OWN_PREFIX):
+            return RequestPlan(head, None, b"", b"", b"", own=path[len(OWN_PREFIX) :] or "/")
+        route = self._router.route(head.target, head.lines)
         if route is None:
-            return RequestPlan(head, None, b"", b"", b"", is_health)
+            return RequestPlan(head, None, b"", b"", b"")
         start = f"{head.method} {route.target} HTTP/".encode() + head.version
         host = route.upstream.host_header
         forwarded = forwarded_lines(head.lines, head.tokens, host, head.wants_websocket)
         if not any(line.kind is Kind.HOST for line in head.lines):  # HTTP/1.0 may come without
             forwarded.insert(0, b"Host: " + host)
         before, after = _cut_length(b"\r\n".join([start, *forwarded, b"", b""]), digits)
-        return RequestPlan(head, route, before, after, self._opening(head, route, digits))
+        value = next((line.value for line in head.lines if line.kind is Kind.CREDENTIAL), None)
+        credential = None if value is None else self._fingerprint(value)
+        tenant, path_tags = self._tenants.find(head.lines, route.tags, credential)
+        opening = self._opening(head, route, digits, credential, tenant, path_tags)
+        return RequestPlan(head, route, before, after, opening, self._limits.of(tenant))
 
-    def _opening(self, head: RequestHead, route: Route, digits: bytes) -> bytes:
+    def _opening(
+        self,
+        head: RequestHead,
+        route: Route,
+        digits: bytes,
+        credential: str | None,
+        tenant: str | None,
+        path_tags: list[str],
+    ) -> bytes:
         lines = head.lines
         tags = [line.value.decode("latin-1") for line in lines if line.name in self._tag_headers]
-        credential = next((line for line in lines if line.kind is Kind.CREDENTIAL), None)
         recorded = b"\r\n".join([b"", *(line.recorded for line in lines), b""])
         before, after = _cut_length(recorded, digits)
         return self._encode_opening(
@@ -106,8 +128,9 @@ class Planner:
                 path=route.path,
                 http_version=head.version.decode(),
                 header_lines=(before + after)[2:-2] if lines else b"",
-                session_tags=route.tags + tags,
-                credential=None if credential is None else self._fingerprint(credential.value),
+                session_tags=path_tags + tags,
+                credential=credential,
+                tenant=tenant,
                 length_at=len(before) - 2 if digits else -1,
             )
         )

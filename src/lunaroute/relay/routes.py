@@ -77,8 +77,7 @@ class Router:
     def route(self, target: str, lines: list[Line]) -> Route | None:
         """None when no provider is configured for this request."""
         tags: list[str] = []
-        tagged = _TAG.match(target)
-        if tagged is not None:
+        while (tagged := _TAG.match(target)) is not None:
             tags.append(unquote(tagged[1]))
             target = tagged[2]
         first, slash, rest = target[1:].partition("/")

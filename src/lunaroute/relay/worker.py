@@ -56,10 +56,10 @@ def _keep_freed_memory() -> None:
 
 async def _serve(config: Config, run_id: str, listen_fd: int, alive_fd: int) -> None:
     loop = asyncio.get_running_loop()
-    writer = open_lane(config.spool_dir, config.recording.segment_bytes)
+    recording = config.recording
+    writer = open_lane(config.spool_dir, recording.segment_bytes, recording.spool_max_bytes)
     _begin(writer, run_id)
     exchanges: set[RelayedExchange] = set()
-    recording = config.recording
     tap = Tap(writer, recording.on_failure, sync_always=recording.fsync_ms == 0, count_open=exchanges.__len__)
     context = RelayContext(config, run_id, load_salt(config.home), tap, writer.opening, exchanges, loop)
     context.pool = Pool(context)

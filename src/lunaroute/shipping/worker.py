@@ -20,7 +20,7 @@ import msgspec
 
 from lunaroute.config import Config
 from lunaroute.events import Event
-from lunaroute.recorder.dead_letter import DeadLetters
+from lunaroute.recorder.dead_letter import DeadLetter, DeadLetters
 from lunaroute.sinks.plugin import SinkSurroundings
 
 from .delivery import Delivery, DeliveryInfo
@@ -75,9 +75,9 @@ def _delivery(config: Config, name: str, stop: threading.Event) -> Delivery:
 
 def _rejected_by(sink: str, dead_letters: DeadLetters) -> Callable[[Event, str], None]:
     def reject(event: Event, reason: str) -> None:
-        name = f"{event.session_id}-{event.seq}"
-        print(f"lunaroute: sink {sink}: event {name} was rejected: {reason}", file=sys.stderr, flush=True)
-        dead_letters.add(f"{name}-{sink}", f"{sink}: {reason}", event)
+        letter = DeadLetter(reason=f"{sink}: {reason}", event=event, sink=sink)
+        print(f"lunaroute: sink {sink}: event {letter.name} was rejected: {reason}", file=sys.stderr, flush=True)
+        dead_letters.add(letter)
 
     return reject
 

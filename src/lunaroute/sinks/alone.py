@@ -17,11 +17,11 @@ _POLL_S = 0.02
 
 
 @contextmanager
-def rewriting_alone(sessions_dir: Path, patience_s: float = _PATIENCE_S) -> Iterator[None]:
+def rewriting_alone(sessions_dir: Path) -> Iterator[None]:
     """Hold the lock on the folder of sessions. Raises LunarouteError where somebody else keeps it."""
     fd = os.open(sessions_dir, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        deadline_s = time.monotonic() + patience_s
+        deadline_s = time.monotonic() + _PATIENCE_S
         while not _try_lock(fd):
             if time.monotonic() >= deadline_s:
                 raise LunarouteError("another command is rewriting session files; try again when it is done")

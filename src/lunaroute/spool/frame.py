@@ -27,7 +27,7 @@ packed by hand, so that body bytes are not copied and what repeats from request 
 Flag 1 says that the request's body ends here, and that pre_processing_ns is given; of an UpgradeChunk, that it came
 from the client. `opening` is MessagePack:
 [listener, provider, method, target, path, http_version, header_lines, tags, credential, where in header_lines the
-digits of the content length belong (-1: nowhere)]. All others are the record in MessagePack.
+digits of the content length belong (-1: nowhere), tenant]. All others are the record in MessagePack.
 """
 
 from __future__ import annotations
@@ -203,6 +203,7 @@ def _opened(record: RequestOpened) -> bytes:
         record.header_lines,
         record.session_tags,
         record.credential,
+        tenant=record.tenant,
     )
     request_id = UUID(record.request_id).bytes
     return opened_payload(record.wall_ns, request_id, -1, record.client_ip.encode(), encode_opening(opening))
@@ -312,6 +313,7 @@ def _request_opened(flags: int, exchange: int, t_ns: int, payload: bytes) -> tup
         client_ip=payload[_OPENED.size : ip_end].decode(),
         session_tags=opening.session_tags,
         credential=opening.credential,
+        tenant=opening.tenant,
     )
     body = payload[opening_end:]
     is_last = flags & LAST

@@ -39,6 +39,11 @@ def segment_bytes(lane_dir: Path, number: int) -> int:
         return 0
 
 
+def count_waiting(spool_dir: Path) -> int:
+    """Segments of all lanes that were not given back yet, those that are being written to among them."""
+    return sum(len(list_segments(spool_dir / lane)) for lane in list_lanes(spool_dir))
+
+
 def list_lanes(spool_dir: Path) -> list[str]:
     try:
         return sorted(entry.name for entry in os.scandir(spool_dir) if entry.is_dir())

@@ -9,6 +9,7 @@ Errors of the disk (OSError) leave the writer broken: what was pending is lost, 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
@@ -53,13 +54,13 @@ _UPGRADE_BYTES = MAX_PAYLOAD_BYTES - 16
 _MAX_PIECES = 512  # Linux takes 1024 (IOV_MAX)
 
 
-def open_lane(spool_dir: Path, segment_bytes: int) -> SpoolWriter:
+def open_lane(spool_dir: Path, segment_bytes: int, max_spool_bytes: int = 0) -> SpoolWriter:
     """The writer of the first lane (`w0`, `w1` …) that no other process holds."""
     spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     index = 0
     while True:
         try:
-            return SpoolWriter(spool_dir / f"w{index}", segment_bytes)
+            return SpoolWriter(spool_dir / f"w{index}", segment_bytes, max_spool_bytes)
         except LaneTakenError:
             index += 1
 
@@ -69,9 +70,11 @@ class SpoolWriter:
 
     Of all the methods that queue, only `put` raises; the others leave errors to `flush`."""
 
-    def __init__(self, lane_dir: Path, segment_bytes: int) -> None:
+    def __init__(self, lane_dir: Path, segment_bytes: int, max_spool_bytes: int = 0) -> None:
+        """`max_spool_bytes`: of what waits in all lanes, 0 = no limit. A life's first segment is always granted."""
         self.lane_dir = lane_dir
         self.segment_bytes = max(segment_bytes, 4 * MAX_PAYLOAD_BYTES)
+        self._max_spool_bytes = max_spool_bytes
         lane_dir.mkdir(mode=0o700, exist_ok=True)
         self._lock_fd = _lock(lane_dir / segments.LOCK_FILE)
         self._fd = -1
@@ -244,6 +247,7 @@ class SpoolWriter:
         """After an error: drop what is queued and go on in a fresh segment."""
         self._pieces = []
         self._error = None
+        self._check_quota()
         self._next_segment()
 
     def close(self, records: Iterable[Record], t_ns: int) -> None:
@@ -260,7 +264,15 @@ class SpoolWriter:
 
     def _roll(self, t_ns: int) -> None:
         self._end_segment(t_ns)
+        self._check_quota()
         self._next_segment()
+
+    def _check_quota(self) -> None:
+        """Raises OSError when another segment would be more than may wait."""
+        if self._max_spool_bytes:
+            waiting = segments.count_waiting(self.lane_dir.parent)
+            if (waiting + 1) * self.segment_bytes > self._max_spool_bytes:
+                raise OSError(errno.EDQUOT, "the spool holds all that recording.spool_max_bytes allows")
 
     def _end_segment(self, t_ns: int) -> None:
         self._pieces.append(encode_end(self.number, t_ns))

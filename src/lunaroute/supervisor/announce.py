@@ -13,6 +13,7 @@ from lunaroute.config import Config
 
 from .dashboard import dashboard_url
 from .health import base_url
+from .roles import parts_of
 
 _EVERYWHERE = ("0.0.0.0", "::", "")
 
@@ -20,14 +21,19 @@ _EVERYWHERE = ("0.0.0.0", "::", "")
 def announcement(config: Config, pid: int, *, has_dashboard: bool) -> list[str]:
     """A few lines for a person. Raises OSError."""
     server = config.server
+    parts = parts_of(server.role)
+    recordings = f"recordings go to {config.sessions_dir}"
+    look = [f"look at them: {dashboard_url(config, server.ui_port)}"] if has_dashboard else []
+    if not parts.relay:
+        what = f"records what passes through {config.spool_dir}" if parts.recorder else "shows recordings"
+        return [f"{__version__} {what} (pid {pid})", *([recordings] if parts.recorder else []), *look]
     workers = f", {server.workers} workers" if server.workers > 1 else ""
     lines = [
         f"{__version__} listens on {base_url(server.host, server.port)} (pid {pid}{workers})",
-        f"recordings go to {config.sessions_dir}",
+        *([recordings] if parts.recorder else [f"what passes waits in {config.spool_dir} for a recorder"]),
         f'point clients at it: eval "$({_env_command(config.home)})"',
     ]
-    if has_dashboard:
-        lines.insert(1, f"look at them: {dashboard_url(config, server.ui_port)}")
+    lines[1:1] = look
     if not is_loopback(server.host):
         lines += _exposed(config)
     return lines

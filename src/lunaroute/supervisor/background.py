@@ -17,6 +17,7 @@ from lunaroute.errors import StartError
 
 from .health import is_healthy
 from .instance import ServerInfo, find_server, prepare_home
+from .roles import parts_of
 
 LOG_FILE = "server.log"
 START_WAIT_S = 10.0
@@ -42,6 +43,8 @@ def ensure_running(
     log = config.run_dir / LOG_FILE
     log_start = 0
     if find_server(config.run_dir) is None:
+        if not parts_of(config.server.role).relay:
+            raise StartError(f"no relay runs for {config.home}, and server.role = {config.server.role} starts none")
         tell(f"starting a server for {config.home}")
         log_start = _make_room(log)
         pid = _start_detached(command, log)

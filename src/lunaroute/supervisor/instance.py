@@ -1,8 +1,9 @@
 """The running server of a home, as other commands see it.
 
-Two files in `run_dir`: `server.lock`, locked for as long as the supervisor lives and holding its pid, says
+Files in `run_dir`: `server.lock`, locked for as long as the supervisor lives and holding its pid, says
 *whether* a server runs (a lock cannot outlive its process, so a pid that was given to another program is never
-believed); `server.json` says where it listens, from the moment the relay answers.
+believed); `server.json` says where it listens, from the moment the relay answers. The recorder, and a dashboard that
+is a server of its own, have locks likewise (`roles`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from lunaroute.config import Config
 from lunaroute.errors import StartError
 
 LOCK_FILE = "server.lock"
+RECORDER_LOCK_FILE = "recorder.lock"
+WEB_LOCK_FILE = "web.lock"
 INFO_FILE = "server.json"
 RECORDER_FILE = "recorder.json"
 _LOCK_PATIENCE_S = 1.0
@@ -86,17 +89,17 @@ def prepare_home(config: Config) -> None:
 
 
 class InstanceLock:
-    """Held by the one supervisor of a home."""
+    """Held by the one supervisor of a home, or of a part of it."""
 
-    def __init__(self, run_dir: Path) -> None:
+    def __init__(self, run_dir: Path, name: str = LOCK_FILE) -> None:
         """Raises StartError when another server has it."""
-        path = run_dir / LOCK_FILE
+        path = run_dir / name
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline_s = time.monotonic() + _LOCK_PATIENCE_S
         while not _try_lock(self._fd):
             if time.monotonic() >= deadline_s:
                 os.close(self._fd)
-                raise StartError(_explain_taken(run_dir))
+                raise StartError(_explain_taken(run_dir, name))
             time.sleep(0.02)
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, str(os.getpid()).encode(), 0)
@@ -106,9 +109,18 @@ class InstanceLock:
 
 
 def find_server(run_dir: Path) -> RunningServer | None:
-    """The server of this home, None when none runs."""
+    """The server with this home's relay, None when none runs."""
+    pid = find_holder(run_dir, LOCK_FILE)
+    if pid is None:
+        return None
+    info = read_info(run_dir)
+    return RunningServer(pid=pid, info=info if info is not None and info.pid == pid else None)
+
+
+def find_holder(run_dir: Path, name: str) -> int | None:
+    """The pid of the supervisor that holds this lock, None when none does."""
     try:
-        fd = os.open(run_dir / LOCK_FILE, os.O_RDWR | os.O_CLOEXEC)
+        fd = os.open(run_dir / name, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return None
     try:
@@ -119,9 +131,7 @@ def find_server(run_dir: Path) -> RunningServer | None:
         os.close(fd)
     if not text.isdigit():  # between locking and writing; the next look will tell
         return None
-    pid = int(text)
-    info = read_info(run_dir)
-    return RunningServer(pid=pid, info=info if info is not None and info.pid == pid else None)
+    return int(text)
 
 
 def _try_lock(fd: int) -> bool:
@@ -134,13 +144,13 @@ def _try_lock(fd: int) -> bool:
     return True
 
 
-def _explain_taken(run_dir: Path) -> str:
-    server = find_server(run_dir)
-    where = ""
-    if server is not None:
-        port = f", port {server.info.port}" if server.info is not None else ""
-        where = f" (pid {server.pid}{port})"
-    return f"a server for {run_dir.parent} is already running{where}; `lunaroute stop` ends it"
+def _explain_taken(run_dir: Path, name: str) -> str:
+    what = {RECORDER_LOCK_FILE: "recorder", WEB_LOCK_FILE: "dashboard"}.get(name, "server")
+    pid = find_holder(run_dir, name)
+    info = read_info(run_dir) if name == LOCK_FILE else None
+    port = f", port {info.port}" if info is not None and info.pid == pid else ""
+    where = f" (pid {pid}{port})" if pid is not None else ""
+    return f"a {what} for {run_dir.parent} is already running{where}; `lunaroute stop` ends it"
 
 
 def read_info(run_dir: Path) -> ServerInfo | None:

@@ -1,8 +1,9 @@
 """The life of one `lunaroute serve`: start, keep alive, stop in order.
 
-In: the settings. Out: relay workers that take the traffic, one recorder, and `server.json` while they can be used.
-The invariant: from the first connection to the last, a listening socket is open, whoever of the children dies;
-and the recorder is stopped only after every relay has written its last record.
+In: the settings. Out: what the role asks for of relay workers that take the traffic, one recorder and one dashboard,
+and `server.json` while the relay can be used. The invariant: from the first connection to the last, a listening socket
+is open, whoever of the children dies; and the recorder is stopped only after every relay of this server has written its
+last record.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -29,6 +30,7 @@ from .health import HealthProbe
 from .instance import InstanceLock, ServerInfo, prepare_home, read_info, read_recorder, remove_info, write_info
 from .limits import allow_many_files
 from .listeners import bind_listeners
+from .roles import Parts, parts_of
 from .signals import SignalWatch
 from .spec import WorkerSpec
 
@@ -71,21 +73,18 @@ def serve(
 
         check_sinks(config)
     prepare_home(config)
-    lock = InstanceLock(config.run_dir)
-    try:
-        # With server.json still there the last supervisor was killed, and its relays may be about to stop.
-        patience_s = _CRASH_PATIENCE_S if read_info(config.run_dir) is not None else 0.0
-        remove_info(config.run_dir)
-        server = config.server
-        listeners = bind_listeners(server.host, server.port, server.workers, patience_s)
-        dashboard_listener = _bind_dashboard(config)
-        commands = Commands(
-            relay=relay_command, recorder=recorder_command, dashboard=dashboard_command, housekeeper=housekeeper_command
-        )
-        Supervisor(config, listeners, dashboard_listener, commands).run()
-    finally:
-        remove_info(config.run_dir)
-        lock.release()
+    parts = parts_of(config.server.role)
+    commands = Commands(
+        relay=relay_command, recorder=recorder_command, dashboard=dashboard_command, housekeeper=housekeeper_command
+    )
+    with ExitStack() as at_end:
+        for name in parts.lock_files:
+            at_end.callback(InstanceLock(config.run_dir, name).release)
+        listeners = []
+        if parts.relay:
+            at_end.callback(remove_info, config.run_dir)
+            listeners = _bind_relays(config)
+        Supervisor(config, listeners, _bind_dashboard(config, parts), commands).run()
 
 
 class Commands(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,13 +96,23 @@ class Commands(msgspec.Struct, frozen=True, kw_only=True):
     housekeeper: Sequence[str]
 
 
-def _bind_dashboard(config: Config) -> socket.socket | None:
-    """None = there will be no dashboard: it is switched off, or cannot listen."""
-    if not config.dashboard.enabled:
+def _bind_relays(config: Config) -> list[socket.socket]:
+    # With server.json still there the last supervisor was killed, and its relays may be about to stop.
+    patience_s = _CRASH_PATIENCE_S if read_info(config.run_dir) is not None else 0.0
+    remove_info(config.run_dir)
+    server = config.server
+    return bind_listeners(server.host, server.port, server.workers, patience_s)
+
+
+def _bind_dashboard(config: Config, parts: Parts) -> socket.socket | None:
+    """None = there will be no dashboard: it is not wanted, or cannot listen, which is no reason not to relay."""
+    if not parts.web or not config.dashboard.enabled:
         return None
     try:
         return bind_listeners(config.dashboard.host, config.server.ui_port, 1, port_flag="--ui-port")[0]
     except StartError as error:
+        if not parts.relay:
+            raise
         _say(f"no dashboard: {error}")
         return None
 
@@ -118,7 +127,7 @@ class Supervisor:
         dashboard_listener: socket.socket | None,
         commands: Commands,
     ) -> None:
-        port = listeners[0].getsockname()[1]
+        port = listeners[0].getsockname()[1] if listeners else config.server.port
         ui_port = config.server.ui_port if dashboard_listener is None else dashboard_listener.getsockname()[1]
         server = msgspec.structs.replace(config.server, port=port, ui_port=ui_port)
         self._config = msgspec.structs.replace(config, server=server)
@@ -130,35 +139,41 @@ class Supervisor:
             self._child(f"relay worker {number}", commands.relay, number, listener.fileno())
             for number, listener in enumerate(listeners)
         ]
-        self._recorder = self._child("recorder", commands.recorder, -1, -1, RECORDER_NICENESS)
-        self._dashboards = (
-            []
-            if dashboard_listener is None
-            else [self._child("dashboard", commands.dashboard, -1, dashboard_listener.fileno(), DASHBOARD_NICENESS)]
-        )
-        """One, or none."""
+        # Of these there is one each, or none.
+        self._recorders: list[Child] = []
+        self._housekeepers: list[Child] = []
+        self._dashboards: list[Child] = []
+        if parts_of(config.server.role).recorder:
+            self._recorders.append(self._child("recorder", commands.recorder, -1, -1, RECORDER_NICENESS))
+            self._housekeepers.append(self._child("housekeeper", commands.housekeeper, -1, -1, HOUSEKEEPER_NICENESS))
+        if dashboard_listener is not None:
+            fd = dashboard_listener.fileno()
+            self._dashboards.append(self._child("dashboard", commands.dashboard, -1, fd, DASHBOARD_NICENESS))
         self._dashboard_listener = dashboard_listener
-        self._housekeeper = self._child("housekeeper", commands.housekeeper, -1, -1, HOUSEKEEPER_NICENESS)
-        self._shippers = [self._child("shipper", SHIPPER_COMMAND, -1, -1, SHIPPER_NICENESS)] if config.sinks else []
-        """One, or none."""
+        self._shippers: list[Child] = []
+        if config.sinks and self._recorders:
+            self._shippers.append(self._child("shipper", SHIPPER_COMMAND, -1, -1, SHIPPER_NICENESS))
         self._signals = SignalWatch()
         self._probe: HealthProbe | None = None
-        self._probe_at_s: float | None = 0.0
-        """When to probe; None once the relay has answered."""
+        self._probe_at_s: float | None = 0.0 if listeners else None
+        """When to probe; None once the relay has answered, and where there is none."""
 
     def run(self) -> None:
         """Until a request to stop. Raises StartError when the relay does not come up."""
         with self._signals:
             try:
+                if not self._relays:
+                    self._announce()
                 self._keep_running()
             finally:
                 # It may be cut at any point, and would only take time from those who have something to write.
-                self._housekeeper.signal(signal.SIGTERM)
+                for housekeeper in self._housekeepers:
+                    housekeeper.signal(signal.SIGTERM)
                 self._stop_relays()
                 self._stop_recorder()
                 self._stop_shipper()
                 self._stop_dashboard()
-                self._kill([self._housekeeper])
+                self._kill(self._housekeepers)
                 os.close(self._alive_read_fd)
 
     def _child(self, name: str, command: Sequence[str], worker: int, listen_fd: int, niceness: int = 0) -> Child:
@@ -174,7 +189,7 @@ class Supervisor:
 
     @property
     def _children(self) -> list[Child]:
-        return [*self._relays, self._recorder, *self._dashboards, *self._shippers, self._housekeeper]
+        return [*self._relays, *self._recorders, *self._dashboards, *self._shippers, *self._housekeepers]
 
     def _keep_running(self) -> None:
         while not self._signals.stop_requests:
@@ -245,6 +260,9 @@ class Supervisor:
             write_info(self._config.run_dir, info)
         except OSError as error:
             raise StartError(f"cannot write {self._config.run_dir}: {error.strerror}") from None
+        self._announce()
+
+    def _announce(self) -> None:
         for line in announcement(self._config, os.getpid(), has_dashboard=bool(self._dashboards)):
             _say(line)
 
@@ -261,13 +279,14 @@ class Supervisor:
     def _stop_recorder(self) -> None:
         wait_s = HURRIED_DRAIN_S if self._signals.stop_requests > 1 else RECORDER_DRAIN_S
         now_s = time.monotonic()
-        self._recorder.reap(now_s)
-        if not self._recorder.is_running:  # it had ended; what passed since is to be recorded all the same
-            self._recorder.start(now_s)
+        for recorder in self._recorders:
+            recorder.reap(now_s)
+            if not recorder.is_running:  # it had ended; what passed since is to be recorded all the same
+                recorder.start(now_s)
         # No signal: it would kill a recorder that is still starting, and what passed would wait for the next server.
         os.close(self._alive_write_fd)
-        if not self._wait_for_end([self._recorder], wait_s, self._recorder_backlog):
-            self._kill([self._recorder])
+        if not self._wait_for_end(self._recorders, wait_s, self._recorder_backlog):
+            self._kill(self._recorders)
             _say("the recorder was cut; what it has not written yet is in the spool, for the next start")
 
     def _stop_dashboard(self) -> None:

@@ -36,6 +36,28 @@ def test_a_page_from_elsewhere_changes_nothing(client: TestClient, headers: dict
     assert client.get("/api/v1/marks").json()["views"] == []
 
 
+def test_probes_need_no_token_and_are_kept_from_foreign_pages(home: Path) -> None:
+    app, site = make_app(Config(home=home, dashboard=DashboardConfig(host="0.0.0.0")))
+    with TestClient(app, base_url="http://10.1.2.3:8082") as client:
+        for path in ("/healthz", "/readyz"):
+            assert client.get(path).json() == {"status": "ok"}
+            assert client.post(path).status_code == 401
+            assert client.get(path, headers={"host": "evil.example"}).status_code == 421
+            assert client.get(path, headers={"origin": "https://evil.example"}).status_code == 403
+        assert client.get("/health").status_code == 401
+    site.recordings.close()
+
+
+def test_a_dashboard_that_cannot_read_its_index_lives_but_is_not_ready(tmp_path: Path) -> None:
+    (tmp_path / "sessions").mkdir()
+    (tmp_path / "sessions" / "sessions.db").write_bytes(b"no database" * 1000)
+    app, _ = make_app(Config(home=tmp_path))
+    with TestClient(app, base_url="http://127.0.0.1:8082") as client:
+        assert client.get("/healthz").status_code == 200
+        answer = client.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (503, "not_ready")
+
+
 def test_own_pages_and_programs_may_ask(client: TestClient) -> None:
     question = {"statement": "SELECT 1"}
     own = {"origin": "http://127.0.0.1:8082", "sec-fetch-site": "same-origin"}

@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import msgspec
 import pytest
 
 from lunaroute.assemble.exchange import Assembled, RecordingGap, RunEnded, RunStarted
@@ -313,6 +314,16 @@ def test_the_same_session_id_under_another_credential_is_another_session() -> No
     ours = exchange_of(1, anthropic_request("a"), anthropic_response("b"), at_ms=0, credential="one")
     theirs = exchange_of(2, anthropic_request("a"), anthropic_response("b"), at_ms=500, credential="two")
     assert kinds(run([*both(ours), *both(theirs)])).count("Started") == 2
+
+
+def test_the_same_session_id_of_another_tenant_is_another_session_and_both_say_whose_they_are() -> None:
+    ours = exchange_of(1, anthropic_request("a"), anthropic_response("b"), at_ms=0, tenant="one")
+    theirs = exchange_of(2, anthropic_request("a"), anthropic_response("b"), at_ms=500, tenant="two")
+    settings = msgspec.structs.replace(SETTINGS, node="pod-1")
+    events = run([*both(ours), *both(theirs)], Pipeline(settings))
+    starts = [event for event in events if isinstance(event, Started)]
+    assert [(start.tenant, start.node) for start in starts] == [("one", "pod-1"), ("two", "pod-1")]
+    assert [event.tenant for event in events if isinstance(event, RequestRecorded)] == ["one", "two"]
 
 
 def test_overlapping_exchanges_of_a_session_keep_it_open_and_its_seq_gapless() -> None:

@@ -8,11 +8,14 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from lunaroute.capture.records import Opening
+from lunaroute.config import TenantsConfig
 from lunaroute.relay.credentials import Fingerprinter
 from lunaroute.relay.headers import LineReader
 from lunaroute.relay.heads import BadHead
+from lunaroute.relay.limits import LimitBook
 from lunaroute.relay.plans import Planner
 from lunaroute.relay.routes import Router
+from lunaroute.relay.tenants import TenantRules
 
 UPSTREAMS = {"openai": "https://api.openai.com", "anthropic": "http://127.0.0.1:9/base"}
 
@@ -21,7 +24,8 @@ def planner() -> Planner:
     fingerprint = Fingerprinter(b"salt")
     tags = frozenset({b"x-session-tag"})
     lines = LineReader(fingerprint, fingerprint.clean_url)
-    return Planner(Router(UPSTREAMS), lines, fingerprint, tags, msgspec.msgpack.Encoder().encode)
+    rules, limits = TenantRules(TenantsConfig()), LimitBook({}, 1)
+    return Planner(Router(UPSTREAMS), lines, fingerprint, tags, rules, limits, msgspec.msgpack.Encoder().encode)
 
 
 def opening(encoded: bytes) -> Opening:
@@ -124,7 +128,14 @@ def test_host_is_added_to_an_http_1_0_request_without_one() -> None:
 
 def test_health_check_has_no_provider() -> None:
     plan, _ = planner().plan(b"GET /lunaroute/health?x HTTP/1.1\r\nHost: r\r\n\r\n")
-    assert plan.is_health
+    assert plan.own == "health"
+    assert plan.route is None
+
+
+@pytest.mark.parametrize("path", ["ready", "anything", "", "v1/messages"])
+def test_nothing_below_the_relays_own_path_goes_to_a_provider(path: str) -> None:
+    plan, _ = planner().plan(b"GET /lunaroute/%b HTTP/1.1\r\nHost: r\r\nX-Api-Key: k\r\n\r\n" % path.encode())
+    assert plan.own
     assert plan.route is None
 
 

@@ -15,6 +15,7 @@ from lunaroute.assemble.exchange import Assembled, RunEnded
 from lunaroute.errors import LunarouteError
 from lunaroute.events.chain import link_of_line
 from lunaroute.pricing import PICODOLLARS, Pricer
+from lunaroute.sinks import alone
 from lunaroute.sinks import reprice as module
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.layout import session_files
@@ -242,7 +243,9 @@ def test_without_an_index_the_files_are_priced(sessions_dir: Path) -> None:
     assert not (sessions_dir / "sessions.db").exists()
 
 
-def test_two_at_a_time_are_refused(sessions_dir: Path) -> None:
+def test_two_at_a_time_are_refused(sessions_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alone, "_PATIENCE_S", 0.05)
+
     def again(done: int, total: int) -> None:
         with pytest.raises(LunarouteError, match="another command is rewriting"):
             run(sessions_dir, NEW)

@@ -344,6 +344,42 @@ def test_no_room_for_another_segment_is_told_by_flush_and_over_after_reopen(lane
     assert lane.read() == [MB, MB, MB, b"after"]
 
 
+def test_no_more_waits_than_is_allowed_until_something_is_given_back(tmp_path: Path) -> None:
+    other = open_lane(tmp_path, SEGMENT_BYTES)  # its segment counts too
+    writer = open_lane(tmp_path, SEGMENT_BYTES, 3 * SEGMENT_BYTES)
+    follower = Follower(tmp_path, {})
+
+    def fill() -> None:
+        for _ in range(4):
+            writer.response_chunk(1, 1, MB)
+        writer.flush()
+
+    fill()
+    with pytest.raises(OSError, match="spool_max_bytes") as refused:
+        fill()
+    assert refused.value.errno == errno.EDQUOT
+    with pytest.raises(OSError, match="spool_max_bytes"):
+        writer.reopen()
+    while follower.poll():
+        pass
+    assert follower.release(follower.positions) == 2
+    writer.reopen()
+    writer.response_chunk(1, 1, b"after")
+    writer.flush()
+    found = [chunk.data for read in follower.poll() for chunk in _chunks(read.records)]
+    assert found == [b"after"]
+    for one in (other, writer):
+        one.close([], 1)
+
+
+def test_a_life_gets_its_first_segment_however_much_waits(tmp_path: Path) -> None:
+    lives = [open_lane(tmp_path, SEGMENT_BYTES, SEGMENT_BYTES) for _ in range(3)]
+    lives[2].response_chunk(1, 1, b"here")
+    lives[2].flush()
+    for life in lives:
+        life.close([], 1)
+
+
 def test_descriptors_do_not_add_up_when_the_disk_refuses_to_sync(lane: Lane, disk: Disk) -> None:
     def count() -> int:
         return len(os.listdir("/proc/self/fd"))

@@ -30,4 +30,12 @@ PAGE_ROUTES = (
 )
 """Path, handler, and the span of time where the address names none."""
 
-__all__ = ["PAGE_ROUTES", "PageCall"]
+TENANT_PAGES = frozenset(
+    {
+        *(overview_page, running_part, sessions_page, session_page, turns_part, raw_part, diff_part, search_page),
+        *(models_page, tools_page, latency_page, compare_page),
+    }
+)
+"""What a token of one tenant may open: pages that read nothing but the index and the files that it leads to."""
+
+__all__ = ["PAGE_ROUTES", "TENANT_PAGES", "PageCall"]

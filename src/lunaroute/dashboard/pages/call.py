@@ -9,7 +9,9 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
+from lunaroute.access.guard import TENANT
 from lunaroute.dashboard.asked import Asked
+from lunaroute.dashboard.marks import Marks
 from lunaroute.dashboard.site import Site
 from lunaroute.errors import LunarouteError
 
@@ -22,6 +24,11 @@ class PageCall(msgspec.Struct, frozen=True, kw_only=True):
     """None = nothing was recorded yet."""
     problem: LunarouteError | None
     """What is wrong with the filter."""
+
+    @property
+    def marks(self) -> Marks:
+        """The user's; who may see one tenant's only has none."""
+        return self.site.marks.read() if self.request.scope.get(TENANT) is None else Marks()
 
     def show(self, template: str, *, page: str, title: str, **values: Any) -> Response:
         """The page; 400 where the filter is wrong."""

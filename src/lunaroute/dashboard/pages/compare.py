@@ -69,7 +69,7 @@ def compare_page(call: PageCall) -> Response:
     problem = None
     choices: list[SessionRow] = []
     if call.index is not None:
-        marks = call.site.marks.read()
+        marks = call.marks
         found = list_sessions(call.index, limit=_CHOICES).items
         choices = session_rows(call.index, found, call.asked, marks)
         try:
@@ -97,7 +97,7 @@ def compare_page(call: PageCall) -> Response:
 
 def _side(call: PageCall, index: sqlite3.Connection, prefix: str) -> Side:
     summary = find_session(index, prefix)
-    row = session_rows(index, [summary], call.asked, call.site.marks.read())[0]
+    row = session_rows(index, [summary], call.asked, call.marks)[0]
     calls = session_calls(index, summary.session_id)[:_MOST_STEPS]
     exchanges = [one for one in session_exchanges(index, summary.session_id) if not one.is_prewarm][:_MOST_TURNS]
     found = read_turns(call.site.recordings.sessions_dir, summary.session_id, {one.request_id for one in exchanges})

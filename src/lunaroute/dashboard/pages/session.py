@@ -75,7 +75,7 @@ def session_page(call: PageCall) -> Response:
     exchanges = session_exchanges(index, summary.session_id)
     calls = session_calls(index, summary.session_id)
     before, after = neighbours(index, summary.session_id)
-    marks = call.site.marks.read()
+    marks = call.marks
     row = session_rows(index, [summary], call.asked, marks)[0]
     values: dict[str, Any] = {}
     if tab == "transcript":

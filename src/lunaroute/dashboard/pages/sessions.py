@@ -27,7 +27,7 @@ _ORDERS = get_args(Order)
 
 
 def sessions_page(call: PageCall) -> Response:
-    marks = call.site.marks.read()
+    marks = call.marks
     problem, found, order = None, Page[SessionSummary](items=[], next=None), "newest"
     try:
         order = call.asked.choice("order", _ORDERS, "newest")

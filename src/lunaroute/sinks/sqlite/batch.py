@@ -83,6 +83,8 @@ class Batch:
                 self._add_facets(event.session_id, "source", event.source)
                 self._add_facets(event.session_id, "client", event.metadata.client.name)
                 self._add_facets(event.session_id, "tag", *event.metadata.session_tags)
+                self._add_facets(event.session_id, "tenant", event.tenant)
+                self._add_facets(event.session_id, "node", event.node)
             case RequestRecorded():
                 self._add_request(row, event, at)
             case ResponseRecorded():

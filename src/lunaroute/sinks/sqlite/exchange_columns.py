@@ -37,6 +37,7 @@ REQUEST_COLUMNS: Final = (
     "client_version",
     "agent",
     "project",
+    "tenant",
     "new_bytes",
     "resent_bytes",
     "new_message_count",

@@ -51,6 +51,7 @@ def request_values(event: RequestRecorded, at: str) -> Values:
         None if event.client is None else event.client.version,
         event.agent,
         event.project,
+        event.tenant,
         stats.new_bytes,
         stats.resent_bytes,
         stats.new_message_count,

@@ -80,6 +80,8 @@ def start_session(row: SessionRow, event: Started) -> None:
     row.tags = msgspec.json.encode(meta.session_tags).decode()
     row.identity_rule = event.identity.rule
     row.identity_evidence = event.identity.evidence
+    row.tenant = event.tenant
+    row.node = event.node
 
 
 def count_request(row: SessionRow, event: RequestRecorded) -> None:
@@ -91,6 +93,7 @@ def count_request(row: SessionRow, event: RequestRecorded) -> None:
     row.thread_count += event.is_new_thread
     row.agent = row.agent or event.agent
     row.project = row.project or event.project
+    row.tenant = row.tenant or event.tenant
     row.new_bytes += event.stats.new_bytes or 0
     row.resent_bytes += event.stats.resent_bytes or 0
     row.bodies_deleted |= event.bodies_deleted

@@ -86,6 +86,8 @@ CREATE TABLE sessions (
   thread_count INTEGER NOT NULL,
   agent TEXT,
   project TEXT,
+  tenant TEXT,
+  node TEXT,
   new_bytes INTEGER NOT NULL,
   resent_bytes INTEGER NOT NULL,
   cache_miss_count INTEGER NOT NULL,
@@ -167,6 +169,7 @@ CREATE TABLE session_stats (
   client_version TEXT,
   agent TEXT,
   project TEXT,
+  tenant TEXT,
   new_bytes INTEGER,
   resent_bytes INTEGER,
   new_message_count INTEGER,
@@ -294,8 +297,8 @@ CREATE TABLE session_facets (
   session_id TEXT NOT NULL,
   PRIMARY KEY (kind, value, session_id)
 ) WITHOUT ROWID"""
-"""What a session is found by; `kind` is `provider`, `model`, `client`, `tool`, `outcome`, `status`, `tag` or `source`.
-Sessions of one value stand together, by their ids and so by time."""
+"""What a session is found by; `kind` is `provider`, `model`, `client`, `tool`, `outcome`, `status`, `tag`, `tenant`,
+`node` or `source`. Sessions of one value stand together, by their ids and so by time."""
 
 _TEXTS = """
 CREATE TABLE texts (
@@ -322,6 +325,8 @@ _INDEXES = (
     " total_cost_usd)",
     # For those who come after the recorder: what is over since they last looked, or for so long.
     "CREATE INDEX sessions_by_completion ON sessions (completed_at) WHERE completed_at IS NOT NULL",
+    # For those who may see one tenant's only.
+    "CREATE INDEX sessions_by_tenant ON sessions (tenant, session_id) WHERE tenant IS NOT NULL",
     "CREATE INDEX sessions_by_conversation ON sessions (conversation_id)",
     "CREATE INDEX session_stats_by_session ON session_stats (session_id)",
     # Led by time and holding the rest, and no index led by the model: asked for the last day by model, the

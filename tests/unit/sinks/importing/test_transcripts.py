@@ -13,6 +13,7 @@ import pytest
 from lunaroute.errors import LunarouteError
 from lunaroute.events.types import ResponseRecorded, Started
 from lunaroute.pricing import Pricer
+from lunaroute.sinks import alone
 from lunaroute.sinks.alone import rewriting_alone
 from lunaroute.sinks.importing.report import ImportReport
 from lunaroute.sinks.importing.transcripts import CLAUDE_CODE, CODEX, Client, import_transcripts
@@ -221,7 +222,8 @@ def test_a_recorder_may_be_at_work(home: Home) -> None:
     assert home.query("SELECT source, request_count FROM sessions ORDER BY source") == [("transcript", 2), ("wire", 1)]
 
 
-def test_nobody_else_may_be_rewriting_files(home: Home) -> None:
+def test_nobody_else_may_be_rewriting_files(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alone, "_PATIENCE_S", 0.05)
     with rewriting_alone(home.sessions_dir), pytest.raises(LunarouteError, match="another command"):
         home.bring_in()
 
