@@ -30,6 +30,7 @@ HOT_MODULES = (
     "relay/pool.py",
     "relay/context.py",
     "relay/exchange.py",
+    "relay/blocked.py",
     "relay/client.py",
     "relay/upgrade.py",
     "relay/upstream.py",

@@ -177,6 +177,23 @@ class TenantsConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Tenant, or `*` for all others → limits."""
 
 
+class AlertConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A rule that is watched (docs/alerts.md)."""
+
+    when: str
+    """Such as `spend per day > 20`."""
+    filter: str = ""
+    """What it is limited to, in the language of filters."""
+    desktop: bool = False
+    """A notification of the desktop."""
+    webhook: str | None = None
+    """A URL that gets what happened as JSON."""
+    command: str | None = None
+    """A program that gets the same on its standard input."""
+    block: bool = False
+    """Whether requests are refused (429) while the rule is exceeded."""
+
+
 class Config(msgspec.Struct, frozen=True, kw_only=True):
     home: Path
     server: ServerConfig = ServerConfig()
@@ -194,6 +211,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     """`provider/model` (or a pattern with `*`) → prices that go before the table's."""
     sinks: dict[str, SinkConfig] = {}
     """Name → a sink beside session files and index."""
+    alerts: dict[str, AlertConfig] = {}
+    """Name → a rule that is watched."""
 
     @property
     def own_prices(self) -> dict[str, dict[str, float]]:
@@ -224,6 +243,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     def shipping_dir(self) -> Path:
         """How far each configured sink has got, and what it keeps itself."""
         return self.home / "shipping"
+
+    @property
+    def alerts_dir(self) -> Path:
+        """What rules found."""
+        return self.home / "alerts"
 
     @property
     def run_dir(self) -> Path:

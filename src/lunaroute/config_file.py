@@ -23,6 +23,7 @@ import msgspec
 from lunaroute.config import (
     DEFAULT_UPSTREAMS,
     NEVER,
+    AlertConfig,
     ArchiveConfig,
     Config,
     DashboardConfig,
@@ -37,7 +38,7 @@ from lunaroute.config import (
     TimeoutConfig,
     seconds_of,
 )
-from lunaroute.config_tables import checked_sink, nearest, shown
+from lunaroute.config_tables import checked_alert, checked_sink, nearest, shown
 from lunaroute.errors import ConfigError
 
 DEFAULT_HOME = "~/.lunaroute"
@@ -61,8 +62,9 @@ _FIELDS = {name: {field.name: field for field in msgspec.structs.fields(kind)} f
 _UPSTREAMS = "upstreams"
 _PRICES = "prices"
 _SINKS = "sinks"
-_ALL_SECTIONS = (*_SECTIONS, _UPSTREAMS, _PRICES, _SINKS)
-_NAMED_BY_VARIABLES = (_UPSTREAMS, _SINKS)
+_ALERTS = "alerts"
+_ALL_SECTIONS = (*_SECTIONS, _UPSTREAMS, _PRICES, _SINKS, _ALERTS)
+_NAMED_BY_VARIABLES = (_UPSTREAMS, _SINKS, _ALERTS)
 """Sections whose keys are names that the user chooses, and a variable may end with."""
 _PRICE_UNITS = tuple(field.name for field in msgspec.structs.fields(PriceConfig))
 
@@ -129,6 +131,7 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         upstreams=upstreams,
         prices=values[_PRICES],
         sinks=values[_SINKS],
+        alerts=_checked_rules(values[_ALERTS]),
     )
 
 
@@ -229,11 +232,10 @@ def _checked(setting: _Setting) -> Any:
         return _checked_upstream(setting)
     if setting.section == _PRICES:
         return _checked_price(setting)
-    if setting.section == _SINKS:
-        is_text = setting.origin.startswith(PREFIX)
-        return checked_sink(
-            setting.origin, setting.key, _inline_table(setting, setting.value) if is_text else setting.value
-        )
+    if setting.section in (_SINKS, _ALERTS):
+        table = _inline_table(setting, setting.value) if setting.origin.startswith(PREFIX) else setting.value
+        checked = checked_sink if setting.section == _SINKS else checked_alert
+        return checked(setting.origin, setting.key, table)
     wanted = _FIELDS[setting.section][setting.key].type
     raw = setting.value
     if get_origin(wanted) is Literal and raw not in get_args(wanted):
@@ -345,6 +347,15 @@ def _checked_tenants(config: TenantsConfig) -> TenantsConfig:
     except ConfigError as error:
         raise ConfigError(f"[tenants]: {error}") from None
     return config
+
+
+def _checked_rules(alerts: dict[str, AlertConfig]) -> dict[str, AlertConfig]:
+    """As for redaction: a rule that nobody understands is found out at once."""
+    if alerts:
+        from lunaroute.alerts.rule import read_rules
+
+        read_rules(alerts)
+    return alerts
 
 
 def _check_provider(setting: _Setting, upstreams: Mapping[str, str]) -> None:

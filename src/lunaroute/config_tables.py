@@ -7,7 +7,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from lunaroute.config import SinkConfig
+import msgspec
+
+from lunaroute.config import AlertConfig, SinkConfig
 from lunaroute.errors import ConfigError
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -24,6 +26,22 @@ def checked_sink(origin: str, name: str, table: Any) -> SinkConfig:
     if not isinstance(backfill, bool):
         raise ConfigError(f"{origin}: backfill = {shown(backfill)} is neither true nor false")
     return SinkConfig(type=kind, backfill=backfill, options=options)
+
+
+def checked_alert(origin: str, name: str, table: Any) -> AlertConfig:
+    """[alerts.NAME]; what its rule means is `lunaroute.alerts.rule`'s to say. Raises ConfigError."""
+    _check_table(origin, f"alerts.{name}", table)
+    _check_name(origin, name)
+    known = [field.name for field in msgspec.structs.fields(AlertConfig)]
+    for key in table:
+        if key not in known:
+            raise ConfigError(f"{origin}: unknown key {key!r}{nearest(key, known, '{!r}')}")
+    if "when" not in table:
+        raise ConfigError(f"{origin}: say when, such as when = 'spend per day > 20'")
+    try:
+        return msgspec.convert(table, AlertConfig)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{origin}: {error}") from None
 
 
 def _check_table(origin: str, section: str, table: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lunaroute.config import DEFAULT_UPSTREAMS, Config, SinkConfig, TenantLimits, seconds_of
+from lunaroute.config import DEFAULT_UPSTREAMS, AlertConfig, Config, SinkConfig, TenantLimits, seconds_of
 from lunaroute.config_file import load_config
 from lunaroute.errors import ConfigError
 
@@ -328,3 +328,31 @@ def test_tenants_can_be_set_in_the_file_and_by_variable(tmp_path: Path) -> None:
 )
 def test_tenants_that_cannot_be_told_are_named(tmp_path: Path, text: str, named: str) -> None:
     assert named in _mistake(tmp_path, f"[tenants]\n{text}\n")
+
+
+# ---- alerts
+
+
+def test_a_rule_has_a_name_and_a_sentence(tmp_path: Path) -> None:
+    text = '[alerts.daily]\nwhen = "spend per day > 20"\nblock = true\n'
+    variable = '{when = "stall > 60s", desktop = true}'
+    assert _load(tmp_path, text, LUNAROUTE_ALERTS_STILL=variable).alerts == {
+        "daily": AlertConfig(when="spend per day > 20", block=True),
+        "still": AlertConfig(when="stall > 60s", desktop=True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[alerts.a]\n", "config.toml: 'a' in [alerts]: say when, such as when = 'spend per day > 20'"),
+        ("[alerts.a]\nwhen = 1", "config.toml: 'a' in [alerts]: Expected `str`, got `int` - at `$.when`"),
+        ("[alerts.a]\nwen = 'x'", "config.toml: 'a' in [alerts]: unknown key 'wen'; did you mean 'when'?"),
+        (
+            "[alerts.a]\nwhen = 'stall > 9s'\nblock = true",
+            "[alerts.a]: a stall cannot block: what stands still has passed already",
+        ),
+    ],
+)
+def test_a_mistake_in_a_rule_is_named(tmp_path: Path, text: str, line: str) -> None:
+    assert _mistake(tmp_path, text) == line

@@ -90,6 +90,11 @@ class Assembler:
         for lane in self._lanes.values():
             yield from lane.open.values()
 
+    def plain_open_exchanges(self) -> Iterator[Exchange]:
+        """Those that have not become a WebSocket, which may be silent for hours."""
+        for lane in self._lanes.values():
+            yield from (exchange for number, exchange in lane.open.items() if number not in lane.sockets)
+
     def socket(self, key: ExchangeKey) -> Socket | None:
         """The WebSocket that an open exchange has become."""
         lane = self._lanes.get(key.lane)

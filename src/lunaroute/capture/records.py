@@ -31,9 +31,10 @@ Outcome = Literal[
     "upstream_cut",
     "upstream_unreachable",
     "interrupted",
+    "blocked",
 ]
 """How an exchange ended (CONTRACT §2.3). The relay itself only knows `completed`, `client_cancelled`,
-`upstream_cut`, `upstream_unreachable` and `interrupted`; the other two are read out of the response."""
+`upstream_cut`, `upstream_unreachable`, `interrupted` and `blocked`; the other two are read out of the response."""
 
 HeaderList = list[tuple[bytes, bytes]]
 """Header fields as (name, value): order, case and duplicates as received."""

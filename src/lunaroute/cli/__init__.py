@@ -34,6 +34,7 @@ _COMMANDS = {
     "models": ("lunaroute.cli.sums:models_command", "Models and what they were used for."),
     "cost": ("lunaroute.cli.sums:cost_command", "Cost by day and model."),
     "latency": ("lunaroute.cli.sums:latency_command", "Percentiles of latency and first token."),
+    "alerts": ("lunaroute.cli.alerts:alerts_group", "Show and lift alerts and budgets."),
     "tail": ("lunaroute.cli.tail:tail_command", "Show the newest events; -f follows them."),
     "sql": ("lunaroute.cli.sql:sql_command", "Ask the index in SQL, read-only."),
     "import": ("lunaroute.cli.importing:import_group", "Bring in sessions recorded elsewhere."),

@@ -10,12 +10,10 @@ import os
 import shutil
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
 from typing import Final
 
-import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
@@ -25,8 +23,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from lunaroute import __version__
+from lunaroute.alerts.ledger import read_firing
 from lunaroute.config import Config
-from lunaroute.recorder.totals import LONG_S, PICODOLLARS, SHORT_S, TOTALS_FILE, Buckets, ModelTotals, Totals
+from lunaroute.recorder.totals import LONG_S, PICODOLLARS, SHORT_S, Buckets, ModelTotals, Totals, read_totals
 from lunaroute.shipping.worker import read_shipping
 from lunaroute.supervisor.health import relay_state
 from lunaroute.supervisor.instance import RecorderInfo, find_server, read_recorder
@@ -62,16 +61,11 @@ class _Collected(Collector):
         info = GaugeMetricFamily("lunaroute_info", "This program; always 1.", labels=["version"])
         info.add_metric([__version__], 1)
         yield info
-        yield from _traffic(_read_totals(self._config.run_dir))
+        yield from _traffic(read_totals(self._config.run_dir))
         yield from _relay(self._config)
         yield from _recording(self._config, read_recorder(self._config.run_dir))
         yield from _sinks(self._config.run_dir)
-
-
-def _read_totals(run_dir: Path) -> Totals:
-    with suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode((run_dir / TOTALS_FILE).read_bytes(), type=Totals)
-    return Totals()
+        yield _alerts(self._config)
 
 
 # ---- traffic
@@ -83,6 +77,7 @@ def _traffic(totals: Totals) -> Iterator[Metric]:
     ]
     yield from _exchanges(models)
     yield from _amounts(models)
+    yield _rate_limits(models, time.time())
     yield from _tools(totals)
     overhead = HistogramMetricFamily("lunaroute_relay_overhead_seconds", "The relay's own time with an exchange.")
     _add_buckets(overhead, (), totals.overhead, SHORT_S)
@@ -138,6 +133,19 @@ def _amounts(models: list[tuple[tuple[str, str], ModelTotals]]) -> Iterator[Metr
         size.add_metric([*names, "request"], found.request_bytes)
         size.add_metric([*names, "response"], found.response_bytes)
     yield from (tokens, missed, cost, unpriced, size)
+
+
+def _rate_limits(models: list[tuple[tuple[str, str], ModelTotals]], now_s: float) -> Metric:
+    used = GaugeMetricFamily(
+        "lunaroute_rate_limit_used_ratio",
+        "Used share of a provider's limit, 0 to 1, until its window ends.",
+        labels=[*_BY_MODEL, "window"],
+    )
+    for names, found in models:
+        for window, told in found.rate_limits.items():
+            if told.is_in_force(now_s):
+                used.add_metric([*names, window], told.used_share)
+    return used
 
 
 def _tools(totals: Totals) -> Iterator[Metric]:
@@ -209,6 +217,14 @@ def _sinks(run_dir: Path) -> Iterator[Metric]:
         failures.add_metric([name], found.failures)
         failing.add_metric([name], found.is_failing)
     yield from (shipped, failures, failing)
+
+
+def _alerts(config: Config) -> Metric:
+    firing = read_firing(config.alerts_dir)
+    found = GaugeMetricFamily("lunaroute_alerts_firing", "Subjects for which a rule is exceeded.", labels=["rule"])
+    for name in config.alerts:
+        found.add_metric([name], len(firing.get(name, {})))
+    return found
 
 
 def _gauge(name: str, meaning: str, value: float) -> Metric:

@@ -33,6 +33,7 @@ from .journal import Checkpoint, Journal, LaneState, Plan, Range, Remembered
 from .open_exchanges import OpenExchangeLog
 from .pipeline import Pipeline, PipelineSettings, PoisonExchange
 from .rereading import head_of
+from .silence import SilentExchange, silent_exchanges
 from .totals import Totals
 
 _CHECKPOINT_S = 1.0
@@ -127,6 +128,12 @@ class Recorder:
     def has_writers(self) -> bool:
         """Whether any relay writes to the spool."""
         return any(self.follower.is_writer_alive(lane) for lane in self.follower.positions)
+
+    def silent_exchanges(self) -> list[SilentExchange]:
+        """In which nothing moves; none while there is more to read, which might be theirs."""
+        if self.follower.lag_bytes():
+            return []
+        return silent_exchanges(self._assembler.plain_open_exchanges(), time.monotonic_ns())
 
     def checkpoint(self) -> None:
         """Sync the sinks, store the state, give consumed segments back."""

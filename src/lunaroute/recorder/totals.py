@@ -8,11 +8,16 @@ the journal was lost. Model and tool names are the client's to choose, so there 
 from __future__ import annotations
 
 from bisect import bisect_left
+from contextlib import suppress
+from datetime import datetime
+from itertools import islice
+from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from lunaroute.events import Event
+from lunaroute.events.rate_limits import windows
 from lunaroute.events.types import Completed, RequestRecorded, ResponseRecorded, Started, ToolCallRecorded
 
 TOTALS_FILE: Final = "totals.json"
@@ -24,6 +29,9 @@ LONG_S: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.
 """Upper bounds of buckets; up to 81.92 those that OpenTelemetry advises for model calls."""
 SHORT_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 PICODOLLARS: Final = 10**12
+_LIMIT_IS_NEWS_S: Final = 60.0
+"""Where the provider does not say when a limit's window ends."""
+_MOST_WINDOWS: Final = 12
 
 
 class Buckets(msgspec.Struct):
@@ -38,6 +46,17 @@ class Buckets(msgspec.Struct):
         value_s = value_ms / 1000
         self.counts[bisect_left(bounds_s, value_s)] += 1
         self.sum_s += value_s
+
+
+class RateLimit(msgspec.Struct, frozen=True):
+    """What the provider last said of a limit."""
+
+    used_share: float
+    ends_at_s: float
+    """Unix seconds: until then it is news."""
+
+    def is_in_force(self, now_s: float) -> bool:
+        return now_s < self.ends_at_s
 
 
 class ModelTotals(msgspec.Struct):
@@ -58,6 +77,8 @@ class ModelTotals(msgspec.Struct):
     unpriced_exchanges: int = 0
     request_bytes: int = 0
     response_bytes: int = 0
+    rate_limits: dict[str, RateLimit] = {}
+    """By window."""
 
 
 class ToolTotals(msgspec.Struct):
@@ -136,6 +157,8 @@ class Totals(msgspec.Struct):
         if stats.estimated_cost is not None:
             totals.cost_picodollars += round((stats.estimated_cost.total_cost_usd or 0.0) * PICODOLLARS)
             totals.unpriced_exchanges += stats.estimated_cost.unpriced_requests
+        if event.rate_limits is not None or any(name.startswith("x-codex-") for name, _ in event.response_headers):
+            totals.rate_limits.update(_rate_limits(event))
         for call in stats.tool_calls:
             if not call.is_repeated:
                 self._of_tool(call.tool_name).calls += 1
@@ -151,3 +174,20 @@ class Totals(msgspec.Struct):
         if found is None:
             found = self.tools.setdefault(name if len(self.tools) < MOST_TOOLS else OTHER, ToolTotals())
         return found
+
+
+def read_totals(run_dir: Path) -> Totals:
+    """As the recorder last wrote them; empty where there is none."""
+    with suppress(OSError, msgspec.MsgspecError):
+        return msgspec.json.decode((run_dir / TOTALS_FILE).read_bytes(), type=Totals)
+    return Totals()
+
+
+def _rate_limits(event: ResponseRecorded) -> dict[str, RateLimit]:
+    seen_at_s = datetime.fromisoformat(event.timestamp).timestamp()
+    fields = [*(event.rate_limits or {}).items(), *((name.lower(), value) for name, value in event.response_headers)]
+    found = windows(fields, seen_at_s)
+    return {
+        name: RateLimit(window.used_share, window.resets_at_s or seen_at_s + _LIMIT_IS_NEWS_S)
+        for name, window in islice(found.items(), _MOST_WINDOWS)
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import signal
@@ -27,6 +26,7 @@ from lunaroute.sinks.sqlite.sink import SqliteSink
 from .dead_letter import DeadLetter, DeadLetters
 from .endings import EndRequests
 from .gaps import GapFile
+from .lock import take_lock
 from .pipeline import PipelineSettings
 from .recorder import Recorder
 from .relearn import JOURNAL_ERRORS, open_journal, set_aside
@@ -44,7 +44,7 @@ def run_recorder(config: Config, alive_fd: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.write(stop_write, b"x"))
     watched = [stop_read] if alive_fd < 0 else [stop_read, alive_fd]
-    lock = _lock(config.recorder_dir)
+    lock = take_lock(config.recorder_dir)
     dead_letters = DeadLetters(config.recorder_dir / "dead-letter")
     recorder = open_recorder(config, dead_letters)
     try:
@@ -148,6 +148,7 @@ def _write_status(run_dir: Path, recorder: Recorder, dead_letters: DeadLetters) 
         "skipped_segments": recorder.follower.skipped_segments,
         "dead_letters": dead_letters.count,
         "unrecorded_exchanges": recorder.gaps.unrecorded_exchanges,
+        "silent_exchanges": recorder.silent_exchanges(),
         **msgspec.structs.asdict(recorder.counts),
     }
     with suppress(OSError):  # a full disk must not stop the recorder over its own status
@@ -162,11 +163,3 @@ def _put(path: Path, data: bytes) -> None:
     with os.fdopen(fd, "wb") as file:
         file.write(data)
     os.replace(aside, path)
-
-
-def _lock(folder: Path) -> int:
-    """Held for the process's life: one recorder per home. Waits for one that is just ending."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fd = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(fd, fcntl.LOCK_EX)
-    return fd

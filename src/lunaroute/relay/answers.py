@@ -25,6 +25,10 @@ _ANTHROPIC_TYPE = {
     429: "rate_limit_error",
     504: "timeout_error",
 }
+_NO_QUOTA = "insufficient_quota"
+"""OpenAI's 429 that is no matter of waiting; its clients do not try again on it."""
+_NO_RETRY = b"x-should-retry: false\r\n"
+"""What the providers' SDKs look at before they try again."""
 
 
 def error_answer(
@@ -49,8 +53,10 @@ def answer(status: int, content: Any, close: bool, extra: bytes = b"", is_head: 
 
 def refusal_answer(refusal: Refusal, listener: str, close: bool, is_head: bool) -> bytes:
     """To a request beyond what its tenant may send. Clients wait for as long as `retry-after` says."""
-    extra = b"retry-after: %d\r\n" % refusal.retry_after_s if refusal.retry_after_s else b""
-    return error_answer(refusal.status_code, refusal.message, listener, close, extra, is_head)
+    is_final = refusal.status_code == 429 and refusal.retry_after_s == 0
+    extra = b"retry-after: %d\r\n" % refusal.retry_after_s if refusal.retry_after_s else _NO_RETRY
+    content = _error_body(refusal.status_code, f"lunaroute: {refusal.message}", listener, is_final=is_final)
+    return answer(refusal.status_code, content, close, extra, is_head)
 
 
 def own_headers(request_id: bytes, pre_ns: int) -> bytes:
@@ -60,13 +66,15 @@ def own_headers(request_id: bytes, pre_ns: int) -> bytes:
     )
 
 
-def _error_body(status: int, message: str, listener: str | None) -> dict[str, Any]:
+def _error_body(status: int, message: str, listener: str | None, *, is_final: bool = False) -> dict[str, Any]:
     if listener == "anthropic":
         kind = _ANTHROPIC_TYPE.get(status, "api_error")
         return {"type": "error", "error": {"type": kind, "message": message}}
     if listener == "google":
         name = _GOOGLE_STATUS.get(status, "INTERNAL")
         return {"error": {"code": status, "message": message, "status": name}}
+    if is_final:
+        return {"error": {"message": message, "type": _NO_QUOTA, "param": None, "code": _NO_QUOTA}}
     if status == 429:
         return {"error": {"message": message, "type": "requests", "param": None, "code": "rate_limit_exceeded"}}
     kind = "invalid_request_error" if status < 500 else "server_error"

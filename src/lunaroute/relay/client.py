@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING, cast
 
 from .answers import answer, error_answer
+from .blocked import BlockedExchange
 from .chunked import BadChunking
 from .endings import is_peer_gone, reset_when_closed
 from .exchange import RelayedExchange
@@ -108,9 +109,14 @@ class ClientConnection:
             self._answer_itself(plan)
             return head_end
         length = int(digits) if digits else plan.head.body
-        kind = RelayedUpgrade if plan.head.wants_websocket else RelayedExchange
-        exchange = self._exchange = kind(context, self, plan, route, length)
-        return exchange.start(digits, data, head_end, t_ns)
+        message = context.block_message(plan) if context.is_blocking else ""
+        if message:
+            self._exchange = BlockedExchange(context, self, plan, route, length)
+            self._exchange.message = message
+        else:
+            kind = RelayedUpgrade if plan.head.wants_websocket else RelayedExchange
+            self._exchange = kind(context, self, plan, route, length)
+        return self._exchange.start(digits, data, head_end, t_ns)
 
     def _answer_itself(self, plan: RequestPlan) -> None:
         if plan.own == "health":

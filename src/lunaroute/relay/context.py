@@ -16,10 +16,11 @@ from lunaroute.capture.ids import uuid7_bytes
 from lunaroute.capture.records import Opening
 from lunaroute.config import Config
 
+from .blocks import BLOCKS_FILE, Blocks
 from .credentials import Fingerprinter
 from .headers import LineReader, NameKinds
 from .limits import LimitBook
-from .plans import Planner
+from .plans import Planner, RequestPlan
 from .routes import Router
 from .tap import Tap
 from .tenants import TenantRules
@@ -60,6 +61,9 @@ class RelayContext:
         self.name_kinds = NameKinds()
         self.lines = LineReader(fingerprint, fingerprint.clean_url)
         tag_headers = frozenset(name.lower().encode() for name in config.sessions.tag_headers)
+        self._blocks = Blocks(config.run_dir / BLOCKS_FILE, tag_headers)
+        self.is_blocking = self._blocks.look()
+        """Whether a rule of the user's keeps anything from passing: asked for each request, so a plain value."""
         rules, limits = TenantRules(config.tenants), LimitBook(config.tenants.limits, config.server.workers)
         router = Router(config.upstreams)
         self.planner = Planner(router, self.lines, fingerprint, tag_headers, rules, limits, encode_opening)
@@ -95,8 +99,13 @@ class RelayContext:
         context.set_alpn_protocols(["http/1.1"])
         return context
 
+    def block_message(self, plan: RequestPlan) -> str:
+        """What the client of a blocked request is told; empty: it may pass."""
+        return self._blocks.message_for(plan)
+
     def sweep(self) -> None:
-        """Once a second: time-outs, idle connections, and another try at a spool that failed."""
+        """Once a second: time-outs, idle connections, what is blocked, and another try at a spool that failed."""
+        self.is_blocking = self._blocks.look()
         self.turn.pass_on()
         now_ns = time.monotonic_ns()
         for exchange in list(self.exchanges):

@@ -356,7 +356,7 @@ class RelayedExchange:
             return
         self._client.transport.write(whole)
         self.response_is_open = self._was_answered = True
-        self._finish("completed", refusal.message)
+        self._finish(refusal.outcome, refusal.message)
 
     def check_timeouts(self, now_ns: int) -> None:
         idle_s = (now_ns - self._active_ns) / 1e9

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from lunaroute.capture.records import Outcome
 from lunaroute.config import TenantLimits
 
 _MOST_TENANTS = 10_000
@@ -25,6 +26,8 @@ class Refusal(msgspec.Struct, frozen=True):
     message: str
     retry_after_s: int = 0
     """0 = trying again changes nothing."""
+    outcome: Outcome = "completed"
+    """Of the exchange: it has an answer, if only ours."""
 
 
 class TenantLimit:

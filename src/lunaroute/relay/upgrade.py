@@ -27,6 +27,7 @@ from .upstream import UpstreamConnection
 _HANDSHAKE_S = 30.0
 _HALF_OPEN_S = 60.0
 _FLUSH_S = 30.0  # for the last bytes to a provider that does not read
+_LONGEST_CONTROL_FRAME = 2 + 4 + 125  # RFC 6455 §5.5: a longer read of the client's holds a message
 _KEEP_ALIVE_IDLE_S = 120
 _KEEP_ALIVE_INTERVAL_S = 30
 _IS_WEBSOCKET = re.compile(rb"\r\nupgrade:[ \t]*websocket[ \t]*\r\n", re.IGNORECASE)
@@ -103,6 +104,12 @@ class RelayedUpgrade(RelayedExchange):
         """Bytes of the upgraded connection."""
         piece = data[at:] if at else data
         self._tell(piece, t_ns, from_client=True)
+        if self._context.is_blocking and len(piece) > _LONGEST_CONTROL_FRAME:
+            message = self._context.block_message(self._plan)
+            if message:
+                self._context.turn.pass_on()
+                self._finish("blocked", message)
+                return len(data)
         self._pass_on_later(True, [piece], t_ns)
         return len(data)
 

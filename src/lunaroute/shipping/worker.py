@@ -5,7 +5,6 @@ It goes on for as long as the recorder writes, and then until what is there has 
 
 from __future__ import annotations
 
-import fcntl
 import os
 import select
 import signal
@@ -21,6 +20,7 @@ import msgspec
 from lunaroute.config import Config
 from lunaroute.events import Event
 from lunaroute.recorder.dead_letter import DeadLetter, DeadLetters
+from lunaroute.recorder.lock import is_recording
 from lunaroute.sinks.plugin import SinkSurroundings
 
 from .delivery import Delivery, DeliveryInfo
@@ -48,7 +48,7 @@ def run_shipper(config: Config, alive_fd: int) -> None:
     watched = [alive_fd] if alive_fd >= 0 else []
     while not select.select(watched, [], [], _INFO_S)[0]:
         _write_info(config.run_dir, deliveries)
-    while _is_recording(config.recorder_dir):
+    while is_recording(config.recorder_dir):
         time.sleep(_POLL_S)
     stop.set()
     for delivery in deliveries.values():
@@ -80,21 +80,6 @@ def _rejected_by(sink: str, dead_letters: DeadLetters) -> Callable[[Event, str],
         dead_letters.add(letter)
 
     return reject
-
-
-def _is_recording(recorder_dir: Path) -> bool:
-    """Whether a recorder holds its lock."""
-    try:
-        fd = os.open(recorder_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(fd)
-    return False
 
 
 def _write_info(run_dir: Path, deliveries: dict[str, Delivery]) -> None:

@@ -19,6 +19,7 @@ import msgspec
 
 from lunaroute.config import Config
 from lunaroute.errors import StartError
+from lunaroute.recorder.silence import SilentExchange
 
 LOCK_FILE = "server.lock"
 RECORDER_LOCK_FILE = "recorder.lock"
@@ -58,6 +59,8 @@ class RecorderInfo(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters: int | None = None
     skipped_segments: int | None = None
     """Segments of the spool that were damaged, since the recorder started; likewise the next."""
+    silent_exchanges: list[SilentExchange] = []
+    """In which nothing has moved for some seconds."""
     failures: dict[str, int] = {}
     """Attempts at writing that were refused, by what was written to."""
 

@@ -40,10 +40,12 @@ RECORDER_COMMAND = (sys.executable, "-P", "-m", "lunaroute.recorder")
 DASHBOARD_COMMAND = (sys.executable, "-P", "-m", "lunaroute.dashboard")
 HOUSEKEEPER_COMMAND = (sys.executable, "-P", "-m", "lunaroute.archive")
 SHIPPER_COMMAND = (sys.executable, "-P", "-m", "lunaroute.shipping")
+ALERTS_COMMAND = (sys.executable, "-P", "-m", "lunaroute.alerts")
 
 RECORDER_NICENESS = 5
 DASHBOARD_NICENESS = 5
 SHIPPER_NICENESS = 5
+ALERTS_NICENESS = 5
 HOUSEKEEPER_NICENESS = 19
 RECORDER_DRAIN_S = 60.0
 HURRIED_DRAIN_S = 5.0
@@ -80,6 +82,8 @@ def serve(
     with ExitStack() as at_end:
         for name in parts.lock_files:
             at_end.callback(InstanceLock(config.run_dir, name).release)
+        if parts.recorder and not config.alerts:
+            (config.run_dir / "blocks.json").unlink(missing_ok=True)  # of rules that nobody wants any more
         listeners = []
         if parts.relay:
             at_end.callback(remove_info, config.run_dir)
@@ -153,6 +157,9 @@ class Supervisor:
         self._shippers: list[Child] = []
         if config.sinks and self._recorders:
             self._shippers.append(self._child("shipper", SHIPPER_COMMAND, -1, -1, SHIPPER_NICENESS))
+        self._alerts: list[Child] = []
+        if config.alerts and self._recorders:
+            self._alerts.append(self._child("alerts", ALERTS_COMMAND, -1, -1, ALERTS_NICENESS))
         self._signals = SignalWatch()
         self._probe: HealthProbe | None = None
         self._probe_at_s: float | None = 0.0 if listeners else None
@@ -171,7 +178,7 @@ class Supervisor:
                     housekeeper.signal(signal.SIGTERM)
                 self._stop_relays()
                 self._stop_recorder()
-                self._stop_shipper()
+                self._stop_beside()
                 self._stop_dashboard()
                 self._kill(self._housekeepers)
                 os.close(self._alive_read_fd)
@@ -189,7 +196,8 @@ class Supervisor:
 
     @property
     def _children(self) -> list[Child]:
-        return [*self._relays, *self._recorders, *self._dashboards, *self._shippers, *self._housekeepers]
+        beside = (*self._dashboards, *self._shippers, *self._alerts, *self._housekeepers)
+        return [*self._relays, *self._recorders, *beside]
 
     def _keep_running(self) -> None:
         while not self._signals.stop_requests:
@@ -296,11 +304,12 @@ class Supervisor:
         if not self._wait_for_end(self._dashboards, DASHBOARD_STOP_S, lambda: "waiting for the dashboard"):
             self._kill(self._dashboards)
 
-    def _stop_shipper(self) -> None:
-        """It ends by itself when the recorder has, and has got the last events then; what a sink does not take in time
-        it gets after the next start."""
-        if not self._wait_for_end(self._shippers, SHIPPER_STOP_S, lambda: "waiting for the sinks"):
-            self._kill(self._shippers)
+    def _stop_beside(self) -> None:
+        """Shipper and alerts end by themselves when the recorder has, and have got the last events then; what a sink
+        does not take in time it gets after the next start."""
+        beside = [*self._shippers, *self._alerts]
+        if not self._wait_for_end(beside, SHIPPER_STOP_S, lambda: "waiting for sinks and alerts"):
+            self._kill(beside)
 
     def _recorder_backlog(self) -> str:
         recorder = read_recorder(self._config.run_dir)

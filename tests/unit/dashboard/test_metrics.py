@@ -14,9 +14,9 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from lunaroute.config import Config
+from lunaroute.config import AlertConfig, Config
 from lunaroute.dashboard.app import make_app
-from lunaroute.recorder.totals import Totals
+from lunaroute.recorder.totals import RateLimit, Totals
 from lunaroute.shipping.delivery import DeliveryInfo
 from lunaroute.shipping.worker import ShippingInfo
 from tests.builders import Call, SessionScript, tokens
@@ -30,7 +30,7 @@ Sample = tuple[str, tuple[tuple[str, str], ...]]
 @pytest.fixture
 def client(tmp_path: Path) -> Iterator[TestClient]:
     (tmp_path / "run").mkdir()
-    app, site = make_app(Config(home=tmp_path))
+    app, site = make_app(Config(home=tmp_path, alerts={"daily": AlertConfig(when="spend per day > 1")}))
     with TestClient(app, base_url=ORIGIN) as client:
         yield client
     site.recordings.close()
@@ -63,7 +63,9 @@ def test_traffic_moves_its_metrics(client: TestClient, tmp_path: Path) -> None:
     totals = Totals()
     for event in script.ask().events:
         totals.add(event)
-    totals.models["anthropic"]["m"].cache_missed_tokens = 7
+    of_model = totals.models["anthropic"]["m"]
+    of_model.cache_missed_tokens = 7
+    of_model.rate_limits = {"requests": RateLimit(0.5, time.time() + 60), "tokens": RateLimit(0.9, time.time() - 60)}
     put(tmp_path, "totals.json", totals)
     found = scraped(client)
     assert of(found, "lunaroute_exchanges_total", **MODEL, outcome="completed") == 1
@@ -86,6 +88,8 @@ def test_traffic_moves_its_metrics(client: TestClient, tmp_path: Path) -> None:
     assert of(found, "lunaroute_tool_execution_seconds_total", tool="Read") == 1.5
     assert of(found, "lunaroute_relay_overhead_seconds_count") == 2
     assert of(found, "lunaroute_open_exchanges") == 1
+    assert of(found, "lunaroute_rate_limit_used_ratio", **MODEL, window="requests") == 0.5
+    assert "tokens" not in {dict(labels).get("window") for _, labels in found}
     assert of(found, "lunaroute_sessions_started_total") == 1
     assert of(found, "lunaroute_sessions_completed_total", reason="ended") == 1
 
@@ -97,6 +101,8 @@ def test_the_system_moves_its_metrics(client: TestClient, tmp_path: Path) -> Non
     put(tmp_path, "recorder.json", told | {"updated_at": time.time() - 100, "failures": {"sqlite": 9}})
     sinks = {"mine": DeliveryInfo(shipped_events=3, failures=4, is_failing=True)}
     put(tmp_path, "shipping.json", ShippingInfo(updated_at=0.0, sinks=sinks))
+    (tmp_path / "alerts").mkdir()
+    (tmp_path / "alerts" / "firing.json").write_text('{"daily": {"": {"since": "2026-11-22T10:00:00Z", "value": 2}}}')
     (tmp_path / "spool").mkdir()
     (tmp_path / "spool" / "segment").write_bytes(b"x" * 100_000)
     (tmp_path / "sessions").mkdir()
@@ -112,6 +118,8 @@ def test_the_system_moves_its_metrics(client: TestClient, tmp_path: Path) -> Non
     assert of(found, "lunaroute_sink_events_total", sink="mine") == 3
     assert of(found, "lunaroute_sink_failures_total", sink="mine") == 4
     assert of(found, "lunaroute_sink_failing", sink="mine") == 1
+    assert of(before, "lunaroute_alerts_firing", rule="daily") == 0
+    assert of(found, "lunaroute_alerts_firing", rule="daily") == 1
     assert of(found, "lunaroute_index_bytes") == 10
     assert of(found, "lunaroute_disk_free_bytes") > 0
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from lunaroute.relay.answers import answer, error_answer
+from lunaroute.relay.answers import answer, error_answer, refusal_answer
+from lunaroute.relay.limits import Refusal
 
 
 def body(raw: bytes) -> dict[str, Any]:
@@ -19,7 +20,13 @@ def body(raw: bytes) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("status", "kind"),
-    [(400, "invalid_request_error"), (404, "not_found_error"), (502, "api_error"), (504, "timeout_error")],
+    [
+        (400, "invalid_request_error"),
+        (404, "not_found_error"),
+        (429, "rate_limit_error"),
+        (502, "api_error"),
+        (504, "timeout_error"),
+    ],
 )
 def test_anthropic_shape(status: int, kind: str) -> None:
     assert body(error_answer(status, "why", "anthropic", close=False)) == {
@@ -35,8 +42,25 @@ def test_openai_shape(listener: str | None, status: int, kind: str) -> None:
     assert body(error_answer(status, "why", listener, close=False)) == {"error": expected}
 
 
+def test_openai_shape_of_a_spent_budget_is_one_that_its_clients_do_not_retry() -> None:
+    expected = {"message": "lunaroute: why", "type": "insufficient_quota", "param": None, "code": "insufficient_quota"}
+    refused = refusal_answer(Refusal(429, "why"), "openai", close=False, is_head=False)
+    assert body(refused) == {"error": expected}
+    assert b"\r\nx-should-retry: false\r\n" in refused
+    later = refusal_answer(Refusal(429, "why", 5), "openai", close=False, is_head=False)
+    assert body(later)["error"]["code"] == "rate_limit_exceeded"
+    assert b"\r\nretry-after: 5\r\n" in later
+
+
 @pytest.mark.parametrize(
-    ("status", "name"), [(400, "INVALID_ARGUMENT"), (503, "UNAVAILABLE"), (504, "DEADLINE_EXCEEDED"), (426, "INTERNAL")]
+    ("status", "name"),
+    [
+        (400, "INVALID_ARGUMENT"),
+        (429, "RESOURCE_EXHAUSTED"),
+        (503, "UNAVAILABLE"),
+        (504, "DEADLINE_EXCEEDED"),
+        (426, "INTERNAL"),
+    ],
 )
 def test_google_shape(status: int, name: str) -> None:
     expected = {"code": status, "message": "lunaroute: why", "status": name}
