@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
 
@@ -81,8 +82,12 @@ def _webhook(config: AlertConfig, entry: Entry) -> None:
     body = msgspec.json.encode(entry)
     headers = {"content-type": "application/json", "user-agent": "lunaroute"}
     request = urllib.request.Request(config.webhook or "", body, headers, method="POST")
-    with urllib.request.urlopen(request, timeout=_WEBHOOK_S) as answer:
-        answer.read(1024)
+    try:
+        with urllib.request.urlopen(request, timeout=_WEBHOOK_S) as answer:
+            answer.read(1024)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise
 
 
 def _command(config: AlertConfig, entry: Entry) -> None:

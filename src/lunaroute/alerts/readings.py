@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 
 import msgspec
 
+from lunaroute.events.totals import Totals
 from lunaroute.query.filter import Filter
 from lunaroute.query.latency import latencies
 from lunaroute.query.sessions import list_sessions
 from lunaroute.query.usage import usage
-from lunaroute.recorder.totals import Totals
 from lunaroute.supervisor.instance import RecorderInfo
 
 from .rule import Rule

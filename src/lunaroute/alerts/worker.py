@@ -17,8 +17,8 @@ from lunaroute.errors import LunarouteError
 from lunaroute.query.changes import ChangeWatch
 from lunaroute.query.index import open_index
 from lunaroute.recorder.lock import is_recording
-from lunaroute.recorder.totals import read_totals
 from lunaroute.relay.blocks import BLOCKS_FILE, Block
+from lunaroute.sinks.totals_file import read_totals
 from lunaroute.supervisor.instance import read_recorder
 
 from .channels import Channels

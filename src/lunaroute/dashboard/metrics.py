@@ -25,8 +25,9 @@ from starlette.responses import Response
 from lunaroute import __version__
 from lunaroute.alerts.ledger import read_firing
 from lunaroute.config import Config
-from lunaroute.recorder.totals import LONG_S, PICODOLLARS, SHORT_S, Buckets, ModelTotals, Totals, read_totals
+from lunaroute.events.totals import LONG_S, PICODOLLARS, SHORT_S, Buckets, ModelTotals, Totals
 from lunaroute.shipping.worker import read_shipping
+from lunaroute.sinks.totals_file import read_totals
 from lunaroute.supervisor.health import relay_state
 from lunaroute.supervisor.instance import RecorderInfo, find_server, read_recorder
 
@@ -152,14 +153,14 @@ def _tools(totals: Totals) -> Iterator[Metric]:
     calls = CounterMetricFamily("lunaroute_tool_calls", "Tool calls that models asked for.", labels=["tool"])
     results = CounterMetricFamily("lunaroute_tool_results", "Results of tool calls that arrived.", labels=["tool"])
     errors = CounterMetricFamily("lunaroute_tool_errors", "Results that say the call failed.", labels=["tool"])
-    time_s = CounterMetricFamily(
+    time_s = HistogramMetricFamily(
         "lunaroute_tool_execution_seconds", "From the end of a call to the arrival of its result.", labels=["tool"]
     )
     for name, found in totals.tools.items():
         calls.add_metric([name], found.calls)
         results.add_metric([name], found.results)
         errors.add_metric([name], found.errors)
-        time_s.add_metric([name], found.execution_s)
+        _add_buckets(time_s, (name,), found.execution, LONG_S)
     yield from (calls, results, errors, time_s)
 
 
@@ -168,7 +169,7 @@ def _add_buckets(
 ) -> None:
     counts = buckets.counts or [0] * (len(bounds_s) + 1)
     names = [*map(str, bounds_s), "+Inf"]
-    family.add_metric(labels, list(zip(names, map(float, accumulate(counts)), strict=True)), buckets.sum_s)
+    family.add_metric(labels, list(zip(names, map(float, accumulate(counts)), strict=True)), buckets.sum)
 
 
 # ---- the system

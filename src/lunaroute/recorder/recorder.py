@@ -22,6 +22,7 @@ from lunaroute.assemble.socket import SocketState
 from lunaroute.capture.records import Record, RelayStarted
 from lunaroute.errors import LunarouteError
 from lunaroute.events import Event
+from lunaroute.events.totals import Totals
 from lunaroute.events.types import ResponseRecorded
 from lunaroute.sinks.base import Sink
 from lunaroute.spool.follow import Follower, LaneRead
@@ -34,7 +35,6 @@ from .open_exchanges import OpenExchangeLog
 from .pipeline import Pipeline, PipelineSettings, PoisonExchange
 from .rereading import head_of
 from .silence import SilentExchange, silent_exchanges
-from .totals import Totals
 
 _CHECKPOINT_S = 1.0
 _CHECKPOINT_BYTES = 64 << 20
@@ -85,7 +85,7 @@ class Recorder:
         self._assembler = _restored_assembler(remembered, self._saved)
         self._pipeline = Pipeline.restore(settings, remembered.state)
         stored = remembered.state.get(_TOTALS_KEY)
-        self.totals = Totals() if stored is None else _totals_decoder.decode(stored)
+        self.totals = Totals(began_at_s=time.time()) if stored is None else _totals_decoder.decode(stored)
         self._passed_over = remembered.passed_over
         self._known_lanes = set(remembered.lanes)
         is_shredding = settings.redaction is not None

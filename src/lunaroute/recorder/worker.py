@@ -22,6 +22,7 @@ from lunaroute.relay.salt import load_salt
 from lunaroute.sinks.base import Sink
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.sqlite.sink import SqliteSink
+from lunaroute.sinks.totals_file import TOTALS_FILE
 
 from .dead_letter import DeadLetter, DeadLetters
 from .endings import EndRequests
@@ -30,7 +31,6 @@ from .lock import take_lock
 from .pipeline import PipelineSettings
 from .recorder import Recorder
 from .relearn import JOURNAL_ERRORS, open_journal, set_aside
-from .totals import TOTALS_FILE
 
 _IDLE_S = (0.005, 0.01, 0.02, 0.05)
 """Pause after so many empty reads: quick while traffic flows, cheap when none does."""

@@ -67,6 +67,7 @@ def _delivery(config: Config, name: str, stop: threading.Event) -> Delivery:
     surroundings = SinkSurroundings(
         name=name,
         state_dir=config.shipping_dir / name,
+        run_dir=config.run_dir,
         sessions_dir=config.sessions_dir,
         reject=_rejected_by(name, DeadLetters(config.recorder_dir / "dead-letter")),
     )

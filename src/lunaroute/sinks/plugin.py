@@ -30,6 +30,8 @@ class SinkSurroundings(msgspec.Struct, frozen=True, kw_only=True):
     """Of its section in config.toml, [sinks.NAME]."""
     state_dir: Path
     """A private folder of its own, for what it has to remember; made when it is needed."""
+    run_dir: Path
+    """Where the processes tell about themselves, such as the recorder's totals."""
     sessions_dir: Path
     """The session files, for those who need more of a session than what is handed to them."""
     reject: Callable[[Event, str], None]

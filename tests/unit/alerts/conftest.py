@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from lunaroute.alerts.readings import Sources
+from lunaroute.events.totals import Totals
 from lunaroute.query.index import open_index
-from lunaroute.recorder.totals import Totals
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.sqlite.sink import SqliteSink
 from tests.builders import SessionScript

@@ -8,9 +8,9 @@ import msgspec
 import pytest
 
 from lunaroute.alerts.readings import Reading, SessionName, readings
+from lunaroute.events.totals import RateLimit, Totals
 from lunaroute.events.types import Identity, Started
 from lunaroute.recorder.silence import SilentExchange
-from lunaroute.recorder.totals import RateLimit, Totals
 from lunaroute.supervisor.instance import RecorderInfo
 from tests.builders import SessionScript
 

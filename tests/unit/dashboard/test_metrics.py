@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from lunaroute.config import AlertConfig, Config
 from lunaroute.dashboard.app import make_app
-from lunaroute.recorder.totals import RateLimit, Totals
+from lunaroute.events.totals import RateLimit, Totals
 from lunaroute.shipping.delivery import DeliveryInfo
 from lunaroute.shipping.worker import ShippingInfo
 from tests.builders import Call, SessionScript, tokens
@@ -85,7 +85,7 @@ def test_traffic_moves_its_metrics(client: TestClient, tmp_path: Path) -> None:
     assert of(found, "lunaroute_tool_calls_total", tool="Read") == 1
     assert of(found, "lunaroute_tool_results_total", tool="Read") == 1
     assert of(found, "lunaroute_tool_errors_total", tool="Read") == 1
-    assert of(found, "lunaroute_tool_execution_seconds_total", tool="Read") == 1.5
+    assert of(found, "lunaroute_tool_execution_seconds_sum", tool="Read") == 1.5
     assert of(found, "lunaroute_relay_overhead_seconds_count") == 2
     assert of(found, "lunaroute_open_exchanges") == 1
     assert of(found, "lunaroute_rate_limit_used_ratio", **MODEL, window="requests") == 0.5
@@ -163,4 +163,4 @@ def test_the_grafana_dashboard_asks_for_what_there_is(client: TestClient) -> Non
     asked += [variable["query"]["query"] for variable in board["templating"]["list"] if variable["type"] == "query"]
     named = {name for expression in asked for name in re.findall(r"lunaroute_\w+", expression)}
     assert len(named) > 15
-    assert {re.sub(r"_bucket$", "", name) for name in named} - _names(client) == set()
+    assert {re.sub(r"_(bucket|sum|count)$", "", name) for name in named} - _names(client) == set()

@@ -93,7 +93,7 @@ def _totals(home: Path) -> Any:
     """As the journal has them; sums of times may differ in their last digits, by the order of the lanes."""
     with closing(sqlite3.connect(home / "recorder" / "journal.db")) as journal:
         (blob,) = journal.execute("SELECT body FROM state WHERE key = 'totals'").fetchone()
-    return _rounded(msgspec.msgpack.decode(blob))
+    return _rounded(msgspec.msgpack.decode(blob) | {"began_at_s": None})
 
 
 def _rounded(value: Any) -> Any:

@@ -226,7 +226,9 @@ def sink(monkeypatch: pytest.MonkeyPatch) -> _Sink:
 @pytest.fixture
 def begin(tmp_path: Path, sessions_dir: Path) -> Run:
     def begin(stop: threading.Event, *, backfill: bool = True) -> Delivery:
-        surroundings = SinkSurroundings(name="mine", state_dir=tmp_path, sessions_dir=sessions_dir, reject=print)
+        surroundings = SinkSurroundings(
+            name="mine", state_dir=tmp_path, run_dir=tmp_path, sessions_dir=sessions_dir, reject=print
+        )
         wanted = SinkConfig(type="mine", backfill=backfill)
         running = Delivery(wanted, surroundings, tmp_path / "mine.db", stop)
         running.start()

@@ -48,7 +48,9 @@ def _config(kind: str, **options: object) -> Config:
 
 
 def test_a_sink_is_made_with_its_options_and_surroundings(tmp_path: Path) -> None:
-    surroundings = SinkSurroundings(name="mine", state_dir=tmp_path, sessions_dir=tmp_path, reject=print)
+    surroundings = SinkSurroundings(
+        name="mine", state_dir=tmp_path, run_dir=tmp_path, sessions_dir=tmp_path, reject=print
+    )
     sink = make_sink(SinkConfig(type="good", options={"url": "x"}), surroundings)
     assert (sink.name, sink.options.url, sink.options.table) == ("mine", "x", "events")  # type: ignore[attr-defined]
 

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from lunaroute.events import Event
-from lunaroute.recorder import totals as module
-from lunaroute.recorder.totals import LONG_S, OpenedExchange, Totals
+from lunaroute.events import totals as module
+from lunaroute.events.totals import LONG_S, OpenedExchange, Totals
 from tests.builders import Call, SessionScript, tokens
 
 
@@ -38,10 +38,12 @@ def test_every_number_of_a_session_is_in_the_sums() -> None:
     # 0.1 s twice, and 90 s, above 81.92.
     assert of_model.duration.counts[LONG_S.index(0.16)] == 2
     assert of_model.duration.counts[LONG_S.index(163.84)] == 1
-    assert of_model.duration.sum_s == pytest.approx(90.2)
+    assert of_model.duration.sum == pytest.approx(90.2)
     assert sum(of_model.ttft.counts) == 3
     assert sum(found.overhead.counts) == 3
-    assert msgspec.structs.astuple(found.tools["Read"]) == (1, 1, 1, 1.5)
+    tool = found.tools["Read"]
+    assert (tool.calls, tool.results, tool.errors, tool.execution.sum) == (1, 1, 1, 1.5)
+    assert (of_model.input_sizes.sum, of_model.output_sizes.sum, sum(of_model.ttfb.counts)) == (100, 20, 3)
     assert (found.sessions_started, found.sessions_completed, found.open_exchanges) == (1, {"ended": 1}, {})
 
 

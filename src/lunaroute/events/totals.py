@@ -8,19 +8,15 @@ the journal was lost. Model and tool names are the client's to choose, so there 
 from __future__ import annotations
 
 from bisect import bisect_left
-from contextlib import suppress
 from datetime import datetime
 from itertools import islice
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from lunaroute.events import Event
-from lunaroute.events.rate_limits import windows
-from lunaroute.events.types import Completed, RequestRecorded, ResponseRecorded, Started, ToolCallRecorded
+from .rate_limits import windows
+from .types import Completed, Event, RequestRecorded, ResponseRecorded, Started, ToolCallRecorded
 
-TOTALS_FILE: Final = "totals.json"
 OTHER: Final = "other"
 UNKNOWN: Final = "unknown"
 MOST_MODELS: Final = 200
@@ -28,6 +24,8 @@ MOST_TOOLS: Final = 200
 LONG_S: Final = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92, 163.84, 327.68)
 """Upper bounds of buckets; up to 81.92 those that OpenTelemetry advises for model calls."""
 SHORT_S: Final = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+TOKENS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576, 4194304, 16777216, 67108864)
+"""Of an exchange; those that OpenTelemetry advises."""
 PICODOLLARS: Final = 10**12
 _LIMIT_IS_NEWS_S: Final = 60.0
 """Where the provider does not say when a limit's window ends."""
@@ -38,14 +36,13 @@ class Buckets(msgspec.Struct):
     """How many values fell where; `counts` has one more than there are bounds."""
 
     counts: list[int] = []
-    sum_s: float = 0.0
+    sum: float = 0.0
 
-    def add_ms(self, value_ms: float, bounds_s: tuple[float, ...]) -> None:
+    def add(self, value: float, bounds: tuple[float, ...]) -> None:
         if not self.counts:
-            self.counts = [0] * (len(bounds_s) + 1)
-        value_s = value_ms / 1000
-        self.counts[bisect_left(bounds_s, value_s)] += 1
-        self.sum_s += value_s
+            self.counts = [0] * (len(bounds) + 1)
+        self.counts[bisect_left(bounds, value)] += 1
+        self.sum += value
 
 
 class RateLimit(msgspec.Struct, frozen=True):
@@ -65,8 +62,13 @@ class ModelTotals(msgspec.Struct):
     outcomes: dict[str, int] = {}
     """Exchanges by how they ended."""
     duration: Buckets = msgspec.field(default_factory=Buckets)
-    """From the first byte handed to the provider to the last of its answer; LONG_S."""
+    """From the first byte handed to the provider to the last of its answer; LONG_S, likewise the next: to the first
+    byte of a stream, and to the first token."""
+    ttfb: Buckets = msgspec.field(default_factory=Buckets)
     ttft: Buckets = msgspec.field(default_factory=Buckets)
+    input_sizes: Buckets = msgspec.field(default_factory=Buckets)
+    """Tokens by exchange, where the provider told; TOKENS, likewise the next."""
+    output_sizes: Buckets = msgspec.field(default_factory=Buckets)
     input_tokens: int = 0
     output_tokens: int = 0
     thinking_tokens: int = 0
@@ -85,7 +87,8 @@ class ToolTotals(msgspec.Struct):
     calls: int = 0
     results: int = 0
     errors: int = 0
-    execution_s: float = 0.0
+    execution: Buckets = msgspec.field(default_factory=Buckets)
+    """Of results whose time is known; LONG_S."""
 
 
 class OpenedExchange(msgspec.Struct, frozen=True, array_like=True):
@@ -98,6 +101,8 @@ class OpenedExchange(msgspec.Struct, frozen=True, array_like=True):
 class Totals(msgspec.Struct):
     """One per recorder; `add` each event."""
 
+    began_at_s: float = 0.0
+    """Unix seconds: when everything was zero."""
     models: dict[str, dict[str, ModelTotals]] = {}
     """Provider → model → its totals."""
     tools: dict[str, ToolTotals] = {}
@@ -142,10 +147,16 @@ class Totals(msgspec.Struct):
         tokens = stats.tokens
         totals.outcomes[event.outcome] = totals.outcomes.get(event.outcome, 0) + 1
         if stats.provider_latency_ms is not None:
-            totals.duration.add_ms(stats.provider_latency_ms, LONG_S)
+            totals.duration.add(stats.provider_latency_ms / 1000, LONG_S)
+        if stats.is_streaming and stats.time_to_first_byte_ms is not None:
+            totals.ttfb.add(stats.time_to_first_byte_ms / 1000, LONG_S)
         if stats.time_to_first_token_ms is not None:
-            totals.ttft.add_ms(stats.time_to_first_token_ms, LONG_S)
-        self.overhead.add_ms(stats.total_proxy_overhead_ms, SHORT_S)
+            totals.ttft.add(stats.time_to_first_token_ms / 1000, LONG_S)
+        self.overhead.add(stats.total_proxy_overhead_ms / 1000, SHORT_S)
+        if tokens.input_tokens is not None:
+            totals.input_sizes.add(tokens.input_tokens, TOKENS)
+        if tokens.output_tokens is not None:
+            totals.output_sizes.add(tokens.output_tokens, TOKENS)
         totals.input_tokens += tokens.input_tokens or 0
         totals.output_tokens += tokens.output_tokens or 0
         totals.thinking_tokens += tokens.thinking_tokens or 0
@@ -167,20 +178,14 @@ class Totals(msgspec.Struct):
         totals = self._of_tool(event.tool_name)
         totals.results += 1
         totals.errors += event.success is False
-        totals.execution_s += (event.execution_time_ms or 0.0) / 1000
+        if event.execution_time_ms is not None:
+            totals.execution.add(event.execution_time_ms / 1000, LONG_S)
 
     def _of_tool(self, name: str) -> ToolTotals:
         found = self.tools.get(name)
         if found is None:
             found = self.tools.setdefault(name if len(self.tools) < MOST_TOOLS else OTHER, ToolTotals())
         return found
-
-
-def read_totals(run_dir: Path) -> Totals:
-    """As the recorder last wrote them; empty where there is none."""
-    with suppress(OSError, msgspec.MsgspecError):
-        return msgspec.json.decode((run_dir / TOTALS_FILE).read_bytes(), type=Totals)
-    return Totals()
 
 
 def _rate_limits(event: ResponseRecorded) -> dict[str, RateLimit]:
