@@ -17,7 +17,7 @@ LITELLM := build/litellm/bin/litellm
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard test-s3 check format compile bench bench-litellm seed-million bench-query bench-dashboard bench-reindex bench-storage lock clean
+.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard test-s3 test-otel check format compile bench bench-litellm seed-million bench-query bench-dashboard bench-reindex bench-storage lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -56,6 +56,10 @@ test-dashboard: $(COMPILED) $(AXE)  ## Drive the dashboard in Chromium: every pa
 test-s3: $(COMPILED)  ## Install an S3 server and run the archive's tests against it
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt --group s3
 	$(PYTHON) -m pytest -m s3 tests/s3 $(ARGS)
+
+test-otel: $(COMPILED)  ## Install Arize Phoenix into build/otel and let it receive spans
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target build/otel 'arize-phoenix>=20,<21'
+	$(PYTHON) -m pytest -m otel tests/otel $(ARGS)
 
 compile: $(COMPILED)  ## Compile the relay's hot path, where there is a C compiler
 

@@ -1,7 +1,7 @@
 """[io] A request that a rule of the user's keeps from the provider (`blocks`): read to its end, on record, and refused.
 
-Its body is waited for, so that its session can be told and nothing of it is lost; but not for long, as a client may wait
-itself, for a `100 Continue`.
+Its body is waited for, so that its session can be told and nothing of it is lost; but not for long, as a client may
+wait itself, for a `100 Continue`.
 """
 
 from __future__ import annotations
