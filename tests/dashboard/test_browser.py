@@ -38,7 +38,11 @@ def fresh(tmp_path: Path) -> Iterator[Dashboard]:
 
 def _addresses(url: str) -> list[str]:
     session = f"/sessions/{hostile_id(url)}"
-    return [*SEARCHED, *(f"{session}?tab={tab}" for tab, _ in TABS)]
+    return [
+        *SEARCHED,
+        f"/compare?a={hostile_id(url)}&b={hostile_id(url)}",
+        *(f"{session}?tab={tab}" for tab, _ in TABS),
+    ]
 
 
 # ---- every page, both widths, light and dark
