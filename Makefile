@@ -88,8 +88,8 @@ bench-query: $(COMPILED)  ## Time questions on the store of seed-million
 bench-reindex: $(COMPILED)  ## Time the re-index on sessions of several sizes
 	$(PYTHON) bench/reindex_throughput.py $(ARGS)
 
-bench-dashboard: $(COMPILED)  ## Time the dashboard's pages on the store of seed-million
-	$(PYTHON) bench/dashboard_latency.py build/million $(ARGS)
+bench-dashboard: $(COMPILED)  ## Time the dashboard on the store of seed-million, and what one does there
+	$(PYTHON) -m bench.dashboard_latency build/million $(ARGS)
 
 bench-storage: $(COMPILED)  ## Record the corpus's sessions and measure them on disk, plain and compressed
 	$(PYTHON) -m bench.storage $(ARGS)

@@ -38,7 +38,11 @@ def fresh(tmp_path: Path) -> Iterator[Dashboard]:
 
 def _addresses(url: str) -> list[str]:
     session = f"/sessions/{hostile_id(url)}"
-    return [*SEARCHED, *(f"{session}?tab={tab}" for tab, _ in TABS)]
+    return [
+        *SEARCHED,
+        f"/compare?a={hostile_id(url)}&b={hostile_id(url)}",
+        *(f"{session}?tab={tab}" for tab, _ in TABS),
+    ]
 
 
 # ---- every page, both widths, light and dark
@@ -157,6 +161,41 @@ def test_views_and_stars_are_kept(watched: Watched) -> None:
     assert page.locator("#rows [data-row]").count() == 1
     page.locator("#rows [data-star]").first.click()
     page.wait_for_selector("#rows [data-star][aria-pressed=false]")
+    watched.assert_quiet()
+
+
+def test_tags_are_given_shown_and_looked_for(watched: Watched) -> None:
+    page = watched.open(f"/sessions/{hostile_id(watched.url)}")
+    page.click("[data-tags]")
+    page.fill(".question input", "to show, kept")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert page.locator(".about .tag", has_text="to show").count() == 1
+    page = watched.open("/sessions?marked=tag:kept")
+    assert page.locator("#rows [data-row]").count() == 1
+    page = watched.open(f"/sessions/{hostile_id(watched.url)}")
+    page.click("[data-tags]")
+    assert page.input_value(".question input") == "to show, kept"
+    page.fill(".question input", "")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    assert page.locator(".about .tag", has_text="kept").count() == 0
+    watched.assert_quiet()
+
+
+def test_queries_are_kept_and_removed(watched: Watched) -> None:
+    page = watched.open("/sql")
+    page.fill("#statement", "SELECT 41 + 1 AS answer")
+    page.click("[data-save-query]")
+    page.fill(".question input", "The answer")
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
+    page = watched.open("/sql")
+    page.click("text=The answer")
+    page.wait_for_selector("[data-sql-result] td:has-text('42')")
+    page.click("[data-remove-query]")
+    page.wait_for_selector("[data-remove-query]", state="detached")
+    assert watched.open("/sql").locator("text=The answer").count() == 0
     watched.assert_quiet()
 
 

@@ -41,6 +41,14 @@ def test_hostile_recordings_do_nothing(watched: Watched) -> None:
         if tab in ("raw", "diff"):
             page.wait_for_selector("section.card")
         assert_not_pwned(page)
-    for path in ("/?range=1h", "/sessions?range=1h", "/models?range=1h", "/search?q=pwned", "/tools?range=1h"):
+    compared = f"/compare?a={hostile_id(watched.url)}&b={hostile_id(watched.url)}"
+    for path in (
+        compared,
+        "/?range=1h",
+        "/sessions?range=1h",
+        "/models?range=1h",
+        "/search?q=pwned",
+        "/tools?range=1h",
+    ):
         assert_not_pwned(watched.open(path))
     watched.assert_quiet()

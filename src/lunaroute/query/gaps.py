@@ -13,8 +13,8 @@ import msgspec
 
 from lunaroute.stats import histogram
 
+from .conditions import Sql, compile_filter, within
 from .filter import EVERYTHING, Filter
-from .usage import EXCHANGES, of_exchanges
 from .values import resolve
 
 MOST_STREAMS: Final = 10_000
@@ -36,11 +36,14 @@ class Gaps(msgspec.Struct, frozen=True, kw_only=True):
 
 def stream_gaps(connection: sqlite3.Connection, wanted: Filter = EVERYTHING) -> Gaps:
     """Raises FilterError, sqlite3.Error."""
-    condition = of_exchanges(resolve(connection, wanted), None)
+    asked = compile_filter(resolve(connection, wanted), "exchanges") & within(wanted, "e.started_at")
+    condition = Sql("e.outcome IS NOT NULL AND e.chunk_gap_p50_ms IS NOT NULL") & asked
     rows = connection.execute(
         "SELECT e.chunk_gap_p50_ms, e.chunk_gap_p95_ms, e.chunk_gap_max_ms,"
-        f" e.streaming_duration_ms / nullif(e.output_tokens, 0) FROM {EXCHANGES}"
-        f" WHERE {condition.text} AND e.chunk_gap_p50_ms IS NOT NULL ORDER BY e.started_at DESC LIMIT {MOST_STREAMS}",
+        " e.streaming_duration_ms / nullif(e.output_tokens, 0)"
+        # In the order of time, so that the newest are found first whatever the filter.
+        f" FROM session_stats e INDEXED BY session_stats_by_time WHERE {condition.text}"
+        f" ORDER BY e.started_at DESC LIMIT {MOST_STREAMS}",
         condition.parameters,
     ).fetchall()
     p50, p95, longest, by_token = (_counted([row[at] for row in rows]) for at in range(4))

@@ -44,6 +44,21 @@ class SqlResult(msgspec.Struct, frozen=True, kw_only=True):
     """There were more rows than were wanted."""
 
 
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    columns: list[str]
+
+
+def list_tables(connection: sqlite3.Connection) -> list[Table]:
+    """What there is to ask, but for the insides of full-text search. Raises sqlite3.Error."""
+    rows = connection.execute(
+        "SELECT t.name, group_concat(c.name, ' ') FROM pragma_table_list t, pragma_table_info(t.name) c"
+        " WHERE t.schema = 'main' AND t.type <> 'shadow' AND t.name NOT LIKE 'sqlite%'"
+        " GROUP BY t.name ORDER BY t.name"
+    )
+    return [Table(name=name, columns=columns.split()) for name, columns in rows]
+
+
 def run_sql(
     connection: sqlite3.Connection,
     statement: str,

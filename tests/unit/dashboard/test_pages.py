@@ -259,6 +259,14 @@ def test_two_sessions_side_by_side(client: TestClient) -> None:
     assert "no session has an id" in client.get("/compare", params={"a": "0000"}).text
 
 
+def test_console_names_the_tables(client: TestClient) -> None:
+    text = client.get("/sql").text
+    for name in ("sessions", "session_stats", "tool_calls", "daily_stats"):
+        assert f">{name}</summary>" in text
+    assert "provider_latency_ms" in text
+    assert "text_search_idx" not in text
+
+
 def test_search_marks_the_words(client: TestClient) -> None:
     word = client.get("/api/v1/sessions?limit=1&q=client:codex").json()["items"][0]["first_text"].split()[0]
     text = client.get("/search", params={"q": word}).text

@@ -1,5 +1,5 @@
 // One session: folding, tags, and the turn that an address names.
-import { ask, tell } from "./ask.js";
+import { ask, askText, tell } from "./ask.js";
 
 document.addEventListener("click", async (event) => {
   const unfold = event.target.closest("[data-unfold]");
@@ -10,7 +10,7 @@ document.addEventListener("click", async (event) => {
   }
   const tags = event.target.closest("[data-tags]");
   if (tags) {
-    const given = prompt("Tags of this session, separated by commas", tags.dataset.ownTags);
+    const given = await askText("Tags of this session, separated by commas", tags.dataset.ownTags);
     if (given === null) return;
     try { await ask(`/sessions/${tags.dataset.tags}/tags`, "PUT", { tags: given.split(",") }); location.reload(); } catch (error) { tell(error.message); }
   }

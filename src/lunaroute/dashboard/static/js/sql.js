@@ -1,5 +1,5 @@
 // The SQL console: run, show as a table, draw what can be drawn, keep queries.
-import { ask, tell } from "./ask.js";
+import { ask, askText, tell } from "./ask.js";
 import { number } from "./numbers.js";
 
 const $ = (selector) => document.querySelector(selector);
@@ -69,7 +69,7 @@ document.addEventListener("click", async (event) => {
   const removed = event.target.closest("[data-remove-query]");
   if (removed) { try { await ask("/queries", "DELETE", { name: removed.dataset.removeQuery }); removed.parentElement.remove(); } catch (error) { tell(error.message); } return; }
   if (event.target.closest("[data-save-query]")) {
-    const name = prompt("Name of this query");
+    const name = await askText("Name of this query");
     if (!name) return;
     try { await ask("/queries", "PUT", { name, statement: statement.value }); location.reload(); } catch (error) { tell(error.message); }
   }
