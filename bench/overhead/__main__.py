@@ -36,7 +36,7 @@ def main() -> None:
     rounds = options.rounds or (5 if options.long else 3)
     seconds = options.seconds or (1.0 if options.long else 0.25)
     name = "litellm" if options.litellm else "smoke" if options.smoke else "long" if options.long else "short"
-    about = conditions(os.getloadavg()[0])
+    about = conditions(os.getloadavg()[0]) | ({"note": options.note} if options.note else {})
     results = Results()
     is_whole = not (options.litellm or options.smoke or options.rows)
     with tempfile.TemporaryDirectory(prefix="lunaroute-bench-") as folder:
@@ -54,6 +54,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="length of a round")
     parser.add_argument("--rows", default="", help="only rows whose name contains this")
     parser.add_argument("--litellm", type=Path, help="LiteLLM's program: measure 1 KB beside it")
+    parser.add_argument("--note", help="what else is to be known of the machine at the moment; kept with the results")
     parser.add_argument("--results", type=Path, default=REPOSITORY / "bench" / "results")
     return parser.parse_args()
 

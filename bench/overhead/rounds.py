@@ -50,7 +50,9 @@ def measure(
     """Proxies take turns within a row, in reversed order every other time. What each does first is not counted:
     programs load then what they had left for later."""
     for proxy in proxies.values():
-        one_round(folder, proxy, works[0], seconds)
+        proxy.sent_count += int(load(folder, proxy.port, works[0], seconds)["requests"])
+    for proxy in proxies.values():
+        proxy.wait_until_recorded()
     for number in range(rounds):
         for work in works:
             order = work.proxies if number % 2 else work.proxies[::-1]
