@@ -18,6 +18,7 @@ class NoSpool:
     lane_dir = None
     segment_bytes = 0
     is_dirty = False
+    lost_before = None
 
     def __getattr__(self, name: str) -> Any:
         return _nothing

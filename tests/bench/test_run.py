@@ -14,6 +14,8 @@ from bench.overhead.report import REPOSITORY
 from bench.overhead.tools import missing
 from bench.overhead.work import LUNAROUTE, NGINX, SMOKE, UNRECORDED
 
+from tests.support.server import wait_until
+
 
 def test_a_run_measures_every_proxy_and_keeps_what_it_found(tmp_path: Path) -> None:
     if packages := missing():
@@ -41,11 +43,17 @@ def test_a_run_measures_every_proxy_and_keeps_what_it_found(tmp_path: Path) -> N
 
 
 def test_memory_that_was_needed_for_a_moment_is_seen() -> None:
-    pids = [os.getpid()]
-    before = resident_bytes(pids)
-    forget_peak(pids)
-    assert len(os.urandom(1) * 50_000_000) == 50_000_000  # freed at once
-    assert peak_bytes(pids) - before > 40_000_000
+    program = "import sys; input(); len('x' * 50_000_000); print(flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        wait_until(lambda: Path(f"/proc/{process.pid}/cmdline").read_bytes().startswith(sys.executable.encode()))
+        before = resident_bytes([process.pid])
+        forget_peak([process.pid])
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        process.stdout.readline()  # the memory is needed and free again
+        assert peak_bytes([process.pid]) - before > 40_000_000
 
 
 def test_cpu_time_grows_with_work() -> None:

@@ -27,7 +27,17 @@ def test_every_setting_is_in_the_readme_with_its_default() -> None:
     rows = dict(re.findall(r"^\| `(\w+\.\w+)` \| `?([^`|]+?)`? \|", _text("README.md"), re.MULTILINE))
     config = Config(home=Path())
     defaults: dict[str, str] = {"upstreams.NAME": "–"}
-    sections = ("server", "timeouts", "recording", "sessions", "redaction", "dashboard", "storage", "archive")
+    sections = (
+        "server",
+        "timeouts",
+        "recording",
+        "sessions",
+        "redaction",
+        "dashboard",
+        "storage",
+        "archive",
+        "tenants",
+    )
     for section in sections:
         for key, value in msgspec.structs.asdict(getattr(config, section)).items():
             defaults[f"{section}.{key}"] = (",".join(value) or "–") if isinstance(value, tuple) else _as_toml(value)
