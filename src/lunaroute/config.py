@@ -116,6 +116,8 @@ class ArchiveConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     url: str | None = None
     """A directory, or s3://bucket/prefix, gs://…, az://…: where sessions are pushed to. Where it is set, nothing is
     deleted here that was not first read back from there."""
+    push_after: Span = NEVER
+    """When a session that is over is pushed there by itself: `0s` = as soon as it can be."""
 
 
 class PriceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -21,10 +21,13 @@ pytest.importorskip("moto.server", reason="no S3 server: make test-s3 installs o
 
 from tests.unit.archive.test_archive import *  # noqa: F403
 from tests.unit.archive.test_archive import home  # noqa: F401
+from tests.unit.archive.test_pusher import *  # noqa: F403
 
 pytestmark = pytest.mark.s3
 
-del test_a_push_killed_anywhere_is_finished_by_the_next  # noqa: F821  (of directories)
+# Of directories:
+del test_a_push_killed_anywhere_is_finished_by_the_next  # noqa: F821
+del test_an_archive_that_cannot_be_reached_is_said_once_and_tried_until_it_can  # noqa: F821
 
 
 @pytest.fixture(scope="module")

@@ -57,7 +57,7 @@ def test_every_key_of_every_section_can_be_set_in_the_file_and_by_variable(tmp_p
             **{"compress_after": "36h", "delete_bodies_after": "30d", "delete_sessions_after": "1y"},
             **{"delete_sums_after": "never", "max_bytes": 10**12, "hold_tags": ("legal", "golden")},
         },
-        "archive": {"url": "s3://bucket/lunaroute"},
+        "archive": {"url": "s3://bucket/lunaroute", "push_after": "0s"},
     }
     # Sections with tables in them have tests of their own.
     defaults = Config(home=tmp_path)

@@ -1,8 +1,8 @@
 """The housekeeper's process: does what is to be done with sessions that are over, beside the recorder and after it.
 
-In: the settings, and the end of a pipe whose other end the supervisor holds. Out: compressed files, what is due
-deleted, and `housekeeper.json`. It runs with the lowest priority and is stopped by being killed: every step of its work
-leaves the sessions whole.
+In: the settings, and the end of a pipe whose other end the supervisor holds. Out: compressed files, what is due pushed
+to the archive and deleted here, and `housekeeper.json`. It runs with the lowest priority and is stopped by being
+killed: every step of its work leaves the sessions whole.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import select
 import sqlite3
 import sys
 import time
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -22,6 +21,8 @@ from lunaroute.config import Config, seconds_of
 from lunaroute.errors import LunarouteError
 
 from .compress import CompressReport, compress_all, compress_sessions
+from .ended import ended_between
+from .pusher import Pusher
 from .retention import PruneReport, prune
 
 _LOOK_S = 2.0
@@ -44,6 +45,7 @@ class Housekeeper:
         self._compress_after_s = seconds_of(config.storage.compress_after)
         self._scan_at_s = 0.0
         self._asked_until = datetime.now(UTC)
+        self._pusher = Pusher(config, _say, self._is_to_go_on)
 
     def run(self) -> None:
         while self._goes_on(0):
@@ -52,6 +54,7 @@ class Housekeeper:
                 self._scan()
             else:
                 self._look()
+            self._pusher.look()
             if not self._goes_on(_LOOK_S):
                 return
 
@@ -87,25 +90,6 @@ class Housekeeper:
 
     def _is_to_go_on(self, _done: int, _total: int) -> bool:
         return self._goes_on(0)
-
-
-def ended_between(database: Path, since: datetime, until: datetime) -> list[str]:
-    """Sessions that ended then, by the index; none where it cannot be asked now: the next scan finds them."""
-    if not database.exists():
-        return []
-    try:
-        with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)) as index:
-            rows = index.execute(
-                "SELECT session_id FROM sessions WHERE completed_at > ? AND completed_at <= ?",
-                (_sql_time(since), _sql_time(until)),
-            ).fetchall()
-    except sqlite3.Error:
-        return []
-    return [session_id for (session_id,) in rows]
-
-
-def _sql_time(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S.%f}"
 
 
 class HousekeeperInfo(msgspec.Struct, frozen=True, kw_only=True):

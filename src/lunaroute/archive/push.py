@@ -91,15 +91,13 @@ def push(
     """Push what is over and compressed and not there yet, as it is here; `is_checked`: what is there is read back too,
     and pushed again where it is damaged. Raises LunarouteError, OSError."""
     report = PushReport()
-    known = store.entries()
+    known = store.entries() if only is None else store.entries_of(only)
     if is_checked:
         damaged = verify_archive(store, only=only).damaged_ids
         known = {session_id: entry for session_id, entry in known.items() if session_id not in damaged}
-    rows = _rows(sessions_dir / "sessions.db")
+    rows = _rows(sessions_dir / "sessions.db", only)
     wanted = []
-    for session_id, path in session_files(sessions_dir):
-        if only is not None and session_id not in only:
-            continue
+    for session_id, path in _files(sessions_dir, only):
         if not path.name.endswith(COMPRESSED_SUFFIX):
             report.plain_count += 1
         elif _is_news(path, known.get(session_id)):
@@ -133,7 +131,7 @@ def verify_archive(
 ) -> VerifyReport:
     """Read every object that the manifests name, and compare. Raises LunarouteError."""
     report = VerifyReport()
-    entries = [entry for entry in store.entries().values() if only is None or entry.session_id in only]
+    entries = list((store.entries() if only is None else store.entries_of(only)).values())
 
     def one(entry: Archived) -> tuple[Archived, str | None]:
         return entry, _problem(store.get(entry.key), entry)
@@ -153,7 +151,7 @@ def verified(store: ArchiveStore, sessions_dir: Path, session_ids: Collection[st
     """Those of the sessions whose file here, or what it was before it lost its bodies, the archive has: read back from
     there and compared now. Raises LunarouteError."""
     good: set[str] = set()
-    wanted = [entry for session_id, entry in store.entries().items() if session_id in session_ids]
+    wanted = list(store.entries_of(session_ids).values())
 
     def one(entry: Archived) -> str | None:
         path = existing_file(sessions_dir, entry.session_id)
@@ -176,13 +174,12 @@ def pull(
     """Fetch sessions that have no file here, or one without bodies. Raises LunarouteError."""
     report = PullReport()
     wanted = []
-    for entry in store.entries().values():
-        if only is None or entry.session_id in only:
-            path = existing_file(sessions_dir, entry.session_id)
-            if path is not None and not is_without_bodies(path):
-                report.present_count += 1
-            else:
-                wanted.append(entry)
+    for entry in (store.entries() if only is None else store.entries_of(only)).values():
+        path = existing_file(sessions_dir, entry.session_id)
+        if path is not None and not is_without_bodies(path):
+            report.present_count += 1
+        else:
+            wanted.append(entry)
 
     def one(entry: Archived) -> Archived | str:
         try:
@@ -234,6 +231,16 @@ def is_without_bodies(path: Path) -> bool:
     return False
 
 
+def _files(sessions_dir: Path, only: Collection[str] | None) -> Iterator[tuple[str, Path]]:
+    if only is None:
+        yield from session_files(sessions_dir)
+        return
+    for session_id in sorted(only):
+        path = existing_file(sessions_dir, session_id)
+        if path is not None:
+            yield session_id, path
+
+
 def _is_news(path: Path, entry: Archived | None) -> bool:
     """A file that lost its bodies is no news: the archive has it whole."""
     if entry is None:
@@ -278,13 +285,18 @@ def _problem(data: bytes | None, entry: Archived) -> str | None:
     return None if hashlib.sha256(data).hexdigest() == entry.sha256 else "it is not what was pushed"
 
 
-def _rows(database: Path) -> dict[str, dict[str, Any]]:
+def _rows(database: Path, only: Collection[str] | None) -> dict[str, dict[str, Any]]:
     """What the index knows of each session, for the manifests; nothing where there is none to ask."""
     if not database.exists():
         return {}
     try:
         with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)) as index:
-            found = index.execute(f"SELECT session_id, {', '.join(_SHOWN)} FROM sessions")
+            asked = f"SELECT session_id, {', '.join(_SHOWN)} FROM sessions"
+            if only is None:
+                found = index.execute(asked).fetchall()
+            else:
+                one = f"{asked} WHERE session_id = ?"
+                found = [row for session_id in only for row in index.execute(one, (session_id,))]
             return {row[0]: dict(zip(_SHOWN, row[1:], strict=True)) for row in found}
     except sqlite3.Error:
         return {}

@@ -12,7 +12,7 @@ Credentials and endpoints are those of the environment (AWS_…, GOOGLE_…, AZU
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,8 +110,17 @@ class ArchiveStore:
 
     def entries(self) -> dict[str, Archived]:
         """session_id → its entry, of all manifests, oldest session first."""
+        return self._newest(list(self._keys(f"{_MANIFESTS}/")))
+
+    def entries_of(self, session_ids: Iterable[str]) -> dict[str, Archived]:
+        """The same of these sessions, by the manifests of their days."""
+        wanted = set(session_ids)
+        days = {day_of(session_id) for session_id in wanted}
+        keys = [key for day in sorted(days) for key in self._keys(f"{_MANIFESTS}/{day}/")]
+        return {session_id: entry for session_id, entry in self._newest(keys).items() if session_id in wanted}
+
+    def _newest(self, keys: list[str]) -> dict[str, Archived]:
         found: dict[str, Archived] = {}
-        keys = list(self._keys(f"{_MANIFESTS}/"))
         with ThreadPoolExecutor(_AT_ONCE, "archive") as threads:
             for manifest in threads.map(self._manifest, keys):
                 for entry in manifest.sessions:

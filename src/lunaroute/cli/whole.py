@@ -32,7 +32,7 @@ def whole_sessions(home: Path, session_ids: Sequence[str]) -> Iterator[Path]:
         yield here
         return
     store = ArchiveStore(url)
-    entries = store.entries()
+    entries = store.entries_of(lacking)
     with tempfile.TemporaryDirectory(prefix="lunaroute-") as name:
         folder = Path(name)
         for session_id, path in files.items():

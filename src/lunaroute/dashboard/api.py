@@ -103,7 +103,7 @@ def _bytes_handler(site: Site) -> Callable[[Request], Response]:
                 if index is None:
                     raise NoSuchSession("nothing was recorded yet")
                 session_id, request_id = find_exchange(index, request.path_params["request_id"])
-            exchange = read_exchange(site.recordings.sessions_dir, session_id, request_id)
+            exchange = read_exchange(site.fetched.folder_of(session_id), session_id, request_id)
             if part == "curl":
                 content = as_curl(exchange, _relay_url(site)).encode()
             elif part in ("request", "response"):

@@ -188,7 +188,7 @@ def calls_of(call: Call) -> list[SessionCall]:
 
 def one_exchange(call: Call) -> Any:
     session_id, request_id = find_exchange(call.recorded, call.path["request_id"])
-    return read_exchange(call.site.recordings.sessions_dir, session_id, request_id)
+    return read_exchange(call.site.fetched.folder_of(session_id), session_id, request_id)
 
 
 def one_turn(call: Call) -> Any:
@@ -196,7 +196,8 @@ def one_turn(call: Call) -> Any:
     results = {
         one.result_request_id for one in session_calls(call.recorded, session_id) if one.request_id == request_id
     }
-    turns = read_turns(call.site.recordings.sessions_dir, session_id, {request_id}, {one for one in results if one})
+    folder = call.site.fetched.folder_of(session_id)
+    turns = read_turns(folder, session_id, {request_id}, {one for one in results if one})
     return turns[0] if turns else None
 
 

@@ -28,6 +28,7 @@ def run_dashboard(config: Config, listener: socket.socket, alive_fd: int = -1) -
         threading.Thread(target=_stop_with, args=(alive_fd, server), daemon=True).start()
     server.run(sockets=[listener])
     site.recordings.close()
+    site.fetched.close()
 
 
 class _Server(uvicorn.Server):

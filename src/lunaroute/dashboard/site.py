@@ -10,6 +10,7 @@ import jinja2
 from starlette.responses import HTMLResponse
 
 from lunaroute import __version__
+from lunaroute.archive.fetched import FetchedSessions
 from lunaroute.config import Config
 
 from . import bars, numbers
@@ -43,6 +44,7 @@ class Site:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.recordings = Recordings(config.home)
+        self.fetched = FetchedSessions(config)
         self.marks = MarksFile(config.home)
         self.live = Live(config.database)
         self._templates = _environment()

@@ -86,7 +86,7 @@ def _read(call: PageCall, one: SessionExchange, session_id: str | None = None) -
     if session_id is None:
         assert call.index is not None
         session_id = find_session(call.index, call.request.path_params["session_id"]).session_id
-    return read_exchange(call.site.recordings.sessions_dir, session_id, one.request_id)
+    return read_exchange(call.site.fetched.folder_of(session_id), session_id, one.request_id)
 
 
 def _json_of(exchange: RecordedExchange) -> bytes:

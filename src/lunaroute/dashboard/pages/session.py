@@ -129,7 +129,7 @@ def _turns(
     shown = exchanges[first - 1 : first - 1 + _TURNS]
     ids = {one.request_id for one in shown}
     results = {one.result_request_id for one in calls if one.request_id in ids and one.result_request_id}
-    sessions_dir = call.site.recordings.sessions_dir
+    sessions_dir = call.site.fetched.folder_of(summary.session_id) if ids else call.site.recordings.sessions_dir
     found, images = read_turns_and_images(sessions_dir, summary.session_id, ids, results) if ids else ([], {})
     by_id = {turn.request_id: turn for turn in found}
     last = first + len(shown) - 1
