@@ -8,13 +8,14 @@ import urllib.error
 import urllib.request
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 from lunaroute.cli.control import read_status
 from lunaroute.config import Config
 from lunaroute.simulator import start_simulator
 from lunaroute.supervisor.instance import read_info
 from tests.support.faults import Stream
-from tests.support.server import Server, exchanges, query, recorded, serving, start_server, wait_until
+from tests.support.server import Server, exchanges, query, recorded, sessions, start_server, wait_until
 
 _ANSWER_BYTES = 100
 
@@ -25,7 +26,7 @@ def _ask(server: Server, marker: str) -> None:
     assert stream.is_whole
 
 
-def _get(url: str) -> tuple[int, dict[str, object]]:
+def _get(url: str) -> tuple[int, dict[str, Any]]:
     try:
         with urllib.request.urlopen(url, timeout=20) as response:
             return response.status, json.load(response)
@@ -40,16 +41,19 @@ def _free_port() -> int:
 
 
 def _begin(home: Path, role: str, *more: str) -> Server:
-    return start_server(home, {}, role=role, flags=more, has_dashboard=role == "web")
+    return start_server(home, {}, role=role, flags=["--node=pod-7", *more], has_dashboard=role == "web")
 
 
-def test_relay_and_recorder_come_and_go_by_themselves(tmp_path: Path) -> None:
-    home = tmp_path / "home"
+def test_relay_recorder_and_dashboard_come_and_go_by_themselves(tmp_path: Path) -> None:
+    home, port = tmp_path / "home", _free_port()
     with start_simulator() as provider:
-        relay = start_server(home, {"anthropic": provider.base_url}, role="relay")
+        # Whose they are: of the address that was asked, which is a name of a tenant too.
+        variables = {"LUNAROUTE_TENANTS_RULES": "header:host"}
+        relay = start_server(home, {"anthropic": provider.base_url}, role="relay", variables=variables)
         try:
             wait_until(lambda: read_info(home / "run") is not None or relay.process.poll() is not None)
             _ask(relay, "nobody records yet")
+            tenant = "127.0.0.1"
             assert _get(f"{relay.base_url}/lunaroute/ready")[0] == 200
             status = read_status(Config(home=home))
             assert (status["is_running"], status["processes"]["recorder"]) == (True, None)
@@ -59,8 +63,13 @@ def test_relay_and_recorder_come_and_go_by_themselves(tmp_path: Path) -> None:
             assert recorder.stop() == 0, recorder.said  # at once: it does not wait for the relay
             _ask(relay, "nobody records again")
 
-            recorder = _begin(home, "recorder")
+            recorder, web = _begin(home, "recorder"), _begin(home, "web", f"--ui-port={port}")
             recorded(home, 2)
+            wait_until(lambda: "look at them" in web.said or web.process.poll() is not None)
+            assert _get(f"http://127.0.0.1:{port}/healthz") == (200, {"status": "ok"})
+            assert _get(f"http://127.0.0.1:{port}/readyz") == (200, {"status": "ok"})
+            assert len(_get(f"http://127.0.0.1:{port}/api/v1/sessions")[1]["items"]) > 0
+            assert web.stop() == 0, web.said
             wait_until(lambda: read_status(Config(home=home))["recording"]["waiting_bytes"] is not None)
             assert relay.stop() == 0, relay.said
             database = home / "sessions" / "sessions.db"
@@ -69,19 +78,6 @@ def test_relay_and_recorder_come_and_go_by_themselves(tmp_path: Path) -> None:
         finally:
             relay.stop()
     assert [one.request.request_text for one in exchanges(home)] == ["nobody records yet", "nobody records again"]
-
-
-def test_a_dashboard_by_itself_says_that_it_lives_and_is_ready(tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    port = _free_port()
-    with start_simulator() as provider, serving(home, {"anthropic": provider.base_url}) as server:
-        _ask(server, "shown")
-        recorded(home, 1)
-        web = _begin(home, "web", f"--ui-port={port}")
-        try:
-            wait_until(lambda: "look at them" in web.said or web.process.poll() is not None)
-            assert _get(f"http://127.0.0.1:{port}/healthz") == (200, {"status": "ok"})
-            assert _get(f"http://127.0.0.1:{port}/readyz") == (200, {"status": "ok"})
-            assert len(_get(f"http://127.0.0.1:{port}/api/v1/sessions")[1]) > 0
-        finally:
-            assert web.stop() == 0, web.said
+    assert {(one.started.tenant, one.started.node) for one in sessions(home)} == {(tenant, "pod-7")}
+    found = query(database, f"SELECT tenant, node FROM sessions WHERE tenant = '{tenant}'")
+    assert len(found) == len(sessions(home))

@@ -21,7 +21,7 @@ from lunaroute.config import NEVER, Config
 from lunaroute.query.filter import Filter
 from lunaroute.query.usage import usage
 from lunaroute.supervisor.health import base_url, is_healthy
-from lunaroute.supervisor.instance import find_server, read_recorder
+from lunaroute.supervisor.instance import RECORDER_LOCK_FILE, find_holder, find_server, read_recorder
 
 from .metrics import folder_bytes
 
@@ -99,7 +99,7 @@ def _recorder(config: Config) -> list[Check]:
         return [Check(name="Recorder", state="off", value="not running", meaning="`lunaroute serve` starts it.")]
     silence_s = time.time() - recorder.updated_at
     is_silent = silence_s > _SILENCE_S
-    is_running = find_server(config.run_dir) is not None
+    is_running = find_holder(config.run_dir, RECORDER_LOCK_FILE) is not None
     recorded = f"{recorder.exchanges_recorded or 0:,} exchanges since its start"
     lag, lost, dead = recorder.lag_bytes or 0, recorder.unrecorded_exchanges or 0, recorder.dead_letters or 0
     told = f"told about itself {_span(timedelta(seconds=silence_s))} ago"

@@ -147,6 +147,19 @@ def test_a_chunked_body_is_refused_as_soon_as_it_is_too_large(relay: RelayProces
     assert refused.response.status_code == 413
 
 
+def test_a_websocket_counts_by_its_handshake(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
+    client = relay.connect()
+    for _ in range(2):
+        _pass(client, upstream, _post("openai", "sockets", b"{}"))
+    client.send(
+        b"GET /v1/responses HTTP/1.1\r\nHost: r\r\nX-Team: sockets\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    )
+    start, headers, _ = _answer(client)
+    assert start == b"HTTP/1.1 429 Too Many Requests"
+    assert "upgrade" not in headers
+
+
 def test_who_has_no_limits_and_who_is_nobody_pass(relay: RelayProcess, upstream: ScriptedUpstream) -> None:
     client = relay.connect()
     _pass(client, upstream, _post("anthropic", "free", b"x" * 200))

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from lunaroute.cli.control import _duration
-from tests.unit.supervisor.server_process import fake_server_command, is_alive, running
+from tests.unit.supervisor.server_process import fake_server_command, is_alive, running, start, wait_until
 
 
 def _lunaroute(home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -40,6 +40,27 @@ def test_stop_ends_the_server_and_its_children(tmp_path: Path) -> None:
 def test_stop_without_a_server_says_so_and_is_no_failure(tmp_path: Path) -> None:
     result = _lunaroute(tmp_path, "stop")
     assert (result.returncode, result.stdout, result.stderr) == (0, f"no server runs for {tmp_path}\n", "")
+
+
+def test_stop_ends_relay_and_recorder_that_are_servers_of_their_own(tmp_path: Path) -> None:
+    with running(fake_server_command(tmp_path, 0, 1, 0.2, "role=relay")) as relay:
+        recorder = start(fake_server_command(tmp_path, 0, 1, 0.2, "role=recorder"))
+        try:
+            wait_until(lambda: len(relay.journal) == 1)
+            _, status = _status(tmp_path)
+            assert status["processes"] == {"relay": relay.process.pid, "recorder": recorder.pid, "web": None}
+            assert _lunaroute(tmp_path, "status", "--role=relay").returncode == 0
+            # The recorder is a false one and tells nothing of itself.
+            assert _lunaroute(tmp_path, "status", "--role=recorder").returncode == 1
+            (tmp_path / "run" / "recorder.json").write_text(json.dumps({"updated_at": time.time()}))
+            assert _lunaroute(tmp_path, "status", "--role=recorder").returncode == 0
+            result = _lunaroute(tmp_path, "stop")
+            assert result.stdout == f"stopped (pid {relay.process.pid})\nstopped (pid {recorder.pid})\n"
+            assert recorder.wait(timeout=15) == 0
+        finally:
+            recorder.kill()
+            recorder.communicate(timeout=15)
+    assert relay.journal[1] == "relay 0 stopped"
 
 
 def test_stop_shows_progress_while_exchanges_are_open(tmp_path: Path) -> None:
