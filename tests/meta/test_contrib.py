@@ -12,6 +12,7 @@ import pytest
 
 from lunaroute.cli.control import status_command
 from lunaroute.cli.serve import serve_command
+from lunaroute.config import StorageConfig
 from lunaroute.config_file import INTERNAL_VARIABLES, load_config
 
 from .source import REPOSITORY
@@ -75,7 +76,7 @@ def test_the_charts_own_settings_can_be_loaded(tmp_path: Path) -> None:
     (tmp_path / "config.toml").write_text(re.sub(r"^  ", "", block, flags=re.MULTILINE))
     config = load_config({"home": str(tmp_path)}, USUAL)
     assert config.recording.spool_max_bytes > 0
-    assert config.storage.delete_bodies_after == "30d"
+    assert config.storage == StorageConfig(), "nothing is deleted that nobody asked for"
 
 
 @pytest.mark.skipif(shutil.which("helm") is None, reason="there is no Helm")

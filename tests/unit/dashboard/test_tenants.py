@@ -93,6 +93,16 @@ def test_no_address_gives_anything_of_others(
         assert not any(one in text for one in ids if one not in address), address
 
 
+def test_sessions_of_others_cannot_be_compared_with(
+    app: TestClient, home: Path, scripts: dict[str, SessionScript]
+) -> None:
+    ours, theirs = scripts["ours"].session_id, scripts["theirs"].session_id
+    for address in (f"/compare?a={ours}&b={theirs}", f"/compare?a={theirs}&b={ours}", f"/compare?a={theirs[:9]}"):
+        answer = app.get(address, headers=_token(home, "ours"))
+        assert answer.status_code < 500
+        assert SECRET not in answer.text
+
+
 def test_what_is_its_own_is_there_with_right_sums(
     app: TestClient, home: Path, scripts: dict[str, SessionScript]
 ) -> None:
@@ -117,7 +127,7 @@ def test_what_is_its_own_is_there_with_right_sums(
 @pytest.mark.parametrize(
     ("method", "path"),
     [
-        *(("GET", path) for path in ("/sql", "/health", "/setup", f"{PREFIX}/health", f"{PREFIX}/marks")),
+        *(("GET", path) for path in ("/sql", "/health", "/setup", "/metrics", f"{PREFIX}/health", f"{PREFIX}/marks")),
         *(("PUT", f"{PREFIX}/{path}") for path in ("views", "queries")),
         ("POST", f"{PREFIX}/sql"),
     ],

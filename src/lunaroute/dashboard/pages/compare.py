@@ -100,7 +100,8 @@ def _side(call: PageCall, index: sqlite3.Connection, prefix: str) -> Side:
     row = session_rows(index, [summary], call.asked, call.marks)[0]
     calls = session_calls(index, summary.session_id)[:_MOST_STEPS]
     exchanges = [one for one in session_exchanges(index, summary.session_id) if not one.is_prewarm][:_MOST_TURNS]
-    found = read_turns(call.site.recordings.sessions_dir, summary.session_id, {one.request_id for one in exchanges})
+    folder = call.site.fetched.folder_of(summary.session_id)
+    found = read_turns(folder, summary.session_id, {one.request_id for one in exchanges})
     turns = {one.request_id: one for one in found}
     return Side(
         row=row,
