@@ -35,7 +35,7 @@ PAGE_ROUTES = (
 TENANT_PAGES = frozenset(
     {
         *(overview_page, running_part, sessions_page, session_page, turns_part, raw_part, diff_part, search_page),
-        *(models_page, tools_page, latency_page, compare_page),
+        *(models_page, tools_page, latency_page, compare_page, requests_part, calls_part),
     }
 )
 """What a token of one tenant may open: pages that read nothing but the index and the files that it leads to."""

@@ -78,7 +78,7 @@ def running_part(call: PageCall) -> Response:
 
 
 def _latest(call: PageCall, index: sqlite3.Connection) -> list[SessionRow]:
-    return session_rows(index, list_sessions(index, limit=_LATEST_SHOWN).items, call.asked, call.site.marks.read())
+    return session_rows(index, list_sessions(index, limit=_LATEST_SHOWN).items, call.asked, call.marks)
 
 
 def _running(index: sqlite3.Connection, asked: Asked) -> list[ExchangeSummary]:
