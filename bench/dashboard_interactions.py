@@ -1,9 +1,9 @@
 """How long one waits in a browser: first contentful paint of pages, and from a press of a key or button to what shows.
 
-Chromium itself says when. A navigation counts from the press to the first contentful paint of the page that comes; what
-changes within a page, from the press to the frame in which the change can be seen. CPU time is that of browser and server
-together, whatever they did side by side, and other programs on the machine change it little: on an idle machine one waits
-no longer than that.
+Chromium itself says when. A navigation counts from the press to the first contentful paint of the page that comes;
+what changes within a page, from the press to the frame in which the change can be seen. CPU time is that of browser and
+server together, whatever they did side by side, and other programs on the machine change it little: on an idle machine
+one waits no longer than that.
 """
 
 from __future__ import annotations
