@@ -256,7 +256,7 @@ def remove_query(call: Call) -> Marks:
 
 _FOR_TENANTS: Final = frozenset(
     {
-        *(list_usage, list_latencies, list_tools, some_sessions, some_exchanges, some_calls, some_hits),
+        *(list_usage, list_latencies, list_gaps, list_tools, some_sessions, some_exchanges, some_calls, some_hits),
         *(one_session, exchanges_of, calls_of, one_exchange, one_turn, list_fields, list_values),
     }
 )

@@ -184,6 +184,21 @@ def test_turns_are_read_a_page_at_a_time(tmp_path: Path) -> None:
     site.recordings.close()
 
 
+@pytest.mark.parametrize("tab", ["timeline", "tools"])
+def test_rows_of_a_long_session_come_in_pages(tmp_path: Path, tab: str) -> None:
+    add_scripts(tmp_path, script := long_script(150))
+    app, site = make_app(Config(home=tmp_path))
+    address, seen = f"/sessions/{script.session_id}?tab={tab}", 0
+    with TestClient(app, base_url="http://127.0.0.1:8082") as client:
+        while address:
+            text = client.get(address).text
+            seen += text.count("<tr data-row")
+            found = re.search(r'<tr class="more" hx-get="([^"]+)"', text)
+            address = found[1] if found else ""
+    site.recordings.close()
+    assert seen == (151 if tab == "timeline" else 150)
+
+
 def test_a_running_session_asks_for_what_may_still_change(tmp_path: Path) -> None:
     script = SessionScript("live").turn("the opening", "yes").ask("second")
     add_scripts(tmp_path, script)

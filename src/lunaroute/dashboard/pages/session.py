@@ -37,7 +37,8 @@ TABS = (
     ("raw", "Raw"),
 )
 _TURNS = 20
-_EXCHANGES_SHOWN = 200
+_ROWS = 60
+"""Requests or calls of a page of their tables."""
 
 
 class ToolShown(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,8 +81,10 @@ def session_page(call: PageCall) -> Response:
     values: dict[str, Any] = {}
     if tab == "transcript":
         values = _turns(call, index, summary, exchanges, calls)
+    elif tab == "timeline":
+        values = _request_rows(call, exchanges)
     elif tab == "tools":
-        values = {"sums": _tool_sums(calls), "calls": calls[:_EXCHANGES_SHOWN]}
+        values = {"sums": _tool_sums(calls), "call_count": len(calls), **_call_rows(call, calls)}
     return call.show(
         "session.html",
         page="sessions",
@@ -96,8 +99,6 @@ def session_page(call: PageCall) -> Response:
         before=before,
         after=after,
         exchanges=exchanges,
-        shown=exchanges[:_EXCHANGES_SHOWN],
-        tries={one.request_id: number for number, one in enumerate(exchanges, 1)} if tab == "timeline" else {},
         **values,
     )
 
@@ -109,6 +110,37 @@ def turns_part(call: PageCall) -> Response:
     calls = session_calls(index, summary.session_id)
     values = _turns(call, index, summary, exchanges, calls)
     return call.show("parts/turns.html", page="sessions", title="Turns", session=summary, **values)
+
+
+def requests_part(call: PageCall) -> Response:
+    """More rows of the table of requests."""
+    index, summary = _found(call)
+    rows = _request_rows(call, session_exchanges(index, summary.session_id))
+    return call.show("parts/request_rows.html", page="sessions", title="Requests", session=summary, **rows)
+
+
+def calls_part(call: PageCall) -> Response:
+    """More rows of the table of tool calls."""
+    index, summary = _found(call)
+    rows = _call_rows(call, session_calls(index, summary.session_id))
+    return call.show("parts/call_rows.html", page="sessions", title="Calls", session=summary, **rows)
+
+
+def _request_rows(call: PageCall, exchanges: Sequence[SessionExchange]) -> dict[str, Any]:
+    first = call.asked.number("from", 1, 1_000_000)
+    return {
+        "shown": list(enumerate(exchanges, 1))[first - 1 : first - 1 + _ROWS],
+        "tries": {one.request_id: number for number, one in enumerate(exchanges, 1)},
+        "rows_next": first + _ROWS if first + _ROWS <= len(exchanges) else None,
+    }
+
+
+def _call_rows(call: PageCall, calls: Sequence[SessionCall]) -> dict[str, Any]:
+    first = call.asked.number("from", 1, 1_000_000)
+    return {
+        "calls": calls[first - 1 : first - 1 + _ROWS],
+        "rows_next": first + _ROWS if first + _ROWS <= len(calls) else None,
+    }
 
 
 def _found(call: PageCall) -> tuple[sqlite3.Connection, SessionSummary]:
