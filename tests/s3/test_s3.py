@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 import socket
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from lunaroute.archive.push import pull, push, verify_archive
+from lunaroute.archive.retention import prune
+from lunaroute.archive.store import ArchiveStore
+from lunaroute.config import ArchiveConfig, Config, StorageConfig
 from lunaroute.pricing import Pricer
 from lunaroute.sinks.reprice import reprice
 from tests.support.archives import Bucket, Place
@@ -24,41 +28,44 @@ pytest.importorskip("moto.server", reason="no S3 server: make test-s3 installs o
 
 from tests.unit.archive.test_archive import *  # noqa: F403
 from tests.unit.archive.test_archive import home  # noqa: F401
+from tests.unit.archive.test_retention import NOW, _record, _session
 
 pytestmark = pytest.mark.s3
 
 del test_a_push_killed_anywhere_is_finished_by_the_next  # noqa: F821  (of directories)
 
 
-def test_a_bucket_with_versions_and_locked_objects_is_respected(home: Path, endpoint: str, place: Place) -> None:  # noqa: F811
-    """Nothing in an archive is written over or deleted, so a bucket that forbids both (object lock, which brings
-    versioning with it) is one like any other."""
+def test_a_bucket_with_versions_and_locked_objects_is_respected(
+    home: Path,  # noqa: F811
+    endpoint: str,
+    place: Place,
+) -> None:
+    """Nothing in an archive is written over or deleted, so a bucket that keeps versions and forbids both is one like
+    any other."""
     assert isinstance(place, Bucket)
-    _turn_on(
-        endpoint,
-        place.name,
-        "versioning",
-        "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
-    )
-    _record(home, _session("a", 3), _session("b", 2))  # noqa: F405
-    store = ArchiveStore(place.url)  # noqa: F405
-    assert push(store, home / "sessions").pushed_count == 2  # noqa: F405
-    push(store, home / "sessions", is_checked=True)  # noqa: F405
-    reprice(home / "sessions", home / "sessions" / "sessions.db", Pricer({"anthropic/*": {"input_mtok": 999.0}}))
-    push(store, home / "sessions")  # noqa: F405
-    prune(Config(home=home, storage=StorageConfig(delete_bodies_after="0s"), archive=ArchiveConfig(url=place.url)), NOW)  # noqa: F405
-    assert verify_archive(store).problems == []  # noqa: F405
-    assert len(pull(store, home / "sessions").session_ids) == 2  # noqa: F405
-    listed = urllib.request.urlopen(f"{endpoint}/{place.name}?versions", timeout=30).read().decode()
-    keys = re.findall("<Key>([^<]*)</Key>", listed)
-    assert len(keys) > 4
+    s3 = pytest.importorskip("boto3").client("s3", endpoint_url=endpoint)
+    bucket = f"{place.name}-locked"
+    s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    _record(home, _session("a", 3), _session("b", 2))
+    here, url = home / "sessions", f"s3://{bucket}/recordings"
+    store = ArchiveStore(url)
+    assert push(store, here).pushed_count == 2
+    until = datetime.now(UTC) + timedelta(days=1)
+    for version in s3.list_object_versions(Bucket=bucket)["Versions"]:
+        retention = {"Mode": "COMPLIANCE", "RetainUntilDate": until}
+        s3.put_object_retention(Bucket=bucket, Key=version["Key"], Retention=retention)
+    push(store, here, is_checked=True)
+    reprice(here, here / "sessions.db", Pricer({"anthropic/*": {"input_mtok": 999.0}}))
+    push(store, here)
+    storage, archive = StorageConfig(delete_bodies_after="0s"), ArchiveConfig(url=url)
+    assert prune(Config(home=home, storage=storage, archive=archive), NOW).bodies_deleted == 2
+    assert verify_archive(store).problems == []
+    assert len(pull(store, here).session_ids) == 2
+    found = s3.list_object_versions(Bucket=bucket)
+    keys = [version["Key"] for version in found["Versions"]]
+    assert len(keys) >= 4
     assert len(keys) == len(set(keys)), "an object has a second version"
-    assert "<DeleteMarker>" not in listed
-
-
-def _turn_on(endpoint: str, bucket: str, what: str, document: str) -> None:
-    request = urllib.request.Request(f"{endpoint}/{bucket}?{what}", document.encode(), method="PUT")
-    urllib.request.urlopen(request, timeout=30).close()
+    assert not found.get("DeleteMarkers")
 
 
 @pytest.fixture(scope="module")
