@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from pathlib import Path
 from lunaroute.capture.ids import uuid7_bytes
 from lunaroute.capture.records import Opening, RelayStarted, RelayStopped
 from lunaroute.config import Config, RedactionConfig
+from lunaroute.encryption.keys import KEY_VARIABLE, keyring
 from lunaroute.pricing.table import find_rates, price_version
 from lunaroute.recorder.dead_letter import DeadLetters
 from lunaroute.recorder.worker import open_recorder
@@ -41,7 +43,10 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true", help="print where the time of the last row goes")
     parser.add_argument("--rows", default="", help="only rows whose name contains this")
     parser.add_argument("--redact", action="store_true", help="with redaction on: all rules, mode mask")
+    parser.add_argument("--encrypt", action="store_true", help="with encryption at rest, the spool included")
     arguments = parser.parse_args()
+    if arguments.encrypt:
+        os.environ[KEY_VARIABLE] = "42" * 32
     print("| work | CPU-ms an exchange | exchanges/s | MB/s |\n|---|---|---|---|")
     for name, size, events, count, per_session in ROWS:
         if arguments.rows in name:
@@ -76,7 +81,9 @@ def run(size: int, events: int, count: int, per_session: int, profile: bool, red
 
 
 def write_spool(config: Config, size: int, events: int, count: int, per_session: int) -> float:
-    writer = open_lane(config.spool_dir, config.recording.segment_bytes)
+    ring = keyring()
+    seal = ring.seal if ring.is_on else None
+    writer = open_lane(config.spool_dir, config.recording.segment_bytes, seal=seal)
     writer.put(RelayStarted(1, _START_NS, "bench", 1, "bench"))
     total = 0
     for number, (session, turn) in enumerate(_turns(count, per_session)):

@@ -154,7 +154,7 @@ def check_pandas(sessions_dir: Path, one: SessionTruth) -> None:
 def gather(sessions_dir: Path, scratch: Path) -> None:
     """All session files in one folder and plain, so that `*.jsonl` means all of them."""
     for session_id, path in session_files(sessions_dir):
-        (scratch / f"{session_id}.jsonl").write_bytes(b"".join(read_lines_from(path, 0)))
+        (scratch / f"{session_id}.jsonl").write_bytes(b"".join(line + b"\n" for _, line in read_lines_from(path, 0)))
 
 
 def _shell(command: str, folder: Path) -> str:

@@ -23,6 +23,7 @@ from typing import Any, Generic, TypeVar, overload
 
 import msgspec
 
+from lunaroute.encryption.keys import look_in_home
 from lunaroute.errors import LunarouteError, NoSuchSession
 from lunaroute.events import Event
 from lunaroute.query.exchanges import CallSummary, ExchangeSummary, list_calls, list_exchanges
@@ -176,12 +177,15 @@ class Store:
 
 def open(home: str | Path | None = None) -> Store:
     """The recordings below `home`: by default LUNAROUTE_HOME, else ~/.lunaroute. An empty home is an empty store."""
-    return Store(Path(home or os.environ.get("LUNAROUTE_HOME") or "~/.lunaroute").expanduser())
+    place = Path(home or os.environ.get("LUNAROUTE_HOME") or "~/.lunaroute").expanduser()
+    look_in_home(place)
+    return Store(place)
 
 
 def read_events(path: str | Path) -> Iterator[Event]:
     """The events of one session file, `.jsonl` or `.jsonl.zst`, in order. Raises OSError, and LunarouteError at a
-    line that is no event."""
+    line that is no event, or where it is encrypted and neither the environment nor the store opened last has its key.
+    """
 
     def refuse(bad: session_file.BadLine) -> None:
         raise LunarouteError(str(bad))

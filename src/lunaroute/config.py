@@ -120,6 +120,13 @@ class ArchiveConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """When a session that is over is pushed there by itself: `0s` = as soon as it can be."""
 
 
+class EncryptionConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Encryption at rest is on where there is a key: this, or LUNAROUTE_ENCRYPTION_KEY."""
+
+    key_file: str | None = None
+    """A file with a key of 32 bytes in base64 or hexadecimal digits; of several, a line each, the first encrypts."""
+
+
 class PriceConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """A model's price of the user's own, in US dollars, in the units of the price table: `_mtok` per million tokens,
     `_kcount` per thousand pieces, `_hours` per hour. What is not given costs what it is part of, or nothing."""
@@ -207,6 +214,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     storage: StorageConfig = StorageConfig()
     archive: ArchiveConfig = ArchiveConfig()
     tenants: TenantsConfig = TenantsConfig()
+    encryption: EncryptionConfig = EncryptionConfig()
     upstreams: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_UPSTREAMS))
     """Provider name → base URL."""
     prices: dict[str, PriceConfig] = {}

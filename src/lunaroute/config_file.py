@@ -27,6 +27,7 @@ from lunaroute.config import (
     ArchiveConfig,
     Config,
     DashboardConfig,
+    EncryptionConfig,
     PriceConfig,
     RecordingConfig,
     RedactionConfig,
@@ -57,6 +58,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "storage": StorageConfig,
     "archive": ArchiveConfig,
     "tenants": TenantsConfig,
+    "encryption": EncryptionConfig,
 }
 _FIELDS = {name: {field.name: field for field in msgspec.structs.fields(kind)} for name, kind in _SECTIONS.items()}
 _UPSTREAMS = "upstreams"
@@ -128,6 +130,7 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         storage=storage,
         archive=ArchiveConfig(**values["archive"]),
         tenants=_checked_tenants(TenantsConfig(**values["tenants"])),
+        encryption=_absolute(EncryptionConfig(**values["encryption"]), environ),
         upstreams=upstreams,
         prices=values[_PRICES],
         sinks=values[_SINKS],
@@ -192,7 +195,8 @@ def _from_environ(environ: Mapping[str, str]) -> Iterator[_Setting]:
         yield _Setting(*place, environ[variable], variable)
 
 
-_PLACES = ("LUNAROUTE_HOME", "LUNAROUTE_CONFIG")
+_PLACES = ("LUNAROUTE_HOME", "LUNAROUTE_CONFIG", "LUNAROUTE_ENCRYPTION_KEY")
+"""Not settings of their own: where they are, and what is in no file of ours and told to no child but by itself."""
 
 
 def _variables() -> dict[str, tuple[str, str]]:
@@ -283,6 +287,12 @@ def _check_quota(recording: RecordingConfig, workers: int) -> None:
         raise ConfigError(
             f"[recording]: spool_max_bytes must be at least {least}: a segment per worker and one more; 0 = no limit"
         )
+
+
+def _absolute(encryption: EncryptionConfig, environ: Mapping[str, str]) -> EncryptionConfig:
+    if encryption.key_file is None:
+        return encryption
+    return EncryptionConfig(key_file=str(_path(encryption.key_file, environ)))
 
 
 def _check_clocks(storage: StorageConfig) -> None:

@@ -4,6 +4,7 @@ LunarouteError
 ├── ConfigError       a setting is unknown or has a bad value; the message names the key
 ├── StartError        the server cannot start (port taken, home not writable); the message says what to do
 ├── SpoolCorrupt      bytes in a spool segment are not frames we wrote
+├── NoKeyError        a recording is encrypted, and its key is not here
 ├── IndexTooNew       sessions.db was written by a newer program
 ├── NoSuchSession     no recorded session has this id or prefix
 ├── AmbiguousPrefix   several recorded sessions have this prefix
@@ -26,6 +27,10 @@ class StartError(LunarouteError):
 
 class SpoolCorrupt(LunarouteError):
     """Bytes in a spool segment are not frames this program wrote."""
+
+
+class NoKeyError(LunarouteError):
+    """A recording is encrypted, and this process does not have its key."""
 
 
 class IndexTooNew(LunarouteError):

@@ -10,7 +10,8 @@ import pytest
 from .source import Module, imported_names, modules, stage_of
 
 STAGES = [
-    *("capture", "spool", "relay", "assemble", "redact", "dialects", "sessions", "stats", "pricing", "events"),
+    *("capture", "encryption", "spool", "relay", "assemble", "redact", "dialects", "sessions", "stats", "pricing"),
+    "events",
     *(
         "transcripts",
         "sinks",
@@ -41,6 +42,7 @@ FACE = {"lunaroute.api"}
 """What `import lunaroute` offers; it is imported when it is asked for."""
 SHELLS = {
     *(
+        "encryption",
         "spool",
         "relay",
         "sinks",
@@ -172,7 +174,7 @@ def test_stages_import_no_command_line_packages() -> None:
 def test_only_declared_packages_are_imported() -> None:
     declared = {
         *("uvloop", "httptools", "msgspec", "isal", "backports", "brotli", "click", "rich", "genai_prices"),
-        *("anthropic", "openai", "re2", "obstore"),
+        *("anthropic", "openai", "re2", "obstore", "nacl"),
         *("starlette", "uvicorn", "jinja2", "markupsafe", "markdown_it", "prometheus_client", "opentelemetry"),
     }
     allowed = declared | sys.stdlib_module_names | {"lunaroute", "compression"}

@@ -37,6 +37,7 @@ class Bucket:
     """A new bucket of a server that lets anybody make one."""
 
     def __init__(self, endpoint: str, name: str) -> None:
+        self.name = name
         self.url = f"s3://{name}/some/prefix"
         request = urllib.request.Request(f"{endpoint}/{name}", b"", method="PUT")
         urllib.request.urlopen(request, timeout=30).close()

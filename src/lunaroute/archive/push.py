@@ -265,7 +265,7 @@ def _push_one(store: ArchiveStore, session_id: str, path: Path, row: dict[str, A
             break
     else:
         raise LunarouteError(f"the archive does not give back what is written to {key}")
-    last = list(read_lines_from(path, index.plain_bytes - index.line_lengths[-1]))[-1].rstrip(b"\n")
+    *_, (_, last) = read_lines_from(path, index.plain_bytes - index.line_lengths[-1])
     return Archived(
         session_id=session_id,
         key=key,

@@ -44,6 +44,7 @@ _COMMANDS = {
     "reprice": ("lunaroute.cli.reprice:reprice_command", "Compute the costs of finished sessions again."),
     "retry": ("lunaroute.cli.retry:retry_command", "Read again what could not be read at first."),
     "verify": ("lunaroute.cli.verify:verify_command", "Check every file and the index."),
+    "decrypt": ("lunaroute.cli.decrypt:decrypt_command", "Print encrypted recordings as they were."),
     "reindex": ("lunaroute.cli.reindex:reindex_command", "Rebuild the index from the session files."),
 }
 

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import click
 
+from lunaroute.encryption.keys import look_in_home
 from lunaroute.errors import AmbiguousPrefix, FilterError, LunarouteError, NoSuchSession, SqlRefused
 from lunaroute.query.filter import Filter, Words
 from lunaroute.query.grammar import parse_field, parse_filter
@@ -87,9 +88,15 @@ def home_option(command: _Command) -> _Command:
         envvar="LUNAROUTE_HOME",
         default=Path("~/.lunaroute"),
         show_default="~/.lunaroute",
-        callback=lambda _context, _option, value: value.expanduser(),
+        callback=lambda _context, _option, value: _home(value),
         help="Where recordings are.",
     )(command)
+
+
+def _home(value: Path) -> Path:
+    home = value.expanduser()
+    look_in_home(home)
+    return home
 
 
 def output_options(command: _Command) -> _Command:

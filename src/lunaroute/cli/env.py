@@ -13,6 +13,7 @@ from pathlib import PurePath
 
 import click
 
+_KEY_VARIABLE = "LUNAROUTE_ENCRYPTION_KEY"
 HOME_OPTION = click.option("--home", metavar="DIR", help="The server's home.  [default: ~/.lunaroute]")
 CONFIG_OPTION = click.option("--config", metavar="FILE", help="Settings file.  [default: config.toml in the home]")
 
@@ -49,9 +50,11 @@ def run_command(home: str | None, config: str | None, command: tuple[str, ...]) 
     """
     variables = client_variables(_server_url(home, config))
     command = pointed(command, variables)
+    # A key for recordings is none of a client's business, nor of the tools that it runs.
+    inherited = {name: value for name, value in os.environ.items() if name != _KEY_VARIABLE}
     try:
         # In our place: signals, terminal and exit code are the command's own.
-        os.execvpe(command[0], command, {**os.environ, **variables})
+        os.execvpe(command[0], command, {**inherited, **variables})
     except FileNotFoundError:
         raise click.exceptions.Exit(_cannot_run(command[0], "there is no such command", 127)) from None
     except OSError as error:

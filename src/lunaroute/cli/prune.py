@@ -14,6 +14,7 @@ from rich.table import Table
 from lunaroute.archive.pins import change_pins
 from lunaroute.archive.retention import Due, PruneReport, prune
 from lunaroute.config_file import load_config
+from lunaroute.encryption.keys import look_for_keys
 from lunaroute.errors import NoSuchSession
 from lunaroute.query.sessions import find_session
 
@@ -33,6 +34,7 @@ def prune_command(*, is_dry: bool, is_json: bool, config: Path | None, home: Pat
     `storage.hold_tags` are left alone.
     """
     settings = load_config({"home": home, "config": config}, os.environ)
+    look_for_keys(lambda: settings.encryption.key_file)
     with one_line_errors(), Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("deleting", total=None)
 

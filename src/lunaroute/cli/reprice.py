@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from lunaroute.config_file import load_config
+from lunaroute.encryption.keys import look_for_keys
 from lunaroute.pricing import PICODOLLARS, Pricer
 from lunaroute.query.render import plain, usd
 from lunaroute.sinks.reprice import ModelCosts, RepriceReport, reprice
@@ -32,6 +33,7 @@ def reprice_command(*, is_dry: bool, config: Path | None, home: Path) -> None:
     are not over are left alone, so a server may be running.
     """
     settings = load_config({"home": home, "config": config}, os.environ)
+    look_for_keys(lambda: settings.encryption.key_file)
     if not settings.sessions_dir.is_dir():
         click.echo("Nothing recorded yet, so there is nothing to price.")
         return

@@ -10,6 +10,7 @@ import click
 import msgspec
 
 from lunaroute.config_file import load_config
+from lunaroute.encryption.keys import look_for_keys
 from lunaroute.pricing import Pricer
 from lunaroute.query.render import plain
 from lunaroute.recorder.dead_letter import DeadLetter, DeadLetters
@@ -36,6 +37,7 @@ def retry_command(*, letters: tuple[str, ...], is_list: bool, is_json: bool, con
     where a letter is left.
     """
     settings = load_config({"home": home, "config": config}, os.environ)
+    look_for_keys(lambda: settings.encryption.key_file)
     folder = DeadLetters(settings.recorder_dir / "dead-letter")
     found = dict(folder.read())
     wanted = _chosen(found, letters)

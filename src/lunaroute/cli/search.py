@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from lunaroute.encryption.keys import keyring
 from lunaroute.query.filter import Filter
 from lunaroute.query.render_sums import hits_view
 from lunaroute.query.search import MARK_BEGIN, MARK_END, Hit, search
@@ -34,7 +35,12 @@ def search_command(*, wanted: Filter, output: str | None, limit: int, home: Path
         elif hits:
             print_pretty(*hits_view(hits))
         else:
-            click.echo(NOTHING_YET if connection is None else "Nobody said that.")
+            click.echo(NOTHING_YET if connection is None else _nothing())
+
+
+def _nothing() -> str:
+    is_encrypted = keyring().is_on
+    return "Recordings are encrypted, so the index holds no text to search." if is_encrypted else "Nobody said that."
 
 
 def _unmarked(hit: Hit) -> Hit:

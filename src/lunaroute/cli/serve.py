@@ -28,9 +28,12 @@ def serve_command(**flags: Any) -> None:
     Settings come from these flags, then LUNAROUTE_… variables, then config.toml, then defaults.
     """
     from lunaroute.config_file import load_config
+    from lunaroute.encryption.keys import keyring, look_for_keys
     from lunaroute.supervisor.roles import refuse_senseless
     from lunaroute.supervisor.server import serve
 
     config = load_config(flags, os.environ)
     refuse_senseless(config, flags)
+    look_for_keys(lambda: config.encryption.key_file)
+    keyring()  # a key that is none is to stop the server, not its children
     serve(config)

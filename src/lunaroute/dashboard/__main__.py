@@ -3,6 +3,7 @@
 import socket
 import sys
 
+from lunaroute.encryption.keys import look_for_keys
 from lunaroute.errors import LunarouteError
 from lunaroute.supervisor.spec import WorkerSpec
 
@@ -10,6 +11,7 @@ from lunaroute.supervisor.spec import WorkerSpec
 def main() -> None:
     try:
         spec = WorkerSpec.from_env()
+        look_for_keys(lambda: spec.config.encryption.key_file)
         from lunaroute.dashboard.server import run_dashboard
 
         run_dashboard(spec.config, socket.socket(fileno=spec.listen_fd), spec.alive_fd)

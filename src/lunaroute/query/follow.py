@@ -17,10 +17,12 @@ from pathlib import Path
 
 import msgspec
 
+from lunaroute.encryption.blocks import is_sealed
+from lunaroute.encryption.lines import open_line
 from lunaroute.events import Event, decode_event
 from lunaroute.events.types import Started
 from lunaroute.sinks.layout import COMPRESSED_SUFFIX, PLAIN_SUFFIX
-from lunaroute.sinks.session_file import read_lines, read_lines_from
+from lunaroute.sinks.session_file import read_lines, read_lines_backwards, read_lines_from
 from lunaroute.sinks.zstd import DAMAGE
 
 from .event_filter import EventFilter
@@ -32,6 +34,7 @@ _BLOCK_BYTES = 256 * 1024
 class _Head(msgspec.Struct):
     session_id: str
     timestamp: str
+    seq: int
 
 
 _head = msgspec.json.Decoder(_Head)
@@ -45,6 +48,8 @@ class Follower:
         self._wanted = wanted
         self._read_bytes: dict[str, int] = {}
         """Session → bytes of its plain file."""
+        self._seqs: dict[str, int] = {}
+        """Session → the `seq` of the last event that was read."""
         self._done: set[str] = set()
         """Sessions that are compressed, and read to their end: they do not grow."""
         self._started: dict[str, Started | None] = {}
@@ -61,12 +66,14 @@ class Follower:
                 self._done.add(session_id)
             if is_full and _moment(_modified_ns(path)) < kept[0][0]:
                 self._read_bytes[session_id] = _size(path)
+                self._seqs[session_id] = _last_seq(path)
                 continue
             for end, line in _lines_of_compressed(path) if is_compressed else _lines_backwards(path):
                 self._read_bytes.setdefault(session_id, end)
                 head = _decoded_head(line)
                 if head is None:
                     continue
+                self._seqs.setdefault(session_id, head.seq)
                 if len(kept) == limit and head.timestamp <= kept[0][0]:
                     break
                 if self._is_wanted(session_id, path, line):
@@ -85,16 +92,32 @@ class Follower:
             if not is_compressed and _size(path) <= begin:
                 continue
             try:
-                for line in read_lines_from(path, begin):
-                    begin += len(line)
-                    if self._is_wanted(session_id, path, line[:-1]):
-                        yield line[:-1]
+                for size, line in self._new_lines(session_id, path, begin):
+                    begin += size
+                    if self._is_wanted(session_id, path, line):
+                        yield line
             except (FileNotFoundError, *DAMAGE):
                 continue
             finally:
                 self._read_bytes[session_id] = begin
             if is_compressed:
                 self._done.add(session_id)
+
+    def _new_lines(self, session_id: str, path: Path, begin: int) -> Iterator[tuple[int, bytes]]:
+        """(bytes of the file, the line) of those behind this byte of the plain file."""
+        if path.name.endswith(COMPRESSED_SUFFIX) and is_sealed(path):
+            # Its lines were longer in the plain file, so their places there say nothing here.
+            seen = self._seqs.get(session_id, -1)
+            for line in read_lines(path):
+                head = _decoded_head(line)
+                if head is not None and head.seq > seen:
+                    yield 0, line
+            return
+        for size, line in read_lines_from(path, begin):
+            head = _decoded_head(line)
+            if head is not None:
+                self._seqs[session_id] = head.seq
+            yield size, line
 
     def _is_wanted(self, session_id: str, path: Path, line: bytes) -> bool:
         if self._wanted.is_everything:
@@ -123,9 +146,9 @@ class Follower:
 
 
 def _lines_of_compressed(path: Path) -> Iterator[tuple[int, bytes]]:
-    """(0, line), the last one first: the end of a compressed session is not reached without its beginning."""
+    """(0, line), the last one first: frame by frame from the end, where the file has an index."""
     with suppress(FileNotFoundError, *DAMAGE):
-        yield from [(0, line) for line in read_lines(path)][::-1]
+        yield from ((0, line) for line in read_lines_backwards(path))
 
 
 def follow(follower: Follower, every_s: float = 0.3) -> Iterator[bytes]:
@@ -138,6 +161,16 @@ def follow(follower: Follower, every_s: float = 0.3) -> Iterator[bytes]:
 def _lines_backwards(path: Path) -> Iterator[tuple[int, bytes]]:
     """(where it ends, the line without its newline) of each whole line, the last one first. What stands behind the
     last newline is still being written."""
+    for end, line in _stored_lines_backwards(path):
+        yield end, open_line(line)
+
+
+def _last_seq(path: Path) -> int:
+    head = next((head for _, line in _lines_backwards(path) if (head := _decoded_head(line)) is not None), None)
+    return -1 if head is None else head.seq
+
+
+def _stored_lines_backwards(path: Path) -> Iterator[tuple[int, bytes]]:
     with path.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
         rest, is_whole = b"", False  # the end of the file, read and not given out; whether it ends with a newline

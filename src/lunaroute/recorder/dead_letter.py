@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from lunaroute.encryption.lines import open_line, seal_line
 from lunaroute.events import Event
 
 from .rereading import ExchangeHead
@@ -61,13 +62,13 @@ class DeadLetters:
         path = self._folder / f"{letter.name}{_SUFFIX}"
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(fd, "wb") as file:
-            file.write(_encode(letter))
+            file.write(seal_line(_encode(letter)))
 
     def read(self) -> Iterator[tuple[str, DeadLetter]]:
         """(name, letter) of each, by name. One that cannot be read says so as its reason."""
         for path in sorted(self._folder.glob(f"*{_SUFFIX}")):
             try:
-                yield path.name.removesuffix(_SUFFIX), _decoder.decode(path.read_bytes())
+                yield path.name.removesuffix(_SUFFIX), _decoder.decode(open_line(path.read_bytes()))
             except (OSError, msgspec.MsgspecError) as error:
                 yield path.name.removesuffix(_SUFFIX), DeadLetter(reason=f"this letter cannot be read: {error}")
 

@@ -25,6 +25,7 @@ import msgspec
 from lunaroute.assemble.exchange import ExchangeKey
 from lunaroute.assemble.socket import SocketState
 from lunaroute.capture.records import Record, RelayStarted
+from lunaroute.encryption.lines import open_value, seal_value
 from lunaroute.spool.follow import Position
 
 Saved = Record | SocketState
@@ -127,13 +128,13 @@ class Journal:
         parts: dict[ExchangeKey, int] = {}
         for lane, start, exchange, part, body in db.execute("SELECT * FROM open_exchange ORDER BY 1, 2, 3, 4"):
             key = ExchangeKey(lane, start, exchange)
-            exchanges.setdefault(key, []).extend(_records.decode(body))
+            exchanges.setdefault(key, []).extend(_records.decode(open_value(body)))
             parts[key] = part + 1
         return Remembered(
             positions={lane: Position(s, o) for lane, s, o in db.execute("SELECT * FROM position")},
             run_id=run[0] if run else None,
             lanes={lane: _lanes.decode(body) for lane, body in db.execute("SELECT * FROM lane")},
-            state=dict(db.execute("SELECT key, body FROM state")),
+            state={key: open_value(body) for key, body in db.execute("SELECT key, body FROM state")},
             open_exchanges=[(key, parts[key], records) for key, records in exchanges.items()],
             plans=[_plans.decode(body) for (body,) in db.execute("SELECT body FROM plan ORDER BY number")],
             passed_over=frozenset(request_id for (request_id,) in db.execute("SELECT request_id FROM passed_over")),
@@ -178,7 +179,8 @@ class Journal:
             db.execute("INSERT OR REPLACE INTO meta VALUES ('run_id', ?)", (checkpoint.run_id,))
         lanes = ((lane, _encode(state)) for lane, state in checkpoint.lanes.items())
         db.executemany("INSERT OR REPLACE INTO lane VALUES (?, ?)", lanes)
-        db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", checkpoint.put.items())
+        states = ((key, seal_value(body)) for key, body in checkpoint.put.items())
+        db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", states)
         db.executemany("DELETE FROM state WHERE key = ?", _singles(checkpoint.deleted))
         db.executemany(
             "DELETE FROM open_exchange WHERE lane = ? AND start_wall_ns = ? AND exchange = ?",
@@ -187,7 +189,7 @@ class Journal:
         db.executemany(
             "INSERT OR REPLACE INTO open_exchange VALUES (?, ?, ?, ?, ?)",
             [
-                (key.lane, key.start_wall_ns, key.exchange, part, _encode(records))
+                (key.lane, key.start_wall_ns, key.exchange, part, seal_value(_encode(records)))
                 for key, part, records in checkpoint.new_records
             ],
         )

@@ -17,6 +17,7 @@ import msgspec
 from lunaroute import __version__
 from lunaroute.capture.records import RelayStarted, RelayStopped
 from lunaroute.config import Config
+from lunaroute.encryption.keys import keyring
 from lunaroute.spool.keeper import Keeper
 from lunaroute.spool.writer import SpoolWriter, open_lane
 
@@ -57,7 +58,9 @@ def _keep_freed_memory() -> None:
 async def _serve(config: Config, run_id: str, listen_fd: int, alive_fd: int) -> None:
     loop = asyncio.get_running_loop()
     recording = config.recording
-    writer = open_lane(config.spool_dir, recording.segment_bytes, recording.spool_max_bytes)
+    ring = keyring()
+    seal = ring.seal if ring.is_on else None
+    writer = open_lane(config.spool_dir, recording.segment_bytes, recording.spool_max_bytes, seal)
     _begin(writer, run_id)
     exchanges: set[RelayedExchange] = set()
     tap = Tap(writer, recording.on_failure, sync_always=recording.fsync_ms == 0, count_open=exchanges.__len__)

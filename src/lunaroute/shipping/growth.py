@@ -109,25 +109,26 @@ class Growth:
 
 def _read(path: Path, at: Position) -> Iterator[tuple[Event | None, int, Position]]:
     next_seq, next_byte, is_done = at.next_seq, at.next_byte, False
-    for line in read_lines_from(path, next_byte):
-        next_byte += len(line)
+    for size, line in read_lines_from(path, next_byte):
+        next_byte += size
         event = _decoded(path, line)
         if event is not None:
             is_new = event.seq >= next_seq
             next_seq = max(next_seq, event.seq + 1)
             is_done = isinstance(event, Completed)
             event = event if is_new else None
-        yield event, len(line), Position(next_seq, next_byte, is_done)
+        yield event, size, Position(next_seq, next_byte, is_done)
     if path.name.endswith(COMPRESSED_SUFFIX) and not is_done:  # it does not grow any more, whatever its last line is
         yield None, 0, Position(next_seq, next_byte, True)
 
 
 def _begins_with(path: Path, at: Position) -> bool:
-    """Whether the line where the position points to is the one that it means, or the file ends there."""
-    for line in read_lines_from(path, at.next_byte):
+    """Whether the line where the position points to is the one that it means, or the file ends there. In doubt, such as
+    in a compressed file whose plain one was encrypted line by line, it does not."""
+    for _, line in read_lines_from(path, at.next_byte):
         event = _decoded(path, line)
-        return event is not None and event.seq >= at.next_seq
-    return path.name.endswith(COMPRESSED_SUFFIX) or _size(path) >= at.next_byte
+        return event is not None and event.seq == at.next_seq
+    return not path.name.endswith(COMPRESSED_SUFFIX) and _size(path) >= at.next_byte
 
 
 def _decoded(path: Path, line: bytes) -> Event | None:

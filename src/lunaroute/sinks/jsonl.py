@@ -19,6 +19,7 @@ from pathlib import Path
 
 import msgspec
 
+from lunaroute.encryption.lines import seal_line
 from lunaroute.events import Event, encode_event
 from lunaroute.events.chain import link_of
 from lunaroute.events.types import Completed
@@ -173,7 +174,7 @@ def _chained(events: list[Event], link: str | None) -> tuple[bytes, str | None]:
     for event in events:
         line = encode_event(msgspec.structs.replace(event, prev=link))
         link = link_of(event, line)
-        pieces += (line, b"\n")
+        pieces += (seal_line(line), b"\n")
     return b"".join(pieces), link
 
 

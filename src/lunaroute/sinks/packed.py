@@ -20,11 +20,16 @@ import os
 import re
 import struct
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from itertools import accumulate
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Protocol
 
 import msgspec
+
+from lunaroute.encryption.blocks import BlockWriter, open_stored
+from lunaroute.encryption.keys import keyring
+from lunaroute.encryption.lines import open_line
 
 from .zstd import decompressor, zstd
 
@@ -46,6 +51,12 @@ _TAIL = re.compile(rb'"request_id":"([0-9a-f-]{36})"(?:,"\w+":(?:"[^"\\]*"|\d+|n
 there."""
 _TAIL_BYTES = 512
 _ID_BYTES = 16
+
+
+class _Output(Protocol):
+    def write(self, data: bytes, /) -> object: ...
+
+    def tell(self) -> int: ...
 
 
 class SeekIndex(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -76,6 +87,16 @@ class SeekIndex(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
         starts = accumulate(self.line_lengths, initial=0)
         return [place for place in zip(starts, self.line_lengths, strict=False) if place[0] >= first]
 
+    def lines_by_frame(self) -> list[list[tuple[int, int]]]:
+        """(start, length) of the lines of each frame, in order."""
+        frames: list[list[tuple[int, int]]] = [[] for _ in self.frame_starts]
+        frame = 0
+        for start, length in self.lines_from(0):
+            while frame + 1 < len(frames) and start >= self.frame_starts[frame + 1]:
+                frame += 1
+            frames[frame].append((start, length))
+        return frames
+
     def _place(self, request_id: str) -> int:
         wanted = _id_bytes(request_id.encode())
         starts = range(0, len(self.request_ids), _ID_BYTES)
@@ -84,22 +105,42 @@ class SeekIndex(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
 def pack(source: Path, target: Path) -> SeekIndex:
     """Write the bytes of `source`, which must be whole lines, compressed to `target`, which must not exist; on disk
-    when this returns. Raises OSError, ValueError where `source` is no file of whole lines."""
+    when this returns, and encrypted where there is a key. Raises OSError, ValueError where `source` is no file of whole
+    lines."""
     fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(fd, "wb") as out, source.open("rb") as file:
+    with os.fdopen(fd, "wb") as file, _plain(source) as plain:
+        out = BlockWriter(file) if keyring().is_on else file
+        index = _write_frames(plain, out)
+        _write_index(index, out)
+        if isinstance(out, BlockWriter):
+            out.finish()
+        file.flush()
+        os.fsync(file.fileno())
+    return index
+
+
+@contextmanager
+def _plain(source: Path) -> Iterator[mmap.mmap]:
+    """The lines of the file. What is encrypted stands in memory then, and nowhere else."""
+    with source.open("rb") as file:
         if os.fstat(file.fileno()).st_size == 0:
             raise ValueError(f"{source} is empty")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as plain:
-            index = _write_frames(plain, out)
-        _write_index(index, out)
-        out.flush()
-        os.fsync(out.fileno())
-    return index
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as stored:
+            is_sealed = stored[:1] == b"~" or stored.find(b"\n~") >= 0
+            if not is_sealed:
+                yield stored
+                return
+        opened = mmap.mmap(-1, os.fstat(file.fileno()).st_size)  # sealed lines are longer than what is in them
+        with opened:
+            for line in file:
+                opened.write(open_line(line[:-1]) + b"\n" if line.endswith(b"\n") else line)
+            opened.resize(opened.tell())
+            yield opened
 
 
 def read_index(path: Path) -> SeekIndex | None:
     """None where the file has none: somebody else compressed it. Raises OSError."""
-    with path.open("rb") as file:
+    with open_stored(path) as file:
         end = file.seek(0, os.SEEK_END)
         if end < _TRAILER.size:
             return None
@@ -119,7 +160,7 @@ def read_index(path: Path) -> SeekIndex | None:
 def read_ranges(path: Path, index: SeekIndex, ranges: list[tuple[int, int]]) -> Iterator[bytes]:
     """The plain bytes [start, start + length) of each range; ranges are in order and none crosses a frame. Raises
     OSError; EOFError or ZstdError where the file is cut or damaged."""
-    with path.open("rb") as file:
+    with open_stored(path) as file:
         frame, reader = -1, None
         for start, length in ranges:
             place = _frame_of(index, start)
@@ -134,7 +175,7 @@ def verify_packed(path: Path, sha256: bytes) -> bool:
     """Whether the file, read again from its first byte to its last, holds the bytes with this hash. Raises OSError."""
     digest = hashlib.sha256()
     try:
-        with path.open("rb") as file:
+        with open_stored(path) as file:
             if hasattr(os, "posix_fadvise"):  # from the disk, not from the memory it was written from
                 os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
             for chunk in plain_chunks(file):
@@ -193,7 +234,7 @@ def _frame_of(index: SeekIndex, start: int) -> int:
     return max(place for place, frame_start in enumerate(index.frame_starts) if frame_start <= start)
 
 
-def _write_frames(plain: mmap.mmap, out: BinaryIO) -> SeekIndex:
+def _write_frames(plain: mmap.mmap, out: _Output) -> SeekIndex:
     lengths, requests, ids = _lines(plain)
     longest = max(lengths)
     window_log = min(max((2 * longest).bit_length(), _WINDOW_LOGS[0]), _WINDOW_LOGS[1])
@@ -222,7 +263,7 @@ def _write_frames(plain: mmap.mmap, out: BinaryIO) -> SeekIndex:
 
 
 def _write_frame(
-    plain: mmap.mmap, start: int, end: int, options: dict[int, int], hashed: Callable[[bytes], None], out: BinaryIO
+    plain: mmap.mmap, start: int, end: int, options: dict[int, int], hashed: Callable[[bytes], None], out: _Output
 ) -> None:
     compressor = zstd.ZstdCompressor(options=options)
     compressor.set_pledged_input_size(end - start)
@@ -284,7 +325,7 @@ def _frames(lengths: list[int], frame_bytes: int) -> Iterator[tuple[int, int]]:
     yield start, end
 
 
-def _write_index(index: SeekIndex, out: BinaryIO) -> None:
+def _write_index(index: SeekIndex, out: _Output) -> None:
     packed = zstd.compress(msgspec.msgpack.encode(index), level=19)
     out.write(_SKIPPABLE.pack(_SKIPPABLE_MAGIC, len(packed) + _TRAILER.size))
     out.write(packed)

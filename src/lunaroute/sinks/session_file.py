@@ -1,7 +1,8 @@
 """Reading one session file, plain or compressed, and writing a whole one.
 
 In: a path. Out: its whole lines, or its events, whichever of its two forms the file has by the time it is opened. A
-last line without a newline is still being written and is left out. A line that is no event is handed to the caller as a
+last line without a newline is still being written and is left out. What is encrypted is read like the rest, and so
+is written where there is a key. A line that is no event is handed to the caller as a
 `BadLine`, and reading goes on after it.
 """
 
@@ -10,11 +11,14 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
 import msgspec
 
+from lunaroute.encryption.blocks import open_stored
+from lunaroute.encryption.lines import open_line, seal_line
 from lunaroute.events import Event, decode_event
 
 from .layout import COMPRESSED_SUFFIX, PLAIN_SUFFIX
@@ -48,21 +52,33 @@ def read_lines(path: Path, *, of: Collection[str] | None = None, is_tail_wanted:
     with _open(path) as file:
         for line in file:
             if line.endswith(b"\n"):
-                yield line[:-1]
+                yield open_line(line[:-1])
             elif is_tail_wanted:
-                yield line
+                yield open_line(line)
 
 
-def read_lines_from(path: Path, start: int) -> Iterator[bytes]:
-    """The whole lines, with their newlines, from this byte of the plain file on. Raises what `read_lines` raises."""
+def read_lines_from(path: Path, start: int) -> Iterator[tuple[int, bytes]]:
+    """(its length in the file, the line without its newline) of the whole lines from this byte of the plain file on.
+    Raises what `read_lines` raises."""
     path = _present_form(path)
     index = read_index(path) if path.suffix == ".zst" else None
     if index is not None:
-        yield from read_ranges(path, index, index.lines_from(start))
+        yield from ((len(line), line[:-1]) for line in read_ranges(path, index, index.lines_from(start)))
         return
     with _open(path) as file:
         file.seek(start)  # in a compressed file without an index: by reading up to there
-        yield from (line for line in file if line.endswith(b"\n"))
+        yield from ((len(line), open_line(line[:-1])) for line in file if line.endswith(b"\n"))
+
+
+def read_lines_backwards(path: Path) -> Iterator[bytes]:
+    """The lines of a compressed file without their newlines, the last one first. Of one that has an index, no frame is
+    read before its lines are wanted. Raises what `read_lines` raises."""
+    index = read_index(path)
+    if index is None:
+        yield from list(read_lines(path))[::-1]
+        return
+    for lines in index.lines_by_frame()[::-1]:
+        yield from [line[:-1] for line in read_ranges(path, index, lines)][::-1]
 
 
 def read_events(path: Path, on_bad: Callable[[BadLine], None], *, of: Collection[str] | None = None) -> Iterator[Event]:
@@ -89,7 +105,7 @@ class SessionFileWriter:
 
     def write(self, line: bytes) -> None:
         """Add a line, given without its newline."""
-        self._file.write(line)
+        self._file.write(seal_line(line))
         self._file.write(b"\n")
 
     def __enter__(self) -> SessionFileWriter:
@@ -104,11 +120,14 @@ class SessionFileWriter:
             self._file.close()
 
 
-def _open(path: Path) -> BinaryIO:
-    if path.suffix != ".zst":
-        return path.open("rb")
-    stream = zstd.open(path, "rb", options=READ_OPTIONS)
-    return cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, stream), _BUFFER_BYTES))
+@contextmanager
+def _open(path: Path) -> Iterator[BinaryIO]:
+    with open_stored(path) as stored:
+        if path.suffix != ".zst":
+            yield stored
+            return
+        with zstd.open(stored, "rb", options=READ_OPTIONS) as stream:
+            yield cast(BinaryIO, io.BufferedReader(cast(io.RawIOBase, stream), _BUFFER_BYTES))
 
 
 def _present_form(path: Path) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from lunaroute.encryption.lines import open_line
 from lunaroute.events.chain import link_of_line
 
 from .packed import read_index
@@ -50,7 +51,7 @@ def find_tail(fd: int) -> Tail:
     while end:
         start = _rfind_newline(fd, end - 1) + 1
         try:
-            line = _read(fd, start, end - 1)
+            line = open_line(_read(fd, start, end - 1))
             return Tail(valid_bytes=end, last_seq=_decoder.decode(line).seq, link=link_of_line(line))
         except ValueError:
             end = start
@@ -60,7 +61,7 @@ def find_tail(fd: int) -> Tail:
 def last_line(fd: int) -> bytes:
     """The last whole line of the file, without its newline. Raises OSError."""
     end = _rfind_newline(fd, os.fstat(fd).st_size)
-    return _read(fd, _rfind_newline(fd, end) + 1, end)
+    return open_line(_read(fd, _rfind_newline(fd, end) + 1, end))
 
 
 def last_seq_of_compressed(path: Path) -> int:
@@ -69,7 +70,7 @@ def last_seq_of_compressed(path: Path) -> int:
     index = read_index(path)
     start = 0 if index is None else index.plain_bytes - index.line_lengths[-1]
     last = b""
-    for line in read_lines_from(path, start):
+    for _, line in read_lines_from(path, start):
         last = line
     return _decoder.decode(last).seq if last else EMPTY_SEQ
 

@@ -13,7 +13,7 @@ from struct import Struct
 
 from .frame import FRAME_HEADER_BYTES, MAX_PAYLOAD_BYTES, Stop, decode_frames
 
-_PLAUSIBLE = re.compile(rb"(?<=[\x00-\x10]\x00)[\x01-\x0a](?=[\x00\x01]\x00\x00)")
+_PLAUSIBLE = re.compile(rb"(?<=[\x00-\x10]\x00)[\x01-\x0a](?=[\x00-\x03]\x00\x00)")
 """A frame's type, between the high bytes of a length that can be and flags of ours (`frame` defines them)."""
 _TYPE_AT = 8
 _LENGTH_AND_TIME = Struct("<4xI8xQ")

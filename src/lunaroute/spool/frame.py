@@ -24,6 +24,9 @@ packed by hand, so that body bytes are not copied and what repeats from request 
     8 ExchangeClosed   u8 outcome · u64 sent_ns (0: never) · u64 pre_processing_ns · u64 post_processing_ns · detail
    10 UpgradeChunk     u64 pre_processing_ns · u64 post_processing_ns · bytes of the upgraded connection
 
+Flag 2 says that the payload is encrypted (`lunaroute.encryption.keyring`): what is said of payloads here is true of it
+when it is opened. Only frames of the hot path are.
+
 Flag 1 says that the request's body ends here, and that pre_processing_ns is given; of an UpgradeChunk, that it came
 from the client. `opening` is MessagePack:
 [listener, provider, method, target, path, http_version, header_lines, tags, credential, where in header_lines the
@@ -76,6 +79,7 @@ END_OF_SEGMENT = 9
 UPGRADE_CHUNK = 10
 LAST = 1
 FROM_CLIENT = 1
+SEALED = 2
 
 OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
 """An outcome's code is its index here: only ever append."""
@@ -93,7 +97,9 @@ _RESPONSE = Struct("<HI")
 _CLOSED = Struct("<BQQQ")
 _UPGRADE = Struct("<QQ")
 _LAST_KIND = UPGRADE_CHUNK
-_MOST_BYTES = MAX_PAYLOAD_BYTES + _UPGRADE.size
+SEALED_MORE_BYTES = 64
+"""An encrypted payload is so much longer at most."""
+_MOST_BYTES = MAX_PAYLOAD_BYTES + _UPGRADE.size + SEALED_MORE_BYTES
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder: msgspec.msgpack.Decoder[Record] = msgspec.msgpack.Decoder(Record)
@@ -227,7 +233,8 @@ def decode_frames(
     segment: int,
     offset: int = 0,
 ) -> tuple[list[Record], int, Stop]:
-    """Records from `offset` on, the offset after them, and why it stopped. Never raises on any bytes.
+    """Records from `offset` on, the offset after them, and why it stopped. Never raises on any bytes, but NoKeyError
+    where they are encrypted and nobody has given the key.
 
     NO_FRAME covers three cases which only a look at the lane can tell apart: not written yet, being written
     right now, and torn by a killed writer."""
@@ -249,11 +256,28 @@ def decode_frames(
             return records, offset, Stop.NO_FRAME
         if kind == END_OF_SEGMENT:
             return records, after, Stop.END_OF_SEGMENT
-        found = _records(kind, flags, exchange, t_ns, data[offset + FRAME_HEADER_BYTES : after])
+        payload = data[offset + FRAME_HEADER_BYTES : after]
+        if flags & SEALED:
+            opened = _opened_payload(payload)
+            if opened is None:
+                return records, offset, Stop.NO_FRAME
+            payload = opened
+        found = _records(kind, flags, exchange, t_ns, payload)
         if found is None:
             return records, offset, Stop.NO_FRAME
         records += found
         offset = after
+
+
+def _opened_payload(payload: bytes) -> bytes | None:
+    """None where it is not what was sealed."""
+    from lunaroute.encryption.keyring import DamagedError  # a relay that encrypts nothing does not load it
+    from lunaroute.encryption.keys import keyring
+
+    try:
+        return keyring().open(payload)
+    except DamagedError:
+        return None
 
 
 def _records(kind: int, flags: int, exchange: int, t_ns: int, payload: bytes) -> tuple[Record, ...] | None:

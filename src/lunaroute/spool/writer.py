@@ -13,7 +13,7 @@ import errno
 import fcntl
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lunaroute.capture.ports import BodyBytes
@@ -30,6 +30,8 @@ from .frame import (
     REQUEST_OPENED,
     RESPONSE_CHUNK,
     RESPONSE_OPENED,
+    SEALED,
+    SEALED_MORE_BYTES,
     SEGMENT_HEADER_BYTES,
     UPGRADE_CHUNK,
     closed_payload,
@@ -50,17 +52,23 @@ from .syncing import Unsynced, sync_here
 _LOCK_PAUSE_S = 0.01
 _COPY_BELOW_BYTES = 32768
 _LOW_BYTES = 2 * MAX_PAYLOAD_BYTES
-_UPGRADE_BYTES = MAX_PAYLOAD_BYTES - 16
+_SEALABLE_BYTES = MAX_PAYLOAD_BYTES - SEALED_MORE_BYTES
+_UPGRADE_BYTES = _SEALABLE_BYTES - 16
 _MAX_PIECES = 512  # Linux takes 1024 (IOV_MAX)
 
 
-def open_lane(spool_dir: Path, segment_bytes: int, max_spool_bytes: int = 0) -> SpoolWriter:
-    """The writer of the first lane (`w0`, `w1` …) that no other process holds."""
+def open_lane(
+    spool_dir: Path,
+    segment_bytes: int,
+    max_spool_bytes: int = 0,
+    seal: Callable[[BodyBytes], bytes] | None = None,
+) -> SpoolWriter:
+    """The writer of the first lane (`w0`, `w1` …) that no other process holds. `seal` encrypts what passes."""
     spool_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     index = 0
     while True:
         try:
-            return SpoolWriter(spool_dir / f"w{index}", segment_bytes, max_spool_bytes)
+            return SpoolWriter(spool_dir / f"w{index}", segment_bytes, max_spool_bytes, seal)
         except LaneTakenError:
             index += 1
 
@@ -70,9 +78,16 @@ class SpoolWriter:
 
     Of all the methods that queue, only `put` raises; the others leave errors to `flush`."""
 
-    def __init__(self, lane_dir: Path, segment_bytes: int, max_spool_bytes: int = 0) -> None:
+    def __init__(
+        self,
+        lane_dir: Path,
+        segment_bytes: int,
+        max_spool_bytes: int = 0,
+        seal: Callable[[BodyBytes], bytes] | None = None,
+    ) -> None:
         """`max_spool_bytes`: of what waits in all lanes, 0 = no limit. A life's first segment is always granted."""
         self.lane_dir = lane_dir
+        self._seal = seal
         self.segment_bytes = max(segment_bytes, 4 * MAX_PAYLOAD_BYTES)
         self._max_spool_bytes = max_spool_bytes
         lane_dir.mkdir(mode=0o700, exist_ok=True)
@@ -187,6 +202,10 @@ class SpoolWriter:
         self._put_frame(EXCHANGE_CLOSED, exchange, t_ns, closed_payload(outcome, detail, sent_ns, pre_ns, post_ns))
 
     def _put_frame(self, kind: int, exchange: int, t_ns: int, payload: BodyBytes, flags: int = 0) -> None:
+        if self._seal is not None and not flags & SEALED:
+            for at in range(0, len(payload) or 1, _SEALABLE_BYTES):
+                self._put_frame(kind, exchange, t_ns, self._seal(payload[at : at + _SEALABLE_BYTES]), flags | SEALED)
+            return
         size = len(payload)
         if size > self._most:
             self._put_elsewhere(kind, exchange, t_ns, payload, flags)

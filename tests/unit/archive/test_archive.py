@@ -189,7 +189,7 @@ def trace(frame, event, argument):
 archive = store.ArchiveStore(sys.argv[1])
 threading.settrace(trace)
 sys.settrace(trace)
-push.push(archive, Path(sys.argv[2]))
+getattr(push, sys.argv[4])(archive, Path(sys.argv[2]))
 """
 
 
@@ -198,7 +198,7 @@ def test_a_push_killed_anywhere_is_finished_by_the_next(home: Path, place: Place
     deaths = 0
     for step in range(10, 1000, 45):
         folder = Directory(tmp_path / f"archive-{step}")
-        words = [sys.executable, "-c", _DYING, folder.url, str(home / "sessions"), str(step)]
+        words = [sys.executable, "-c", _DYING, folder.url, str(home / "sessions"), str(step), "push"]
         ended = subprocess.run(words, capture_output=True, env=dict(os.environ), timeout=60, check=False)
         for entry in _entries(folder):  # what a manifest names is there
             assert folder.read(entry.key)
@@ -211,3 +211,38 @@ def test_a_push_killed_anywhere_is_finished_by_the_next(home: Path, place: Place
         assert ended.returncode == -signal.SIGKILL, ended.stderr
         deaths += 1
     assert deaths > 2
+
+
+def test_a_pull_killed_anywhere_leaves_each_session_as_it_was_or_whole(
+    home: Path, place: Place, tmp_path: Path
+) -> None:
+    _record(home, _session("a", 3), _session("b", 2))
+    here = home / "sessions"
+    push(ArchiveStore(place.url), here)
+    whole = _files(home)
+    prune(Config(home=home, storage=StorageConfig(delete_bodies_after="0s")), NOW)
+    bodiless = _files(home)
+    assert bodiless != whole
+    gone = min(bodiless)
+    deaths = 0
+    for step in range(20, 2000, 20):
+        for name, data in bodiless.items():
+            (here / name).write_bytes(data)
+        (here / gone).unlink()
+        words = [sys.executable, "-c", _DYING, place.url, str(here), str(step), "pull"]
+        ended = subprocess.run(words, capture_output=True, env=dict(os.environ), timeout=60, check=False)
+        for name, data in _files(home).items():
+            assert data in (bodiless[name], whole[name]), "half a session"
+        pull(ArchiveStore(place.url), here)
+        assert _files(home) == whole
+        assert list(here.rglob("*.pulled")) == []
+        if ended.returncode == 0:
+            break
+        assert ended.returncode == -signal.SIGKILL, ended.stderr
+        deaths += 1
+    assert deaths > 2
+
+
+def _files(home: Path) -> dict[str, bytes]:
+    here = home / "sessions"
+    return {str(path.relative_to(here)): path.read_bytes() for _, path in session_files(here)}

@@ -73,6 +73,14 @@ def test_run_gives_the_command_its_variables_and_passes_its_exit_code(server: Se
     assert result.stdout == f"http://127.0.0.1:{server.info.port}/v1\n"
 
 
+def test_run_keeps_the_key_of_recordings_from_the_command(server: ServerProcess) -> None:
+    environ = {"PATH": os.environ["PATH"], "LUNAROUTE_HOME": str(server.home), "LUNAROUTE_ENCRYPTION_KEY": "42" * 32}
+    command = [sys.executable, "-m", "lunaroute", "run", "--", "env"]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=True)
+    assert "ANTHROPIC_BASE_URL" in done.stdout
+    assert "LUNAROUTE_ENCRYPTION_KEY" not in done.stdout
+
+
 def test_codex_gets_its_setting_before_the_users_own(server: ServerProcess, tmp_path: Path) -> None:
     program = tmp_path / "codex"
     program.write_text('#!/bin/sh\necho "$@"\n')

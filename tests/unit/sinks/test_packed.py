@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from lunaroute.events import encode_event
 from lunaroute.sinks import packed
 from lunaroute.sinks.packed import pack, read_index, read_ranges, verify_packed
-from lunaroute.sinks.session_file import BadLine, read_events, read_lines, read_lines_from
+from lunaroute.sinks.session_file import BadLine, read_events, read_lines, read_lines_backwards, read_lines_from
 from lunaroute.sinks.tail import last_seq_of_compressed
 from lunaroute.sinks.zstd import DAMAGE, zstd
 from tests.builders import SessionScript
@@ -103,7 +103,8 @@ def test_reading_goes_on_from_any_line(tmp_path: Path) -> None:
     path = _packed(tmp_path, text)
     lines = text.splitlines(keepends=True)
     for number in range(len(lines) + 1):
-        assert list(read_lines_from(path, sum(map(len, lines[:number])))) == lines[number:]
+        found = read_lines_from(path, sum(map(len, lines[:number])))
+        assert [line + b"\n" for _, line in found] == lines[number:]
 
 
 @pytest.mark.parametrize("options", [["-q"], ["-q", "-19", "--long=27"], ["-q", "--no-check", "-1"]])
@@ -117,7 +118,7 @@ def test_a_file_that_somebody_else_compressed_is_read_too(tmp_path: Path, option
     assert read_index(path) is None
     assert list(read_lines(path)) == lines
     assert set(read_lines(path, of={script.events[5].request_id})) >= {lines[5]}
-    assert b"".join(read_lines_from(path, len(lines[0]) + 1)).splitlines() == lines[1:]
+    assert [line for _, line in read_lines_from(path, len(lines[0]) + 1)] == lines[1:]
     assert last_seq_of_compressed(path) == script.events[-1].seq
 
 
@@ -202,3 +203,20 @@ def test_any_lines_in_any_frames_come_back(
         assert verify_packed(path, hashlib.sha256(text).digest())
         assert [line + b"\n" for line in read_lines(path)] == text.splitlines(keepends=True) or b"\r" in text
         assert zstd.decompress(path.read_bytes()[: path.read_bytes().rfind(b"\x5b\x2a\x4d\x18")]) == text
+
+
+@pytest.mark.usefixtures("small_frames")
+def test_the_last_lines_are_read_without_the_frames_before_them(tmp_path: Path) -> None:
+    script = _script()
+    path = _packed(tmp_path, _text(script))
+    index = read_index(path)
+    assert index is not None
+    assert list(read_lines_backwards(path)) == _text(script).splitlines()[::-1]
+    data = bytearray(path.read_bytes())
+    for offset in index.frame_offsets[:-1]:
+        data[offset] ^= 0xFF
+    path.write_bytes(data)
+    last = next(read_lines_backwards(path))
+    assert last == encode_event(script.events[-1])
+    with pytest.raises(DAMAGE):
+        list(read_lines_backwards(path))

@@ -12,6 +12,8 @@ from typing import assert_never
 
 import msgspec
 
+from lunaroute.encryption.keys import keyring
+from lunaroute.events.textless import without_texts
 from lunaroute.events.types import (
     Completed,
     Event,
@@ -55,6 +57,8 @@ class Batch:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._is_textless = keyring().is_on
+        """SQLite cannot encrypt: where recordings are encrypted, nothing that was said goes to it."""
         self._sessions: dict[str, SessionRow] = {}
         self._new_sessions: set[str] = set()
         self._rollups = Rollups()
@@ -71,6 +75,8 @@ class Batch:
     def add(self, event: Event) -> None:
         """Note what the event changes; nothing if it is known already. Raises ValueError and its like when the
         event makes no sense; the batch is then of no further use."""
+        if self._is_textless:
+            event = without_texts(event)
         at = sql_time(event.timestamp)
         row = self._session(event, at)
         if event.seq <= row.last_seq:
