@@ -100,11 +100,12 @@ def start_server(
 ) -> Server:
     """The process, not waited for. `program`: a module that is run as `lunaroute`; `variables`: more of them."""
     routes = dict.fromkeys(DEFAULT_UPSTREAMS, NOWHERE) | dict(upstreams)
-    command = [sys.executable, "-m", program, "serve", f"--home={home}", f"--role={role}", *flags]
+    command = [sys.executable, "-m", program, "serve", f"--home={home}", f"--role={role}"]
     if role in ("all", "relay"):
         command += ["--port=0", *(f"--upstream={name}={url}" for name, url in routes.items())]
     if role == "all":
         command.append("--ui-port=0")
+    command += flags  # last, as they go before
     log = home.parent / (f"{home.name}.log" if role == "all" else f"{home.name}-{role}.log")
     environment = clean_environment() | {"LUNAROUTE_DASHBOARD_ENABLED": str(int(has_dashboard))}
     with log.open("wb") as output:
