@@ -105,7 +105,7 @@ def start_server(
         command += ["--port=0", *(f"--upstream={name}={url}" for name, url in routes.items())]
     if role == "all":
         command.append("--ui-port=0")
-    command += flags
+    command += flags  # last, as they go before
     log = home.parent / (f"{home.name}.log" if role == "all" else f"{home.name}-{role}.log")
     environment = clean_environment() | {"LUNAROUTE_DASHBOARD_ENABLED": str(int(has_dashboard))}
     with log.open("wb") as output:
