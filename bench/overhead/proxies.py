@@ -54,6 +54,11 @@ class Proxy:
     def pids(self) -> list[int]:
         return [*self.relays, *self.helpers]
 
+    def check(self) -> None:
+        """End the program when a process was replaced: what it used would be missing from the figures."""
+        if ended := [pid for pid in self.pids if not Path(f"/proc/{pid}").exists()]:
+            sys.exit(f"bench: processes ended in the middle of a run: {ended}")
+
     def wait_until_recorded(self) -> None:
         """Rounds do not overlap with what the recorder has to catch up on, and nothing is missing."""
         if self.home is None:

@@ -63,6 +63,7 @@ def measure(
 
 def one_round(folder: Path, proxy: Proxy, work: Work, seconds: float) -> Figures:
     """What the work took, with all that the keeper does for it, which it may do later."""
+    proxy.check()
     wait_until_quiet(proxy.helpers)
     forget_peak(proxy.pids)
     relays_ns, helpers_ns = cpu_ns(proxy.relays), cpu_ns(proxy.helpers)

@@ -59,8 +59,12 @@ def _first_number(log: Path) -> int | None:
 def load(folder: Path, port: int, work: Work, seconds: float) -> Figures:
     """One round of the work through the proxy on `port`. Ends the program when an answer was not what it should be."""
     path = _body_file(folder, work.body_bytes, work.chunks > 0)
-    words = [port, work.target, path, work.connections, seconds, work.most_requests, work.ramp_ms]
-    return _client(folder, [str(word) for word in words])
+    round_s = work.least_seconds(seconds)
+    words = [port, work.target, path, work.connections, round_s, work.most_requests, work.ramp_ms]
+    figures = _client(folder, [str(word) for word in words])
+    if work.is_crowd and figures["requests"] != work.connections:
+        sys.exit(f"bench: only {figures['requests']:.0f} of {work.connections} streams began")
+    return figures
 
 
 def send_once(folder: Path, port: int, body_bytes: int, query: str) -> Figures:

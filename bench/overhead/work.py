@@ -57,6 +57,10 @@ class Work:
         """A crowd's streams begin one after the other, so that their chunks do not all come in the same instant."""
         return 1000 if self.is_crowd else 0
 
+    def least_seconds(self, seconds: float) -> float:
+        """A round's length: a crowd's is long enough for every stream to begin."""
+        return max(seconds, 2 * self.ramp_ms / 1000)
+
 
 SMALL, MIDDLE, LARGE = (Work(size * KB, 32) for size in (1, 50, 400))
 SMALL_ALONE, MIDDLE_ALONE, LARGE_ALONE = (Work(size * KB, 1) for size in (1, 50, 400))

@@ -77,6 +77,7 @@ def test_a_crowd_is_one_paced_stream_for_each_connection() -> None:
     crowd = Work(1000, 1000, chunks=30, every_ms=100)
     assert crowd.is_crowd
     assert crowd.most_requests == 1000
+    assert crowd.least_seconds(0.1) > crowd.ramp_ms / 1000, "or the last ones would not begin"
     assert not Work(1000, 1000).is_crowd
 
 
