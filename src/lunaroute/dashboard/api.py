@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from lunaroute.access.guard import TENANT
@@ -43,7 +43,6 @@ def api_routes(site: Site) -> list[Route]:
     return [
         *routes,
         Route(f"{exchange}/{{part:str}}", _bytes_handler(site)),
-        Route(f"{PREFIX}/live", _live_handler(site)),
         Route(f"{PREFIX}/openapi.json", _openapi),
     ]
 
@@ -122,15 +121,6 @@ def _relay_url(site: Site) -> str:
     info = None if server is None else server.info
     settings = site.config.server
     return base_url(settings.host, settings.port) if info is None else base_url(info.host, info.port)
-
-
-def _live_handler(site: Site) -> Handler:
-    async def handle(_request: Request) -> Response:
-        return StreamingResponse(
-            site.live.events(), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
-        )
-
-    return handle
 
 
 def _openapi(_request: Request) -> Response:

@@ -15,6 +15,7 @@ from lunaroute.config import Config
 
 from . import bars, numbers
 from .asked import RANGES
+from .hub import Hub
 from .live import Live
 from .markdown import render_code, render_markdown
 from .marks import MarksFile
@@ -46,7 +47,8 @@ class Site:
         self.recordings = Recordings(config.home)
         self.fetched = FetchedSessions(config)
         self.marks = MarksFile(config.home)
-        self.live = Live(config.database)
+        self.hub = Hub(config)
+        self.live = Live(self.hub)
         self._templates = _environment()
 
     def page(self, template: str, status_code: int = 200, **values: Any) -> HTMLResponse:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +28,7 @@ from lunaroute.sinks.zstd import DAMAGE
 from .event_filter import EventFilter
 
 _DAYS_LOOKED_AT = 3
+_LOOK_EVERY_S = 0.3
 _BLOCK_BYTES = 256 * 1024
 
 
@@ -68,7 +69,7 @@ class Follower:
                 self._read_bytes[session_id] = _size(path)
                 self._seqs[session_id] = _last_seq(path)
                 continue
-            for end, line in _lines_of_compressed(path) if is_compressed else _lines_backwards(path):
+            for end, line in _lines_of_compressed(path) if is_compressed else lines_backwards(path):
                 self._read_bytes.setdefault(session_id, end)
                 head = _decoded_head(line)
                 if head is None:
@@ -151,14 +152,14 @@ def _lines_of_compressed(path: Path) -> Iterator[tuple[int, bytes]]:
         yield from ((0, line) for line in read_lines_backwards(path))
 
 
-def follow(follower: Follower, every_s: float = 0.3) -> Iterator[bytes]:
-    """Lines as they are written, without end."""
+def follow(follower: Follower, wait: Callable[[float], None] = time.sleep) -> Iterator[bytes]:
+    """Lines as they are written, without end. `wait` may come back before its time is over when there are new ones."""
     while True:
         yield from follower.poll()
-        time.sleep(every_s)
+        wait(_LOOK_EVERY_S)
 
 
-def _lines_backwards(path: Path) -> Iterator[tuple[int, bytes]]:
+def lines_backwards(path: Path) -> Iterator[tuple[int, bytes]]:
     """(where it ends, the line without its newline) of each whole line, the last one first. What stands behind the
     last newline is still being written."""
     for end, line in _stored_lines_backwards(path):
