@@ -14,10 +14,11 @@ from pathlib import Path
 
 import msgspec
 
+from lunaroute.encryption.blocks import is_sealed
 from lunaroute.events import Event, decode_event
 from lunaroute.events.types import Started
 from lunaroute.sinks.feed import Entry, entries, segments
-from lunaroute.sinks.layout import PLAIN_SUFFIX, existing_file
+from lunaroute.sinks.layout import COMPRESSED_SUFFIX, PLAIN_SUFFIX, existing_file
 from lunaroute.sinks.session_file import read_lines, read_lines_from
 from lunaroute.sinks.zstd import DAMAGE
 
@@ -151,11 +152,11 @@ class Feed:
             return
         first, last = min(positions), max(positions)
         seq, place = self._place(session_id, path, first)
-        for line in read_lines_from(path, place):
-            place += len(line)
-            seq = seq_of(line[:-1]) if line.endswith(b"}\n") else seq
+        for size, line in read_lines_from(path, place):
+            place += size
+            seq = seq_of(line) if line.endswith(b"}") else seq
             if seq in positions:
-                yield FedEvent(positions[seq], session_id, line[:-1])
+                yield FedEvent(positions[seq], session_id, line)
             if seq >= last:
                 break
         self._places[session_id] = (seq + 1, place)
@@ -165,6 +166,8 @@ class Feed:
 
     def _place(self, session_id: str, path: Path, seq: int) -> tuple[int, int]:
         """(a seq not above `seq`, the byte where its line begins)."""
+        if path.name.endswith(COMPRESSED_SUFFIX) and is_sealed(path):
+            return 0, 0  # its lines were longer in the plain file, so places there say nothing here
         known = self._places.get(session_id)
         if known is not None and known[0] <= seq:
             return known

@@ -167,7 +167,7 @@ def lines_backwards(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def _last_seq(path: Path) -> int:
-    head = next((head for _, line in _lines_backwards(path) if (head := _decoded_head(line)) is not None), None)
+    head = next((head for _, line in lines_backwards(path) if (head := _decoded_head(line)) is not None), None)
     return -1 if head is None else head.seq
 
 
