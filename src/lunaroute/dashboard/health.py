@@ -8,6 +8,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from importlib import metadata
 from pathlib import Path
@@ -16,10 +17,12 @@ from typing import Any, Literal
 import msgspec
 
 from lunaroute import __version__
+from lunaroute.alerts.ledger import read_firing
 from lunaroute.archive.housekeeper import HousekeeperInfo
 from lunaroute.config import NEVER, Config
 from lunaroute.query.filter import Filter
 from lunaroute.query.usage import usage
+from lunaroute.shipping.worker import read_shipping
 from lunaroute.supervisor.health import base_url, is_healthy
 from lunaroute.supervisor.instance import find_server, read_recorder
 
@@ -70,6 +73,8 @@ def read_health(config: Config, index: sqlite3.Connection | None) -> Health:
     checks = [
         _relay(config),
         *_recorder(config),
+        *_sinks(config),
+        *_alerts(config),
         _disk(config),
         *_housekeeper(config),
         _index(config, index),
@@ -129,6 +134,34 @@ def _recorder(config: Config) -> list[Check]:
             meaning="What could not be recorded as it should; `lunaroute retry --list` has the reasons.",
         ),
     ]
+
+
+def _sinks(config: Config) -> list[Check]:
+    shipping = read_shipping(config.run_dir)
+    told = {} if shipping is None else shipping.sinks
+    checks = []
+    for name in config.sinks:
+        info = told.get(name)
+        if info is None:
+            state: State = "off"
+            value = "not running"
+        else:
+            state = "warning" if info.is_failing else "good"
+            value = (info.is_failing and info.last_error) or f"{info.shipped_events:,} events since its start"
+        meaning = "One more destination for what is recorded; while it fails, it waits in the session files."
+        checks.append(Check(name=f"Sink {name}", state=state, value=value, meaning=meaning))
+    return checks
+
+
+def _alerts(config: Config) -> list[Check]:
+    firing = read_firing(config.alerts_dir)
+    checks = []
+    for name, alert in config.alerts.items():
+        count = len(firing.get(name, {}))
+        value = "not exceeded" if not count else "exceeded" + (f" {count} times" if count > 1 else "")
+        then = "Requests are refused while it is; `lunaroute alerts lift` lets them pass." if alert.block else "A rule."
+        checks.append(Check(name=alert.when, state="warning" if count else "good", value=value, meaning=then))
+    return checks
 
 
 def _disk(config: Config) -> Check:
@@ -238,15 +271,24 @@ def list_settings(config: Config) -> list[Setting]:
         if isinstance(values, dict):
             for key, value in values.items():
                 is_default = usual[section].get(key) == value
-                value_shown = _sink_shown(value) if section == "sinks" else _shown(key, value)
-                found.append(Setting(key=f"{section}.{key}", value=value_shown, is_default=is_default))
+                show = _SHOWN.get(section, lambda value, key=key: _shown(key, value))
+                found.append(Setting(key=f"{section}.{key}", value=show(value), is_default=is_default))
     return found
+
+
+def _alert_shown(alert: dict[str, Any]) -> str:
+    """A webhook's address often is a credential."""
+    ways = ", ".join(way for way in ("desktop", "webhook", "command", "block") if alert[way])
+    return f"{alert['when']} ({ways or 'on record'})"
 
 
 def _sink_shown(sink: dict[str, Any]) -> str:
     """Any option may hold a credential; so their names alone."""
     names = ", ".join(sorted(sink["options"])) or "no options"
     return f"{sink['type']} ({names})"
+
+
+_SHOWN: dict[str, Callable[[Any], str]] = {"sinks": _sink_shown, "alerts": _alert_shown}
 
 
 def _shown(key: str, value: Any) -> str:

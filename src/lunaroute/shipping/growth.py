@@ -18,7 +18,7 @@ from lunaroute.events import Event, decode_event
 from lunaroute.events.types import Completed
 from lunaroute.sinks.layout import COMPRESSED_SUFFIX, PLAIN_SUFFIX, existing_file, session_files
 from lunaroute.sinks.session_file import read_lines_from
-from lunaroute.sinks.tail import find_tail, last_seq_of_compressed
+from lunaroute.sinks.tail import find_tail
 from lunaroute.sinks.zstd import DAMAGE
 
 from .positions import Position, Positions
@@ -140,7 +140,7 @@ def _decoded(path: Path, line: bytes) -> Event | None:
 
 def _end_of(path: Path) -> Position:
     if path.name.endswith(COMPRESSED_SUFFIX):
-        return Position(last_seq_of_compressed(path) + 1, 0, True)
+        return Position(is_done=True)
     fd = os.open(path, os.O_RDONLY)
     try:
         tail = find_tail(fd)

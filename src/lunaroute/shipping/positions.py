@@ -33,6 +33,8 @@ class Position(msgspec.Struct, frozen=True):
 
 
 BEGINNING = Position()
+_DONE = Position(is_done=True)
+_MOST_DONE = 200_000
 
 
 class Positions:
@@ -48,11 +50,26 @@ class Positions:
         self._db.execute(_SCHEMA)
         self.is_new = self._db.execute("PRAGMA user_version").fetchone()[0] == 0
         """Nothing was ever stored: the sink is new."""
-        rows = self._db.execute("SELECT * FROM position")
-        self._known = {session_id: Position(seq, byte, bool(is_done)) for session_id, seq, byte, is_done in rows}
+        rows = self._db.execute("SELECT session_id, next_seq, next_byte FROM position WHERE NOT is_done")
+        self._unfinished = {session_id: Position(seq, byte) for session_id, seq, byte in rows}
+        self._done: set[str] = set()
+        """Of those that are done, the ones asked for lately: all of them would be a lot."""
 
     def of(self, session_id: str) -> Position:
-        return self._known.get(session_id, BEGINNING)
+        if session_id in self._done:
+            return _DONE
+        return self._unfinished.get(session_id) or self._stored(session_id)
+
+    def _stored(self, session_id: str) -> Position:
+        if self._db.execute("SELECT 1 FROM position WHERE session_id = ?", (session_id,)).fetchone() is None:
+            return BEGINNING
+        self._remember_done(session_id)
+        return _DONE
+
+    def _remember_done(self, session_id: str) -> None:
+        if len(self._done) >= _MOST_DONE:
+            self._done.clear()
+        self._done.add(session_id)
 
     def store(self, reached: Mapping[str, Position]) -> None:
         """On disk on return. Raises sqlite3.Error."""
@@ -66,7 +83,12 @@ class Positions:
             if self._db.in_transaction:  # a full disk has ended it already
                 self._db.execute("ROLLBACK")
             raise
-        self._known.update(reached)
+        for session_id, at in reached.items():
+            if at.is_done:
+                self._unfinished.pop(session_id, None)
+                self._remember_done(session_id)
+            else:
+                self._unfinished[session_id] = at
         self.is_new = False
 
     def close(self) -> None:

@@ -8,14 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lunaroute.access.policy import access_token
+from lunaroute.alerts.ledger import Ledger
+from lunaroute.alerts.watch import Firing
 from lunaroute.archive.housekeeper import write_report
 from lunaroute.archive.retention import PruneReport
-from lunaroute.config import Config, DashboardConfig, StorageConfig
+from lunaroute.config import AlertConfig, Config, DashboardConfig, SinkConfig, StorageConfig
 from lunaroute.dashboard import numbers
 from lunaroute.dashboard.asked import read_asked
 from lunaroute.dashboard.bars import latency_bar, share_bar, sparkline, token_bar
@@ -27,6 +30,8 @@ from lunaroute.dashboard.marks import MarksFile, SavedView
 from lunaroute.dashboard.tool_view import edit_of, headline
 from lunaroute.errors import FilterError, LunarouteError
 from lunaroute.relay.salt import load_salt
+from lunaroute.shipping.delivery import DeliveryInfo
+from lunaroute.shipping.worker import ShippingInfo
 from lunaroute.supervisor.dashboard import access_policy, dashboard_url
 from tests.builders import SessionScript
 from tests.dashboard_store import PAYLOADS, add_scripts
@@ -299,3 +304,27 @@ def test_a_change_reaches_everybody_who_listens(tmp_path: Path) -> None:
         assert lines[0].startswith(b"retry: ")
         assert all(line.startswith(b"event: change\ndata: ") for line in lines[1:])
         assert lines[1] != lines[2]
+
+
+def test_sinks_and_rules_are_part_of_health(tmp_path: Path) -> None:
+    config = Config(
+        home=tmp_path,
+        sinks={"mine": SinkConfig(type="csv", options={"token": "t0p"}), "late": SinkConfig(type="csv")},
+        alerts={
+            "daily": AlertConfig(when="spend per day > 1", block=True, webhook="https://x/s3cret"),
+            "slow": AlertConfig(when="stall > 9s"),
+        },
+    )
+    (tmp_path / "run").mkdir()
+    info = ShippingInfo(updated_at=0.0, sinks={"mine": DeliveryInfo(is_failing=True, last_error="it is down")})
+    (tmp_path / "run" / "shipping.json").write_bytes(msgspec.json.encode(info))
+    Ledger(tmp_path / "alerts").store({"daily": {"": Firing(since=datetime.now(UTC), value=2.0)}})
+    health = read_health(config, None)
+    states = {one.name: (one.state, one.value) for one in health.checks}
+    assert states["Sink mine"] == ("warning", "it is down")
+    assert states["Sink late"] == ("off", "not running")
+    assert states["spend per day > 1"] == ("warning", "exceeded")
+    assert states["stall > 9s"] == ("good", "not exceeded")
+    settings = {one.key: one.value for one in health.settings}
+    assert settings["sinks.mine"] == "csv (token)"
+    assert settings["alerts.daily"] == "spend per day > 1 (webhook, block)"

@@ -224,6 +224,13 @@ def test_a_mistake_in_its_section_is_one_line(options: dict[str, Any], line: str
     assert "\n" not in str(caught.value)
 
 
+def test_without_its_extra_the_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    config = Config(home=Path("/nowhere"), sinks={"otlp": SinkConfig(type="otlp")})
+    with pytest.raises(ConfigError, match=r"pip install 'lunaroute\[otel\]'"):
+        check_sinks(config)
+
+
 class TestContract(SinkContract):
     """A receiver for each place. What it holds are spans by their ids, as receivers keep them."""
 
