@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 import msgspec
 
 from lunaroute.events.totals import Totals
-from lunaroute.query.filter import Filter
+from lunaroute.query.filter import Among, Filter
 from lunaroute.query.latency import latencies
 from lunaroute.query.sessions import list_sessions
 from lunaroute.query.usage import usage
@@ -25,6 +25,7 @@ _FEWEST_EXCHANGES = 10
 """Shares and percentiles of fewer say nothing."""
 _SESSIONS = 50
 _RECENT = timedelta(days=1)
+_NOT_BLOCKED = Among(field="outcome", names=("blocked",), is_negated=True)
 _SILENCE_OLD_S = 5.0
 """A recorder that has not told about itself for so long knows nothing of the present."""
 
@@ -142,7 +143,9 @@ def _percentile(rule: Rule, now: datetime, index: sqlite3.Connection) -> list[Re
 
 
 def _in_window(rule: Rule, now: datetime) -> Filter:
-    return rule.wanted.and_also(Filter(since=now - timedelta(seconds=rule.window_s)))
+    """Without what rules blocked: counted as failures, those would keep a rule exceeded for ever."""
+    since = now - timedelta(seconds=rule.window_s)
+    return rule.wanted.and_also(Filter(conditions=(_NOT_BLOCKED,), since=since))
 
 
 def _stalls(rule: Rule, sources: Sources) -> Iterator[Reading]:

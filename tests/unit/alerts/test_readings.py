@@ -87,6 +87,12 @@ def test_errors_are_a_share_of_enough_exchanges(home: Home) -> None:
     (found,) = ask(home, "errors > 1% in 15m")
     assert found.value == 0.5
     assert ask(home, "errors > 1% in 1m") == []
+    blocked = at(home, "blocked", minutes=5)
+    for _ in range(30):
+        blocked.turn(outcome="blocked")
+    home.add(blocked)
+    (found,) = ask(home, "errors > 1% in 15m")
+    assert found.value == 0.5
 
 
 def test_percentiles_are_in_seconds(home: Home) -> None:
