@@ -89,6 +89,14 @@ def dashboard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
     dashboard.stop()
 
 
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Dashboard]:
+    """A dashboard of this test's own."""
+    dashboard = Dashboard(tmp_path / "home").start()
+    yield dashboard
+    dashboard.stop()
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     """For one module only: while Playwright runs, this thread has a running event loop, and other tests want theirs."""
