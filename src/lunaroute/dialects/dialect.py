@@ -11,13 +11,17 @@ import msgspec
 
 from lunaroute.assemble.sse import ServerSentEvent
 from lunaroute.dialects.facts import MessageFacts, RequestFacts, ResponseFacts
+from lunaroute.dialects.so_far import SoFar
 
 
 class StreamReader(Protocol):
-    """feed(event)* → finish(), once. Folds a stream into the message it amounts to."""
+    """feed(event)* → finish(), once. Folds a stream into the message it amounts to; `so_far()` at any time before."""
 
     def feed(self, event: ServerSentEvent) -> None:
         """Take the next event."""
+
+    def so_far(self) -> SoFar:
+        """What there is of it until now."""
 
     def finish(self) -> ResponseFacts:
         """What the stream amounted to, complete or cut."""

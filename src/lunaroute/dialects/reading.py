@@ -25,6 +25,7 @@ from lunaroute.dialects.ollama import OllamaReader
 from lunaroute.dialects.openai_chat import OpenAIChatReader
 from lunaroute.dialects.openai_completions import OpenAICompletionsReader
 from lunaroute.dialects.openai_responses import OpenAIResponsesReader
+from lunaroute.dialects.so_far import NOTHING, SoFar
 from lunaroute.dialects.unknown import UnknownReader
 
 Framing = Literal["whole", "server_sent_events", "json_stream", "aws_events"]
@@ -115,23 +116,61 @@ def read_response_body(
     if framing == "whole":
         # Some gateways send blank padding until the answer is there (WIRE B15).
         return reader.read_response(b"".join([data for _, data in chunks]).strip(_BLANK), status_code)
-    parser = _PARSERS[framing]()
-    stream = reader.open_stream()
+    body = StreamedBody(wire_format, framing)
     for t_ns, data in chunks:
-        for event in parser.feed(data, t_ns):
-            stream.feed(event)
-    for event in parser.finish():
-        stream.feed(event)
-    # Bytes that are not what the content-type says tell nothing, not even that they were cut.
-    return ResponseFacts() if parser.is_broken else stream.finish()
+        body.feed(t_ns, data)
+    return body.finish()
+
+
+class StreamedBody:
+    """A body of a framing that is not `whole`: feed(t_ns, data)* → finish(), once; `so_far()` at any time before."""
+
+    def __init__(self, wire_format: WireFormat, framing: Framing) -> None:
+        self._parser = _PARSERS[framing]()
+        self._stream = reader_for(wire_format).open_stream()
+
+    def feed(self, t_ns: int, data: bytes) -> None:
+        """Take the next decoded bytes, which arrived at `t_ns`."""
+        for event in self._parser.feed(data, t_ns):
+            self._stream.feed(event)
+
+    def so_far(self) -> SoFar:
+        """What there is of it until now."""
+        return NOTHING if self._parser.is_broken else self._stream.so_far()
+
+    def finish(self) -> ResponseFacts:
+        """What it amounts to."""
+        for event in self._parser.finish():
+            self._stream.feed(event)
+        # Bytes that are not what the content-type says tell nothing, not even that they were cut.
+        return ResponseFacts() if self._parser.is_broken else self._stream.finish()
+
+
+class MessageStream:
+    """The same for the messages of a WebSocket: each a payload and a line feed; one without is cut."""
+
+    def __init__(self, wire_format: WireFormat) -> None:
+        self._stream = reader_for(wire_format).open_stream()
+
+    def feed(self, t_ns: int, data: bytes) -> None:
+        """Take the next message."""
+        is_cut = not data.endswith(b"\n")
+        self._stream.feed(ServerSentEvent(event="", data=data if is_cut else data[:-1], t_ns=t_ns, is_cut=is_cut))
+
+    def so_far(self) -> SoFar:
+        """What there is of it until now."""
+        return self._stream.so_far()
+
+    def finish(self) -> ResponseFacts:
+        """What they amount to."""
+        return self._stream.finish()
 
 
 def read_messages(wire_format: WireFormat, messages: list[tuple[int, bytes]]) -> ResponseFacts:
-    """What the messages of a WebSocket amount to: (arrival t_ns, payload and a line feed); one without is cut."""
-    stream = reader_for(wire_format).open_stream()
+    """What the messages of a WebSocket amount to: (arrival t_ns, payload and a line feed)."""
+    stream = MessageStream(wire_format)
     for t_ns, data in messages:
-        is_cut = not data.endswith(b"\n")
-        stream.feed(ServerSentEvent(event="", data=data if is_cut else data[:-1], t_ns=t_ns, is_cut=is_cut))
+        stream.feed(t_ns, data)
     return stream.finish()
 
 

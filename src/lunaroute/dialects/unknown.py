@@ -13,6 +13,7 @@ from lunaroute.assemble.sse import ServerSentEvent
 from lunaroute.dialects.facts import MessageFacts, RequestFacts, ResponseFacts
 from lunaroute.dialects.loose import read_any
 from lunaroute.dialects.provider_error import read_error_body
+from lunaroute.dialects.so_far import NOTHING, SoFar
 
 
 class UnknownReader:
@@ -34,6 +35,9 @@ class UnknownReader:
 class UnknownStreamReader:
     def feed(self, event: ServerSentEvent) -> None:
         pass
+
+    def so_far(self) -> SoFar:
+        return NOTHING
 
     def finish(self) -> ResponseFacts:
         return ResponseFacts()

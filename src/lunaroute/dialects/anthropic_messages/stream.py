@@ -10,18 +10,19 @@ kept: partial text, and partial tool input as text where it is no JSON yet.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from lunaroute.assemble.sse import ServerSentEvent
 from lunaroute.dialects.anthropic_messages.response import read_response
-from lunaroute.dialects.anthropic_messages.usage import merge_usage
+from lunaroute.dialects.anthropic_messages.usage import merge_usage, usage_of
 from lunaroute.dialects.delta_shape import DeltaShape
 from lunaroute.dialects.facts import ProviderError, ResponseFacts
 from lunaroute.dialects.loose import as_dict, as_int, as_text, encode, join_text, read_piece
 from lunaroute.dialects.provider_error import error_in
+from lunaroute.dialects.so_far import Part, PartKind, SoFar
 from lunaroute.dialects.stream_notes import Milestones, Unknowns, with_times
 
 _FIELD_OF_DELTA = {"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "partial_json"}
@@ -31,6 +32,8 @@ _KEY_OF_FIELD = {field: f'"{kind}","{field}":'.encode() for kind, field in _FIEL
 
 _IMPLIED_BLOCK = {"text": "text", "thinking": "thinking", "partial_json": "tool_use"}
 
+_KIND_OF_FIELD: dict[str, PartKind] = {"text": "text", "thinking": "thinking", "partial_json": "tool_call"}
+
 
 class _Block:
     """A content block as it grows."""
@@ -39,6 +42,18 @@ class _Block:
         self.value = value
         self.pieces: dict[str, list[str]] = {}
         self.stopped_ns: int | None = None
+
+    def parts(self, index: int) -> Iterator[Part]:
+        """Its texts so far. A call is shown before it has any arguments."""
+        for field, kind in _KIND_OF_FIELD.items():
+            opening = as_text(self.value.get(field))
+            if opening:
+                yield Part(f"{index}.{field}.0", kind, None, (opening,))
+            pieces = self.pieces.get(field)
+            if pieces:
+                yield Part(f"{index}.{field}", kind, as_text(self.value.get("name")), pieces)
+        if not self.pieces and self.value.get("name"):
+            yield Part(f"{index}.partial_json", "tool_call", as_text(self.value.get("name")), ())
 
     def content(self) -> dict[str, Any]:
         """The block as a plain call would return it."""
@@ -94,6 +109,10 @@ class AnthropicStreamReader:
             self._unknown.count(kind)
         else:
             handler(fields, event)
+
+    def so_far(self) -> SoFar:
+        parts = [part for index, block in self._blocks.items() for part in block.parts(index)]
+        return SoFar(model=as_text(self._message.get("model")), usage=usage_of(self._usage), parts=parts)
 
     def finish(self) -> ResponseFacts:
         facts = ResponseFacts()

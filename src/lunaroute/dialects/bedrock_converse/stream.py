@@ -8,15 +8,18 @@ kept: partial text, and a partial tool input as text where it is no JSON yet.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from lunaroute.assemble.sse import ServerSentEvent
 from lunaroute.dialects.bedrock_converse.response import read_response
+from lunaroute.dialects.bedrock_converse.usage import usage_of
 from lunaroute.dialects.facts import ProviderError, ResponseFacts
 from lunaroute.dialects.loose import as_dict, as_int, as_text, encode, join_text, read_any, read_piece
 from lunaroute.dialects.provider_error import error_in
+from lunaroute.dialects.so_far import Part, SoFar
 from lunaroute.dialects.stream_notes import Milestones, Unknowns, with_times
 
 
@@ -28,6 +31,14 @@ class _Block:
         self.value: dict[str, Any] = {}
         self.pieces: dict[str, list[str]] = {}
         self.stopped_ns: int | None = None
+
+    def parts(self, index: int) -> Iterator[Part]:
+        """Its texts so far."""
+        if self.kind == "toolUse":
+            yield Part(f"{index}", "tool_call", as_text(self.value.get("name")), self.pieces.get("input", ()))
+        elif "text" in self.pieces:
+            is_thinking = self.kind == "reasoningContent"
+            yield Part(f"{index}", "thinking" if is_thinking else "text", None, self.pieces["text"])
 
     def rebuilt(self) -> dict[str, Any]:
         texts = {name: join_text(pieces) for name, pieces in self.pieces.items()}
@@ -78,6 +89,10 @@ class ConverseStreamReader:
                 self._milestones.error(self._error.message, event.t_ns)
             case other:
                 self._unknown.count(other)
+
+    def so_far(self) -> SoFar:
+        parts = [part for index, block in self._blocks.items() for part in block.parts(index)]
+        return SoFar(usage=usage_of(self._metadata.get("usage")), parts=parts)
 
     def finish(self) -> ResponseFacts:
         blocks = [self._blocks[index] for index in sorted(self._blocks)]

@@ -8,6 +8,7 @@ ends the stream.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -16,8 +17,10 @@ from lunaroute.assemble.sse import ServerSentEvent
 from lunaroute.dialects.facts import ProviderError, ResponseFacts
 from lunaroute.dialects.gemini.partial_args import put_partial
 from lunaroute.dialects.gemini.response import finish_reason, kind_of, read_response, unwrapped
+from lunaroute.dialects.gemini.usage import usage_of
 from lunaroute.dialects.loose import as_dict, as_int, as_list, as_text, encode, join_text, read_piece
 from lunaroute.dialects.provider_error import error_in
+from lunaroute.dialects.so_far import Part, SoFar
 from lunaroute.dialects.stream_notes import Milestones, Unknowns, with_times
 
 _TEXTS = ("text", "thought")
@@ -55,6 +58,18 @@ class _Candidate:
         self._fields.update((key, value) for key, value in candidate.items() if key != "content" and value is not None)
         if candidate.get("finishReason") is not None:
             self._end_last(t_ns)
+
+    def so_far(self, index: int) -> Iterator[Part]:
+        """Its texts and calls so far. The arguments of a call are no text that grows, so they come when they are all
+        there."""
+        for number, part in enumerate(self.parts):
+            key = f"{index}.{number}"
+            if part.kind in _TEXTS:
+                yield Part(key, "thinking" if part.kind == "thought" else "text", None, part.texts)
+            elif part.kind == "functionCall":
+                call = as_dict(part.value.get("functionCall"))
+                pieces = () if part.is_open else (encode(call.get("args") or {}).decode(),)
+                yield Part(key, "tool_call", as_text(call.get("name")), pieces)
 
     def rebuilt(self) -> dict[str, Any]:
         content: dict[str, Any] = {"parts": [part.rebuilt() for part in self.parts]}
@@ -156,6 +171,11 @@ class GeminiStreamReader:
             self._on_candidate(candidate, event.t_ns)
         if finish_reason(chunk) is not None:
             self._finished_ns = event.t_ns
+
+    def so_far(self) -> SoFar:
+        parts = [part for index, candidate in self._candidates.items() for part in candidate.so_far(index)]
+        usage = usage_of(self._envelope.get("usageMetadata"))
+        return SoFar(model=as_text(self._envelope.get("modelVersion")), usage=usage, parts=parts)
 
     def finish(self) -> ResponseFacts:
         rebuilt = dict(self._envelope)

@@ -15,6 +15,7 @@ from lunaroute.dialects.loose import as_dict, as_text, join_text, read_piece
 from lunaroute.dialects.metered.response import text_of
 from lunaroute.dialects.metered.usage import billing_of, find_usage, usage_of
 from lunaroute.dialects.provider_error import error_in
+from lunaroute.dialects.so_far import Part, SoFar
 from lunaroute.dialects.stream_notes import Milestones
 
 _LAST = (".done", ".completed", "-end", "stream-end", "messageStop", "message-end")
@@ -45,6 +46,11 @@ class MeteredStreamReader:
             for name in self._names:
                 self._names[name] = self._names[name] or as_text(place.get(name))
         self._on_text(fields, event.t_ns)
+
+    def so_far(self) -> SoFar:
+        return SoFar(
+            model=self._names["model"], usage=usage_of(self._usage), parts=[Part("text", "text", None, self._texts)]
+        )
 
     def finish(self) -> ResponseFacts:
         text = self._whole_text or join_text(self._texts)

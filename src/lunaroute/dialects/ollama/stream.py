@@ -12,12 +12,14 @@ import msgspec
 
 from lunaroute.assemble.sse import ServerSentEvent
 from lunaroute.dialects.facts import ProviderError, ResponseFacts
-from lunaroute.dialects.loose import as_list, encode, join_text, read_piece
+from lunaroute.dialects.loose import as_dict, as_list, as_text, encode, join_text, read_piece
 from lunaroute.dialects.ollama.response import read_response
+from lunaroute.dialects.ollama.usage import usage_of
 from lunaroute.dialects.provider_error import error_in
+from lunaroute.dialects.so_far import Part, PartKind, SoFar
 from lunaroute.dialects.stream_notes import Milestones, Unknowns, with_times
 
-_TEXTS = {"content": "text", "response": "text", "thinking": "thinking"}
+_TEXTS: dict[str, PartKind] = {"content": "text", "response": "text", "thinking": "thinking"}
 """Fields whose texts grow, and the kind of block each makes."""
 
 
@@ -53,6 +55,14 @@ class OllamaStreamReader:
         if line.get("done") is True:
             self._end_block(event.t_ns)
             self._finished_ns = event.t_ns
+
+    def so_far(self) -> SoFar:
+        parts = [Part(name, _TEXTS[name], None, pieces) for name, pieces in self._texts.items()]
+        for number, (call, _) in enumerate(self._calls):
+            function = as_dict(as_dict(call).get("function"))
+            arguments = encode(function.get("arguments")).decode()
+            parts.append(Part(f"call.{number}", "tool_call", as_text(function.get("name")), (arguments,)))
+        return SoFar(model=as_text(self._answer.get("model")), usage=usage_of(self._answer), parts=parts)
 
     def finish(self) -> ResponseFacts:
         facts = (

@@ -6,10 +6,12 @@ has no rule of its own is merged (texts grow, lists get longer, the rest is repl
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from lunaroute.dialects.loose import as_dict, as_list, as_text, encode, join_text
 from lunaroute.dialects.openai_chat.response import THINKING_FIELDS
+from lunaroute.dialects.so_far import Part
 from lunaroute.dialects.stream_notes import Milestones
 
 _READ_ELSEWHERE = frozenset({"index", "delta", "message", "finish_reason", "usage", "text"})
@@ -103,6 +105,15 @@ class StreamedChoice:
         if self._legacy_call is not None and self._legacy_call.name:
             times.append(self._legacy_call.ended_ns)
         return times
+
+    def parts(self) -> Iterator[Part]:
+        """Its texts and calls so far."""
+        for key, pieces in self._texts.items():
+            is_thinking = _KIND_OF_TEXT[key] == "reasoning"
+            yield Part(f"{self._index}.{key}", "thinking" if is_thinking else "text", None, pieces)
+        calls = self._calls if self._legacy_call is None else [*self._calls, self._legacy_call]
+        for number, call in enumerate(calls):
+            yield Part(f"{self._index}.call.{number}", "tool_call", call.name or None, call.pieces)
 
     def rebuilt(self) -> dict[str, Any]:
         texts = {key: join_text(pieces) for key, pieces in self._texts.items()}

@@ -17,8 +17,9 @@ from lunaroute.dialects.facts import ProviderError, ResponseFacts
 from lunaroute.dialects.loose import as_dict, as_list, as_text, encode, read_piece
 from lunaroute.dialects.openai_chat.choice import StreamedChoice
 from lunaroute.dialects.openai_chat.response import read_response
-from lunaroute.dialects.openai_chat.usage import find_usage
+from lunaroute.dialects.openai_chat.usage import find_usage, usage_of
 from lunaroute.dialects.provider_error import error_in, error_of
+from lunaroute.dialects.so_far import SoFar
 from lunaroute.dialects.stream_notes import Milestones, Unknowns, with_times
 
 _FROM_FIRST_CHUNK = frozenset({"id", "model", "created"})
@@ -67,6 +68,10 @@ class ChatStreamReader:
         if isinstance(choices, list):
             for choice in choices:
                 self._on_choice(choice, event, len(choices) == 1)
+
+    def so_far(self) -> SoFar:
+        parts = [part for choice in self._choices.values() for part in choice.parts()]
+        return SoFar(model=as_text(self._envelope.get("model")), usage=usage_of(self._usage), parts=parts)
 
     def finish(self) -> ResponseFacts:
         choices = [self._choices[index] for index in sorted(self._choices)]

@@ -14,9 +14,10 @@ from lunaroute.assemble.sse import ServerSentEvent
 from lunaroute.dialects.delta_shape import DeltaShape
 from lunaroute.dialects.facts import ProviderError, ResponseFacts
 from lunaroute.dialects.loose import as_int, as_list, as_text, encode, join_text, read_piece
-from lunaroute.dialects.openai_chat.usage import find_usage
+from lunaroute.dialects.openai_chat.usage import find_usage, usage_of
 from lunaroute.dialects.openai_completions.response import read_response
 from lunaroute.dialects.provider_error import error_in, error_of
+from lunaroute.dialects.so_far import Part, SoFar
 from lunaroute.dialects.stream_notes import Milestones, Unknowns
 
 _FROM_FIRST_CHUNK = frozenset({"id", "model", "created"})
@@ -69,6 +70,10 @@ class CompletionStreamReader:
         choices = as_list(chunk.get("choices"))
         for choice in choices:
             self._on_choice(choice, event, len(choices) == 1)
+
+    def so_far(self) -> SoFar:
+        parts = [Part(str(index), "text", None, choice.texts) for index, choice in self._choices.items()]
+        return SoFar(model=as_text(self._envelope.get("model")), usage=usage_of(self._usage), parts=parts)
 
     def finish(self) -> ResponseFacts:
         choices = [self._choices[index] for index in sorted(self._choices)]

@@ -6,9 +6,11 @@ Invariant: an item that got done is exactly what the provider sent; one that did
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from lunaroute.dialects.loose import as_dict, as_int, as_list, as_text, join_text, read_piece
+from lunaroute.dialects.so_far import Part
 
 _FIELD_OF_DELTA = {
     "response.function_call_arguments.delta": "arguments",
@@ -34,6 +36,9 @@ class PartialItems:
         self._begun: dict[int, dict[str, Any]] = {}
         self._done: dict[int, dict[str, Any]] = {}
         self._deltas: list[tuple[str, bytes]] = []
+        self._shown = 0
+        """Deltas that `parts` has decoded."""
+        self._texts: dict[tuple[int, str, int | str], list[str]] = {}
 
     @property
     def is_empty(self) -> bool:
@@ -55,28 +60,40 @@ class PartialItems:
         """A delta arrived; it is decoded only if its item never gets done."""
         self._deltas.append((kind, data))
 
+    def parts(self) -> Iterator[Part]:
+        """The texts so far. Only who asks for them pays for decoding the deltas as they come."""
+        for kind, data in self._deltas[self._shown :]:
+            _collect(kind, as_dict(read_piece(data)), self._texts)
+        self._shown = len(self._deltas)
+        for (index, kind, part_index), pieces in self._texts.items():
+            item = self._begun.get(index) or self._done.get(index) or {}
+            if kind in _FIELD_OF_DELTA:
+                yield Part(f"{index}.call", "tool_call", as_text(item.get("name")) or as_text(item.get("type")), pieces)
+            else:
+                is_thinking = kind.startswith("response.reasoning")
+                yield Part(f"{index}.{kind}.{part_index}", "thinking" if is_thinking else "text", None, pieces)
+        yield from self._silent_calls({index for index, kind, _ in self._texts if kind in _FIELD_OF_DELTA})
+
+    def _silent_calls(self, told: set[int]) -> Iterator[Part]:
+        """Calls that no delta has told of, not yet or never."""
+        for index, item in (self._begun | self._done).items():
+            if index not in told and (name := as_text(item.get("name"))):
+                arguments = as_text(self._done.get(index, {}).get("arguments" if "arguments" in item else "input"))
+                yield Part(f"{index}.call", "tool_call", name, (arguments,) if arguments else ())
+
     def rebuilt(self) -> list[dict[str, Any]]:
         """The items in order. Call once."""
         pieces: dict[tuple[int, str, int | str], list[str]] = {}
         for kind, data in self._deltas:
-            self._collect(kind, as_dict(read_piece(data)), pieces)
+            _collect(kind, as_dict(read_piece(data)), pieces)
         for place, texts in pieces.items():
-            self._put(place, join_text(texts))
+            if place[0] not in self._done:
+                self._put(place, join_text(texts))
         whole = self._begun | self._done
         return [whole[index] for index in sorted(whole)]
 
     def _next_index(self) -> int:
         return max([-1, *self._begun, *self._done]) + 1
-
-    def _collect(self, kind: str, fields: dict[str, Any], pieces: dict[tuple[int, str, int | str], list[str]]) -> None:
-        index, delta = as_int(fields.get("output_index")), fields.get("delta")
-        if index is None or index in self._done or not isinstance(delta, str):
-            return
-        if kind in _FIELD_OF_DELTA:
-            pieces.setdefault((index, kind, ""), []).append(delta)
-        elif kind in _PART_OF_DELTA:
-            part_index = as_int(fields.get(_PART_OF_DELTA[kind][1])) or 0
-            pieces.setdefault((index, kind, part_index), []).append(delta)
 
     def _put(self, place: tuple[int, str, int | str], text: str) -> None:
         index, kind, part_index = place
@@ -95,3 +112,14 @@ class PartialItems:
             part[text_field] = (as_text(part.get(text_field)) or "") + text
         else:
             parts.append({"type": part_type, text_field: text})
+
+
+def _collect(kind: str, fields: dict[str, Any], pieces: dict[tuple[int, str, int | str], list[str]]) -> None:
+    index, delta = as_int(fields.get("output_index")), fields.get("delta")
+    if index is None or not isinstance(delta, str):
+        return
+    if kind in _FIELD_OF_DELTA:
+        pieces.setdefault((index, kind, ""), []).append(delta)
+    elif kind in _PART_OF_DELTA:
+        part_index = as_int(fields.get(_PART_OF_DELTA[kind][1])) or 0
+        pieces.setdefault((index, kind, part_index), []).append(delta)

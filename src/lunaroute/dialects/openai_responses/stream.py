@@ -19,7 +19,9 @@ from lunaroute.dialects.facts import ProviderError, ResponseFacts, ToolCall
 from lunaroute.dialects.loose import as_dict, as_int, as_text, encode, length_of, read_any, read_as
 from lunaroute.dialects.openai_responses.partial import PartialItems
 from lunaroute.dialects.openai_responses.response import read_response
+from lunaroute.dialects.openai_responses.usage import usage_of
 from lunaroute.dialects.provider_error import error_in, error_of
+from lunaroute.dialects.so_far import SoFar
 from lunaroute.dialects.stream_notes import Milestones, Unknowns
 
 _TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed", "response.cancelled"})
@@ -80,6 +82,14 @@ class _Envelope(msgspec.Struct):
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
 
 
+class _Told(msgspec.Struct):
+    model: Any = None
+    usage: Any = None
+
+
+_told_decoder = msgspec.json.Decoder(_Told)
+
+
 class _Output(msgspec.Struct):
     output: msgspec.Raw = msgspec.Raw()
 
@@ -105,6 +115,9 @@ class ResponsesStreamReader:
         self._ended_ns: dict[str, int] = {}
         self._terminal_ns = 0
         self._unknown = Unknowns()
+        self._told = _Told()
+        """What the newest snapshot says; it repeats the whole request, so it is read once."""
+        self._told_by: ServerSentEvent | None = None
 
     def feed(self, event: ServerSentEvent) -> None:
         if event.is_cut and read_any(event.data) is None:
@@ -130,6 +143,13 @@ class ResponsesStreamReader:
             self._on_error(as_dict(read_any(event.data)), event.t_ns)
         elif not kind.startswith(_REDUNDANT):
             self._unknown.count(kind)
+
+    def so_far(self) -> SoFar:
+        if self._terminal is not None or self._told_by is not self._snapshot:
+            self._told_by = self._snapshot
+            self._told = read_as(self._terminal or self._snapshot_response() or b"", _told_decoder) or _Told()
+        told = self._told
+        return SoFar(model=as_text(told.model), usage=usage_of(told.usage), parts=list(self._items.parts()))
 
     def finish(self) -> ResponseFacts:
         body = self._whole()
