@@ -249,6 +249,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """What rules found."""
         return self.home / "alerts"
 
+    def feed_dir(self) -> Path:
+        """In which order events were recorded."""
+        return self.home / "feed"
+
+    @property
+    def live_socket(self) -> Path:
+        """Where the recorder tells watchers what is happening."""
+        return self.run_dir / "live.sock"
+
     @property
     def run_dir(self) -> Path:
         """Pid file, server.json, logs."""

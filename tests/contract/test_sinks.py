@@ -11,6 +11,7 @@ import pytest
 
 from lunaroute.events.types import Completed, Event
 from lunaroute.sinks.base import Sink
+from lunaroute.sinks.feed import FeedSink, entries, segments
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.sqlite.sink import SqliteSink
 from lunaroute.testing.events import sample_events
@@ -55,6 +56,15 @@ class TestSqlite(_LocalSink):
             return {name: sorted(connection.execute(f"SELECT * FROM {name}"), key=repr) for name in tables}
         finally:
             connection.close()
+
+
+class TestFeed(_LocalSink):
+    def make(self, place: Path) -> Sink:
+        return FeedSink(place)
+
+    def read(self, place: Path) -> list[tuple[int, str, int]]:
+        found = [one for segment in segments(place) for one in entries(segment, segment.first, segment.count)]
+        return [(one.position, one.session_id, one.seq) for one in found]
 
 
 class _Forgetful:

@@ -14,6 +14,7 @@ STAGES = [
     *(
         "transcripts",
         "sinks",
+        "live",
         "recorder",
         "shipping",
         "archive",

@@ -95,6 +95,16 @@ class Assembler:
         for lane in self._lanes.values():
             yield from (exchange for number, exchange in lane.open.items() if number not in lane.sockets)
 
+    def growing(self) -> Iterator[Exchange]:
+        """The open exchanges and, of a WebSocket, its open turns."""
+        for lane in self._lanes.values():
+            for number, exchange in lane.open.items():
+                socket = lane.sockets.get(number)
+                if socket is None:
+                    yield exchange
+                else:
+                    yield from socket.open_turns()
+
     def socket(self, key: ExchangeKey) -> Socket | None:
         """The WebSocket that an open exchange has become."""
         lane = self._lanes.get(key.lane)

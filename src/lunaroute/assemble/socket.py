@@ -18,6 +18,8 @@ by a line feed; bytes that are no messages (`unread`) stand there as they came.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from lunaroute.capture.ids import derived_uuid7
@@ -98,6 +100,10 @@ class Socket:
     def restore(self, state: SocketState) -> None:
         self._state = state
         self._client.state, self._server.state = state.client, state.server
+
+    def open_turns(self) -> Iterator[Exchange]:
+        """The turns that have not ended."""
+        return (turn.exchange for turn in self._state.turns)
 
     @property
     def last_ns(self) -> int:

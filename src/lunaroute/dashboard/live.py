@@ -1,69 +1,60 @@
-"""Pushes to browsers that something was recorded: one watcher of the index for all of them, server-sent events out.
+"""What a page of the dashboard is told while it is open: that the index has changed, and what is in flight.
 
-An event says no more than that there is something new; what a page shows of it, it asks for itself.
+A change says no more than that there is something new; what a page shows of it, it asks for itself. Of exchanges in
+flight every page gets the numbers, and the page of a session the texts of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
-from pathlib import Path
 
-from starlette.concurrency import run_in_threadpool
+from lunaroute.live.catch_up import CatchUp, Flight
 
-from lunaroute.query.changes import ChangeWatch
+from .events import SIGN_OF_LIFE_S, as_server_sent, messages_of
+from .hub import Hub, without_texts
 
-LOOK_EVERY_S = 0.4
-_SIGN_OF_LIFE_S = 15.0
 _RETRY_MS = 1000
+_PAGE_EVERY_S = 0.05
+"""Between two updates of a page: twenty a second look like one movement."""
 
 
 class Live:
-    """Watches while somebody listens."""
+    """For any number of pages."""
 
-    def __init__(self, database: Path, look_every_s: float = LOOK_EVERY_S) -> None:
-        self._watch = ChangeWatch(database)
-        self._look_every_s = look_every_s
-        self._listeners: set[asyncio.Event] = set()
-        self._watching: asyncio.Task[None] | None = None
-        self._is_closed = False
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
 
-    def close(self) -> None:
-        """End all streams; a server that stops must not wait for them."""
-        self._is_closed = True
-        for listener in self._listeners:
-            listener.set()
-
-    async def events(self) -> AsyncIterator[bytes]:
-        """The stream of one browser. The first event comes at once: whatever happened before is to be looked at."""
-        changed = asyncio.Event()
-        changed.set()
-        self._listeners.add(changed)
-        if self._watching is None:
-            self._watching = asyncio.create_task(self._look())
-        try:
+    async def events(self, session_id: str | None = None) -> AsyncIterator[bytes]:
+        """The stream of one page. The first event comes at once: whatever happened before is to be looked at."""
+        catch_up, told = CatchUp(), ""
+        with self._hub.listening() as changed:
+            await self._hub.look_now()
             yield f"retry: {_RETRY_MS}\n\n".encode()
-            while not self._is_closed:
-                try:
-                    await asyncio.wait_for(changed.wait(), _SIGN_OF_LIFE_S)
-                except TimeoutError:
-                    yield b": still here\n\n"
-                    continue
+            heard_at = time.monotonic()
+            while not self._hub.is_closed:
                 changed.clear()
-                yield f"event: change\ndata: {self._watch.count}\n\n".encode()
-        finally:
-            self._listeners.discard(changed)
+                blocks = []
+                state = f"{self._hub.changes}.{self._hub.extent.end}"
+                if state != told:
+                    told = state
+                    blocks.append(f"event: change\ndata: {state}\n\n".encode())
+                update = catch_up.update(self._flights(session_id), 0)
+                blocks += [] if update is None else [as_server_sent(one) for one in messages_of(update)]
+                now = time.monotonic()
+                if not blocks and now - heard_at >= SIGN_OF_LIFE_S:
+                    blocks = [as_server_sent(None)]
+                if blocks:
+                    heard_at = now
+                    yield b"".join(blocks)
+                    await asyncio.sleep(_PAGE_EVERY_S)
+                try:
+                    await asyncio.wait_for(changed.wait(), SIGN_OF_LIFE_S)
+                except TimeoutError:
+                    continue
 
-    async def _look(self) -> None:
-        try:
-            seen = await run_in_threadpool(self._watch.look)
-            while self._listeners and not self._is_closed:
-                await asyncio.sleep(self._look_every_s)
-                count = await run_in_threadpool(self._watch.look)
-                if count != seen:
-                    seen = count
-                    for listener in self._listeners:
-                        listener.set()
-        finally:
-            self._watching = None
-            self._watch.close()
+    def _flights(self, session_id: str | None) -> dict[str, Flight]:
+        flights = self._hub.flights
+        own = {one: flight for one, flight in flights.items() if flight.summary().session_id == session_id}
+        return {**without_texts(flights), **own}

@@ -12,7 +12,7 @@ import uvicorn
 from lunaroute.config import Config
 
 from .app import make_app
-from .live import Live
+from .hub import Hub
 
 
 def run_dashboard(config: Config, listener: socket.socket, alive_fd: int = -1) -> None:
@@ -22,7 +22,7 @@ def run_dashboard(config: Config, listener: socket.socket, alive_fd: int = -1) -
         uvicorn.Config(
             app, log_config=None, access_log=False, lifespan="off", ws="none", server_header=False, date_header=False
         ),
-        site.live,
+        site.hub,
     )
     if alive_fd >= 0:
         threading.Thread(target=_stop_with, args=(alive_fd, server), daemon=True).start()
@@ -31,17 +31,17 @@ def run_dashboard(config: Config, listener: socket.socket, alive_fd: int = -1) -
 
 
 class _Server(uvicorn.Server):
-    """Ends the streams of changes when it is told to stop; else it would wait for browsers to go away."""
+    """Ends the open streams when it is told to stop; else it would wait for browsers to go away."""
 
-    def __init__(self, config: uvicorn.Config, live: Live) -> None:
+    def __init__(self, config: uvicorn.Config, hub: Hub) -> None:
         super().__init__(config)
-        self._live = live
+        self._hub = hub
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._live.close()
+        self._hub.close()
         await super().shutdown(sockets)
 
 

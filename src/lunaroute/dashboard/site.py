@@ -14,6 +14,7 @@ from lunaroute.config import Config
 
 from . import bars, numbers
 from .asked import RANGES
+from .hub import Hub
 from .live import Live
 from .markdown import render_code, render_markdown
 from .marks import MarksFile
@@ -44,7 +45,8 @@ class Site:
         self.config = config
         self.recordings = Recordings(config.home)
         self.marks = MarksFile(config.home)
-        self.live = Live(config.database)
+        self.hub = Hub(config)
+        self.live = Live(self.hub)
         self._templates = _environment()
 
     def page(self, template: str, status_code: int = 200, **values: Any) -> HTMLResponse:

@@ -154,11 +154,14 @@ class EventFilter:
             return False
         if self._until is not None and event.timestamp >= self._until:
             return False
-        facts = facts_of(event)
+        return self.holds(facts_of(event), event, started)
+
+    def holds(self, facts: EventFacts, event: Event | None, started: Started | None) -> bool:
+        """The terms alone, without the span of time, for what is no event yet (`event` is None then)."""
         return all(test(facts, event, started) for test in self._tests)
 
 
-_Test = Callable[[EventFacts, Event, Started | None], bool]
+_Test = Callable[[EventFacts, Event | None, Started | None], bool]
 
 
 def _compiled(condition: Condition) -> _Test:
@@ -191,7 +194,7 @@ def _phrase(text: str) -> re.Pattern[str]:
     return re.compile(r"\b" + r"\W+".join(re.escape(word.rstrip("*")) for word in words) + ending, re.IGNORECASE)
 
 
-def _named(field: str, facts: EventFacts, event: Event, started: Started | None) -> list[str]:
+def _named(field: str, facts: EventFacts, event: Event | None, started: Started | None) -> list[str]:
     """What the event, or its session, has for a field of names."""
     found: list[str | None]
     match field:

@@ -62,7 +62,7 @@ class Follower:
             if is_full and _moment(_modified_ns(path)) < kept[0][0]:
                 self._read_bytes[session_id] = _size(path)
                 continue
-            for end, line in _lines_of_compressed(path) if is_compressed else _lines_backwards(path):
+            for end, line in _lines_of_compressed(path) if is_compressed else lines_backwards(path):
                 self._read_bytes.setdefault(session_id, end)
                 head = _decoded_head(line)
                 if head is None:
@@ -135,7 +135,7 @@ def follow(follower: Follower, every_s: float = 0.3) -> Iterator[bytes]:
         time.sleep(every_s)
 
 
-def _lines_backwards(path: Path) -> Iterator[tuple[int, bytes]]:
+def lines_backwards(path: Path) -> Iterator[tuple[int, bytes]]:
     """(where it ends, the line without its newline) of each whole line, the last one first. What stands behind the
     last newline is still being written."""
     with path.open("rb") as file:

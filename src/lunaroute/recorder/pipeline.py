@@ -152,6 +152,10 @@ class Pipeline:
             case _:
                 assert_never(assembled)
 
+    def open_exchange(self, request_id: str) -> OpenExchange | None:
+        """What its request told; None: it is not known yet, or over."""
+        return self._book.open_exchange(request_id)
+
     def advance(self, now_wall_ns: int) -> list[Event]:
         """Time has passed: complete the sessions that are idle for too long.
 

@@ -11,20 +11,22 @@ import heapq
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from lunaroute.assemble.assembler import Assembler
-from lunaroute.assemble.exchange import Assembled, ExchangeEnded, ExchangeKey, RecordingGap, RequestReceived
+from lunaroute.assemble.exchange import Assembled, Exchange, ExchangeEnded, ExchangeKey, RecordingGap, RequestReceived
 from lunaroute.assemble.socket import SocketState
 from lunaroute.capture.records import Record, RelayStarted
 from lunaroute.errors import LunarouteError
 from lunaroute.events import Event
 from lunaroute.events.totals import Totals
 from lunaroute.events.types import ResponseRecorded
+from lunaroute.sessions import OpenExchange
 from lunaroute.sinks.base import Sink
+from lunaroute.sinks.feed import FeedSink
 from lunaroute.spool.follow import Follower, LaneRead
 
 from .dead_letter import DeadLetter, DeadLetters
@@ -66,12 +68,14 @@ class Recorder:
         journal: Journal,
         settings: PipelineSettings,
         sinks: Sequence[Sink],
+        feed: FeedSink,
         dead_letters: DeadLetters,
         gaps: GapFile,
         end_requests: EndRequests,
     ) -> None:
         self._journal = journal
-        self._sinks = sinks
+        self._sinks = (*sinks, feed)  # last: who hears of an event there finds it in all the others
+        self.feed = feed
         self._dead_letters = dead_letters
         self.gaps = gaps
         self._end_requests = end_requests
@@ -117,6 +121,13 @@ class Recorder:
         self._bytes_since_checkpoint += sum(_size(read) for read in reads)
         self._checkpoint_if_due()
         return bool(reads)
+
+    def open_exchanges(self) -> Iterator[tuple[Exchange, OpenExchange]]:
+        """Those that have not ended, and whose they are."""
+        for exchange in self._assembler.growing():
+            opened = self._pipeline.open_exchange(exchange.request_id)
+            if opened is not None:
+                yield exchange, opened
 
     def is_drained(self) -> bool:
         """Nobody writes to the spool any more, and all of it has been recorded."""

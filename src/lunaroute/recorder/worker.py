@@ -20,6 +20,7 @@ from lunaroute.events.types import Event
 from lunaroute.redact.settings import RedactionSettings, redaction_key
 from lunaroute.relay.salt import load_salt
 from lunaroute.sinks.base import Sink
+from lunaroute.sinks.feed import FeedSink
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.sqlite.sink import SqliteSink
 from lunaroute.sinks.totals_file import TOTALS_FILE
@@ -28,6 +29,7 @@ from .dead_letter import DeadLetter, DeadLetters
 from .endings import EndRequests
 from .gaps import GapFile
 from .lock import take_lock
+from .live_view import LiveView
 from .pipeline import PipelineSettings
 from .recorder import Recorder
 from .relearn import JOURNAL_ERRORS, open_journal, set_aside
@@ -47,9 +49,11 @@ def run_recorder(config: Config, alive_fd: int) -> None:
     lock = take_lock(config.recorder_dir)
     dead_letters = DeadLetters(config.recorder_dir / "dead-letter")
     recorder = open_recorder(config, dead_letters)
+    live = LiveView(config.live_socket, recorder, config.own_prices, is_withheld=config.redaction.mode != "off")
     try:
-        _loop(config, recorder, dead_letters, watched)
+        _loop(config, recorder, live, dead_letters, watched)
     finally:
+        live.close()
         recorder.close()
         os.close(lock)
 
@@ -58,7 +62,8 @@ def open_recorder(config: Config, dead_letters: DeadLetters) -> Recorder:
     """A recorder over this home's spool, journal and sinks, going on from where the last one was. Raises StartError."""
     index = SqliteSink(config.database, config.sessions_dir, _rejected_by("sqlite", dead_letters))
     sinks: list[Sink] = [JsonlSink(config.sessions_dir, _rejected_by("jsonl", dead_letters)), index]
-    for sink in sinks:
+    feed = FeedSink(config.feed_dir)
+    for sink in (*sinks, feed):
         try:
             sink.open()
         except (OSError, sqlite3.Error) as error:
@@ -72,7 +77,7 @@ def open_recorder(config: Config, dead_letters: DeadLetters) -> Recorder:
         try:
             gaps = GapFile(config.sessions_dir / "gaps.jsonl")
             end_requests = EndRequests(config.recorder_dir)
-            return Recorder(config.spool_dir, journal, settings, sinks, dead_letters, gaps, end_requests)
+            return Recorder(config.spool_dir, journal, settings, sinks, feed, dead_letters, gaps, end_requests)
         except BaseException:
             journal.close()
             raise
@@ -115,7 +120,7 @@ def _rejected_by(sink: str, dead_letters: DeadLetters) -> Callable[[Event, str],
     return reject
 
 
-def _loop(config: Config, recorder: Recorder, dead_letters: DeadLetters, watched: list[int]) -> None:
+def _loop(config: Config, recorder: Recorder, live: LiveView, dead_letters: DeadLetters, watched: list[int]) -> None:
     idle_steps = 0
     status_at = 0.0
     is_stopping = False
@@ -131,7 +136,9 @@ def _loop(config: Config, recorder: Recorder, dead_letters: DeadLetters, watched
             if is_stopping:
                 time.sleep(pause_s)
             else:
-                is_stopping = bool(select.select(watched, [], [], pause_s)[0])
+                ready = select.select([*watched, *live.fds()], [], [], live.pause_s(pause_s))[0]
+                is_stopping = any(fd in watched for fd in ready)
+        live.tell()
         if time.monotonic() >= status_at:
             status_at = time.monotonic() + _STATUS_S
             _write_status(config.run_dir, recorder, dead_letters)

@@ -21,6 +21,7 @@ from lunaroute.dashboard.asked import read_asked
 from lunaroute.dashboard.bars import latency_bar, share_bar, sparkline, token_bar
 from lunaroute.dashboard.body_diff import diff_bodies
 from lunaroute.dashboard.health import list_settings, read_health
+from lunaroute.dashboard.hub import Hub
 from lunaroute.dashboard.live import Live
 from lunaroute.dashboard.markdown import LONGEST_CHARS, render_code, render_markdown
 from lunaroute.dashboard.marks import MarksFile, SavedView
@@ -283,14 +284,15 @@ def test_a_change_reaches_everybody_who_listens(tmp_path: Path) -> None:
     add_scripts(tmp_path, SessionScript("one").turn())
 
     async def listen() -> list[list[bytes]]:
-        live = Live(tmp_path / "sessions" / "sessions.db", look_every_s=0.02)
+        hub = Hub(Config(home=tmp_path), look_every_s=0.02)
+        live = Live(hub)
         streams = [live.events(), live.events()]
         heard = [[await anext(stream), await anext(stream)] for stream in streams]
         await asyncio.sleep(0.1)
         add_scripts(tmp_path, SessionScript("two").turn())
         for stream, lines in zip(streams, heard, strict=True):
-            lines.append(await asyncio.wait_for(anext(stream), 5))
-        live.close()
+            lines.append(await asyncio.wait_for(anext(stream), 20))
+        hub.close()
         assert [line async for line in streams[0]] == []
         await streams[1].aclose()
         return heard

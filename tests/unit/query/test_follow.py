@@ -131,7 +131,7 @@ def test_lines_are_read_backwards_whole_whatever_the_blocks(
     for lines, tail in (([], b""), ([], b"torn"), ([b"one"], b""), ([b"one", b"", b"x" * 300, b"\r\xff"], b"torn")):
         data = b"".join(line + b"\n" for line in lines) + tail
         path.write_bytes(data)
-        found = list(follow._lines_backwards(path))
+        found = list(follow.lines_backwards(path))
         assert [line for _, line in found] == lines[::-1]
         for end, line in found:
             assert data[end - len(line) - 1 : end] == line + b"\n"
