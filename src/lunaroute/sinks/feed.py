@@ -4,7 +4,7 @@ In: batches of events, possibly again after a crash. Out: one row of positions, 
 event; the event itself is in its session's file. A position never changes and names one event for good. Invariant: no
 event has two positions, and an event that has one is in its file: this sink is written after the files.
 
-    <folder>/<position of its first record, 12 digits>.feed     20 bytes of head, then 20 bytes per event
+    <folder>/<position of its first record, 12 digits>.feed     20 bytes of head, then 24 bytes per event
 
 The oldest segments go as new ones come. A feed that was lost begins anew, under another name (`epoch`), so that nobody
 takes an old position for one of the new ones.
@@ -17,6 +17,7 @@ import struct
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from zlib import crc32
 
 import msgspec
 
@@ -26,14 +27,15 @@ from .layout import make_private_dir
 from .replacing import fsync_path
 
 SEGMENT_RECORDS = 250_000
-"""5 MB."""
+"""6 MB."""
 KEPT_SEGMENTS = 8
 _LOADED_SEGMENTS = 2
 """What a crash may hand over again is never older than this."""
 _KNOWN_SESSIONS = 100_000
 
 _HEAD = struct.Struct(">8s8s4x")
-_RECORD = struct.Struct(">16sI")
+_RECORD = struct.Struct(">16sII")
+"""Session, `seq`, and a CRC-32 of both: after a power cut a record may be there in part."""
 _MAGIC = b"LRfeed\x00\x01"
 _SUFFIX = ".feed"
 
@@ -91,8 +93,9 @@ def entries(segment: Segment, start: int, limit: int) -> Iterator[Entry]:
     with segment.path.open("rb") as file:
         file.seek(_HEAD.size + (start - segment.first) * _RECORD.size)
         data = file.read(min(limit, segment.end - start) * _RECORD.size)
-    for at, (session, seq) in enumerate(_RECORD.iter_unpack(data[: len(data) // _RECORD.size * _RECORD.size])):
-        if _is_session(session):
+    whole = len(data) // _RECORD.size * _RECORD.size
+    for at, (session, seq, check) in enumerate(_RECORD.iter_unpack(data[:whole])):
+        if _check(session, seq) == check:
             yield Entry(start + at, _text_of(session), seq)
 
 
@@ -145,7 +148,8 @@ class FeedSink:
             known = newest.get(event.session_id, self._known.get(event.session_id, -1))
             if event.seq > known:
                 newest[event.session_id] = event.seq
-                records += _RECORD.pack(bytes.fromhex(event.session_id.replace("-", "")), event.seq)
+                session = bytes.fromhex(event.session_id.replace("-", ""))
+                records += _RECORD.pack(session, event.seq, _check(session, event.seq))
         if not records:
             return
         self._append(records)
@@ -201,16 +205,16 @@ class FeedSink:
 def _whole_records(fd: int, count: int) -> int:
     """Without the holes that a power cut leaves at the end."""
     while count:
-        session, _ = _RECORD.unpack(os.pread(fd, _RECORD.size, _HEAD.size + (count - 1) * _RECORD.size))
-        if _is_session(session):
+        session, seq, check = _RECORD.unpack(os.pread(fd, _RECORD.size, _HEAD.size + (count - 1) * _RECORD.size))
+        if _check(session, seq) == check:
             break
         count -= 1
     return count
 
 
-def _is_session(session: bytes) -> bool:
-    """Ids are UUIDs of version 7; a hole is zeros."""
-    return session[6] >> 4 == 7
+def _check(session: bytes, seq: int) -> int:
+    """Never that of a hole, which is zeros."""
+    return crc32(session, seq & 0xFFFFFFFF) or 1
 
 
 def _text_of(session: bytes) -> str:
