@@ -13,6 +13,8 @@ import msgspec
 
 from lunaroute.dialects.so_far import PartKind
 
+_RATE_FROM_MS = 250.0
+
 
 class Hello(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a watcher wants."""
@@ -62,8 +64,8 @@ class InFlight(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     @property
     def tokens_per_second(self) -> float | None:
-        """Of output, since its first byte."""
-        return 1000 * self.output_tokens / self.streaming_ms if self.streaming_ms > 0 else None
+        """Of output, since its first byte; None = too early to tell."""
+        return 1000 * self.output_tokens / self.streaming_ms if self.streaming_ms >= _RATE_FROM_MS else None
 
 
 class Update(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -34,13 +35,23 @@ def bus(tmp_path: Path) -> Iterator[LiveBus]:
     bus.close()
 
 
-def _watch(tmp_path: Path, said: bytes = encode(Hello())) -> socket.socket:
-    watcher = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    watcher.settimeout(LIMIT_S)
-    with connectable(tmp_path / "run" / "live.sock") as address:
-        watcher.connect(address)
-    watcher.sendall(said)
-    return watcher
+Watch = Callable[..., socket.socket]
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    """A connection to the bus of a home that says this at first."""
+    with ExitStack() as stack:
+
+        def connect(home: Path, said: bytes = encode(Hello())) -> socket.socket:
+            watcher = stack.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+            watcher.settimeout(LIMIT_S)
+            with connectable(home / "run" / "live.sock") as address:
+                watcher.connect(address)
+            watcher.sendall(said)
+            return watcher
+
+        yield connect
 
 
 def _until(bus: LiveBus, flights: dict[str, Growing], condition: Callable[[], bool], feed_end: int = 0) -> None:
@@ -58,18 +69,18 @@ def _line(watcher: socket.socket) -> Update:
     return read_update(data)
 
 
-def test_watchers_are_told_what_they_lack_and_leave_as_they_like(bus: LiveBus, tmp_path: Path) -> None:
+def test_watchers_are_told_what_they_lack_and_leave_as_they_like(bus: LiveBus, tmp_path: Path, watch: Watch) -> None:
     assert not bus.is_due()
     growing = Growing()
     growing.say("a", "hello")
-    first = _watch(tmp_path)
+    first = watch(tmp_path)
     _until(bus, {"r1": growing}, lambda: bus.wants_exchanges, 5)
     bus.send({"r1": growing}, 5)
     assert _line(first).feed_end == 5
     assert bus.is_due()
     bus.send({"r1": growing}, 5)  # nothing new
-    second = _watch(tmp_path)
-    _until(bus, {"r1": growing}, lambda: len(list(bus.fds())) == 3)
+    second = watch(tmp_path)
+    _until(bus, {"r1": growing}, lambda: len(list(bus.fds())) == 3, 5)
     growing.say("a", " there")
     for _ in range(3):
         assert bus.is_due()
@@ -81,20 +92,21 @@ def test_watchers_are_told_what_they_lack_and_leave_as_they_like(bus: LiveBus, t
     _until(bus, {}, lambda: not bus.is_watched)
 
 
-def test_who_wants_positions_only_costs_no_reading(bus: LiveBus, tmp_path: Path) -> None:
-    watcher = _watch(tmp_path, encode(Hello(with_exchanges=False)))
+def test_who_wants_positions_only_costs_no_reading(bus: LiveBus, tmp_path: Path, watch: Watch) -> None:
+    watcher = watch(tmp_path, encode(Hello(with_exchanges=False)))
     _until(bus, {"r1": Growing()}, lambda: bus.is_watched, 3)
     for _ in range(3):
         assert bus.is_due()
         bus.send({"r1": Growing()}, 3)
     assert not bus.wants_exchanges
     assert _line(watcher) == Update(feed_end=3)
-    watcher.close()
 
 
-def test_one_that_does_not_read_is_left_alone_and_then_gets_the_rest(bus: LiveBus, tmp_path: Path) -> None:
+def test_one_that_does_not_read_is_left_alone_and_then_gets_the_rest(
+    bus: LiveBus, tmp_path: Path, watch: Watch
+) -> None:
     growing = Growing()
-    lazy = _watch(tmp_path)
+    lazy = watch(tmp_path)
     _until(bus, {}, lambda: bus.wants_exchanges)
     for number in range(200):
         growing.say("a", f"{number:06d}" * 1000)
@@ -115,12 +127,11 @@ def test_one_that_does_not_read_is_left_alone_and_then_gets_the_rest(bus: LiveBu
         received += "".join(
             delta.text for line in lines for one in read_update(line + b"\n").exchanges for delta in one.deltas
         )
-    lazy.close()
 
 
 @pytest.mark.parametrize("said", [b"GET / HTTP/1.1\r\n\r\n", b"x" * 10_000, b"[]\n"])
-def test_who_says_something_else_is_sent_away(bus: LiveBus, tmp_path: Path, said: bytes) -> None:
-    stranger = _watch(tmp_path, said)
+def test_who_says_something_else_is_sent_away(bus: LiveBus, tmp_path: Path, said: bytes, watch: Watch) -> None:
+    stranger = watch(tmp_path, said)
     stranger.settimeout(0.01)
 
     def is_sent_away() -> bool:
@@ -133,44 +144,42 @@ def test_who_says_something_else_is_sent_away(bus: LiveBus, tmp_path: Path, said
 
     _until(bus, {}, is_sent_away)
     assert not bus.is_watched
-    stranger.close()
 
 
 def test_only_its_owner_may_watch(bus: LiveBus, tmp_path: Path) -> None:
     assert (tmp_path / "run" / "live.sock").stat().st_mode & 0o777 == 0o600
 
 
-def test_what_a_killed_recorder_left_is_no_obstacle(bus: LiveBus, tmp_path: Path) -> None:
+def test_what_a_killed_recorder_left_is_no_obstacle(bus: LiveBus, tmp_path: Path, watch: Watch) -> None:
     again = LiveBus(tmp_path / "run" / "live.sock")
     again.open()
-    watcher = _watch(tmp_path)
+    watch(tmp_path)
     _until(again, {}, lambda: again.is_watched)
-    watcher.close()
     again.close()
 
 
-def test_a_home_with_a_long_path_can_be_watched(tmp_path: Path) -> None:
+def test_a_home_with_a_long_path_can_be_watched(tmp_path: Path, watch: Watch) -> None:
     deep = tmp_path.joinpath(*["folder" * 5] * 6)
     bus = LiveBus(deep / "run" / "live.sock")
     bus.open()
-    watcher = _watch(deep)
+    watch(deep)
     _until(bus, {}, lambda: bus.is_watched)
-    watcher.close()
     bus.close()
 
 
 def test_watchers_wait_for_a_recorder_and_for_the_next_one(tmp_path: Path) -> None:
     path = tmp_path / "run" / "live.sock"
     heard: list[int | None] = []
+    is_alone = asyncio.Event()
 
     async def watch() -> None:
         async for update in updates(path, Hello()):
             heard.append(None if update is None else update.feed_end)
+            is_alone.set()
 
     async def run() -> None:
         watching = asyncio.create_task(watch())
-        while not heard:
-            await asyncio.sleep(0.005)
+        await asyncio.wait_for(is_alone.wait(), LIMIT_S)
         for feed_end in (1, 2):
             bus = LiveBus(path)
             bus.open()

@@ -88,12 +88,12 @@ def test_numbers_are_what_was_said_and_estimates_say_so() -> None:
     assert (before.time_to_first_byte_ms, before.input_tokens, before.output_tokens) == (None, None, 0)
     stream = anthropic_stream("word " * 400, input_tokens=1_000_000, output_tokens=5000)
     for at, data in enumerate(stream[:3]):
-        script.chunk(data, at_ms=110 + 100 * at)
+        script.chunk(data, at_ms=110 + 200 * at)
     reader.look([(script.exchange, opened)])
     now = _summary(reader, script.exchange)
-    assert (now.time_to_first_byte_ms, now.streaming_ms) == (110, 200)
+    assert (now.time_to_first_byte_ms, now.streaming_ms) == (110, 400)
     assert (now.input_tokens, now.output_tokens, now.output_is_estimated) == (1_000_000, 500, True)
-    assert now.tokens_per_second == 2500
+    assert now.tokens_per_second == 1250
     assert now.response_size_bytes == sum(len(data) for data in stream[:3])
     for data in stream[3:]:
         script.chunk(data, at_ms=500)

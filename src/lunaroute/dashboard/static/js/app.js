@@ -1,6 +1,7 @@
 // On every page: local times, live updates, keyboard, palette, filter field, stars.
 import { ask, tell } from "./ask.js";
 import { withoutTimes } from "./filter.js";
+import { endFlight, forgetFlights, settleFlights, takeFlight, tick, unlisted } from "./flights.js";
 import { number } from "./numbers.js";
 
 const $ = (selector, root = document) => root.querySelector(selector);
@@ -50,7 +51,12 @@ function changed() {
   pending = null;
   lastTold = Date.now();
   if (document.hidden) return;
-  if (isReadingFurtherDown() && $("#rows, #hits")) { pill.hidden = false; return; }
+  if (isReadingFurtherDown() && $("#rows, #hits")) {
+    const count = $("#rows") ? unlisted().size : 0;
+    pill.textContent = count ? `${count} new · show` : "New activity · show";
+    pill.hidden = false;
+    return;
+  }
   update();
 }
 function update() {
@@ -63,8 +69,16 @@ function connect() {
   source?.close();
   clearTimeout(retryAt);
   if (isPaused) { showLive("paused", "Paused"); return; }
-  source = new EventSource("/api/v1/live");
-  source.addEventListener("open", () => showLive("on", "Live"));
+  const watched = $("[data-in-flight]")?.dataset.inFlight;
+  source = new EventSource(watched ? `/api/v1/live?session=${encodeURIComponent(watched)}` : "/api/v1/live");
+  // After the connection all that is in flight is told from its beginning.
+  source.addEventListener("open", () => { forgetFlights(); showLive("on", "Live"); });
+  source.addEventListener("in_flight", (event) => {
+    const said = JSON.parse(event.data);
+    takeFlight(said);
+    if ($("[data-running]") && !$(`[data-rate="${CSS.escape(said.request_id)}"]`)) changed();
+  });
+  source.addEventListener("ended", (event) => { endFlight(JSON.parse(event.data).request_id); changed(); });
   source.addEventListener("change", (event) => {
     // The first one only says where things stand, unless something was missed while nobody was connected.
     if (seen !== null && seen !== event.data) changed();
@@ -180,7 +194,8 @@ document.addEventListener("htmx:afterSwap", (event) => {
   tellTimes(event.target.parentElement || document);
   if (selected) select($$("[data-row]").find((one) => one.dataset.session === selected || one.id === selected));
 });
-document.addEventListener("htmx:afterSettle", () => tellTimes());
+document.addEventListener("htmx:afterSettle", () => { tellTimes(); settleFlights(); });
+setInterval(tick, 500);
 
 // ---- palette
 const palette = $("[data-palette-dialog]"), paletteInput = $("[data-palette-input]"), paletteList = $("[data-palette-list]");
