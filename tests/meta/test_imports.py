@@ -29,6 +29,7 @@ STAGES = [
         "dashboard",
         "simulator",
         "demo",
+        "top",
         "cli",
         "testing",
         "__main__",
@@ -58,6 +59,7 @@ SHELLS = {
         "dashboard",
         "simulator",
         "demo",
+        "top",
         "cli",
     ),
     *("__main__",),
@@ -163,7 +165,7 @@ def test_stages_import_no_command_line_packages() -> None:
     found = [
         f"{module.name} imports {name}"
         for module in modules()
-        if module.stage not in {"cli", "query", "demo", "simulator"}
+        if module.stage not in {"cli", "query", "demo", "simulator", "top"}
         for name in imported_names(module)
         if name.split(".")[0] in {"click", "rich"}
     ]
@@ -173,7 +175,7 @@ def test_stages_import_no_command_line_packages() -> None:
 def test_only_declared_packages_are_imported() -> None:
     declared = {
         *("uvloop", "httptools", "msgspec", "isal", "backports", "brotli", "click", "rich", "genai_prices"),
-        *("anthropic", "openai", "re2", "obstore"),
+        *("anthropic", "openai", "re2", "obstore", "textual"),
         *("starlette", "uvicorn", "jinja2", "markupsafe", "markdown_it", "prometheus_client", "opentelemetry"),
     }
     allowed = declared | sys.stdlib_module_names | {"lunaroute", "compression"}

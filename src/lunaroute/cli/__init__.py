@@ -36,6 +36,7 @@ _COMMANDS = {
     "latency": ("lunaroute.cli.sums:latency_command", "Percentiles of latency and first token."),
     "alerts": ("lunaroute.cli.alerts:alerts_group", "Show and lift alerts and budgets."),
     "tail": ("lunaroute.cli.tail:tail_command", "Show the newest events; -f follows them."),
+    "top": ("lunaroute.cli.top:top_command", "See what is going on right now, in the terminal."),
     "sql": ("lunaroute.cli.sql:sql_command", "Ask the index in SQL, read-only."),
     "import": ("lunaroute.cli.importing:import_group", "Bring in sessions recorded elsewhere."),
     "compress": ("lunaroute.cli.compress:compress_command", "Compress sessions that are over."),

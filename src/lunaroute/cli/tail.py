@@ -9,7 +9,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from lunaroute.config import Config
 from lunaroute.events import decode_event
+from lunaroute.live.wakeups import Wakeups
 from lunaroute.query.event_filter import EventFacts, EventFilter, facts_of
 from lunaroute.query.filter import Among, Filter
 from lunaroute.query.follow import Follower, follow
@@ -42,9 +44,11 @@ def tail_command(
         follower = Follower(sessions_dir(home), EventFilter(wanted))
         for line in follower.newest(limit):
             show(line)
-        for line in follow(follower) if is_followed else ():
-            show(line)
-            sys.stdout.flush()
+        if is_followed:
+            wakeups = Wakeups(Config(home=home).live_socket)
+            for line in follow(follower, wakeups.wait):
+                show(line)
+                sys.stdout.flush()
 
 
 def _shower(output: str | None) -> Callable[[bytes], None]:

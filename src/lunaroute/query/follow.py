@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +26,7 @@ from lunaroute.sinks.zstd import DAMAGE
 from .event_filter import EventFilter
 
 _DAYS_LOOKED_AT = 3
+_LOOK_EVERY_S = 0.3
 _BLOCK_BYTES = 256 * 1024
 
 
@@ -128,11 +129,11 @@ def _lines_of_compressed(path: Path) -> Iterator[tuple[int, bytes]]:
         yield from [(0, line) for line in read_lines(path)][::-1]
 
 
-def follow(follower: Follower, every_s: float = 0.3) -> Iterator[bytes]:
-    """Lines as they are written, without end."""
+def follow(follower: Follower, wait: Callable[[float], None] = time.sleep) -> Iterator[bytes]:
+    """Lines as they are written, without end. `wait` may come back before its time is over when there are new ones."""
     while True:
         yield from follower.poll()
-        time.sleep(every_s)
+        wait(_LOOK_EVERY_S)
 
 
 def lines_backwards(path: Path) -> Iterator[tuple[int, bytes]]:

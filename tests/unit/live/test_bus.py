@@ -14,7 +14,8 @@ import pytest
 from lunaroute.live import bus as bus_module
 from lunaroute.live.address import connectable
 from lunaroute.live.bus import LiveBus
-from lunaroute.live.watching import Wakeups, updates
+from lunaroute.live.wakeups import Wakeups
+from lunaroute.live.watching import updates
 from lunaroute.live.wire import Hello, Update, encode, read_update
 
 from .test_catch_up import Growing

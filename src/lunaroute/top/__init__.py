@@ -1,0 +1,1 @@
+"""`lunaroute top`: what is going on, on a screen of a terminal."""
