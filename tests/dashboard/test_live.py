@@ -38,10 +38,10 @@ def test_pages_type_along_while_the_provider_is_streaming(
         watcher = Watcher(info.ui_port)
         watched = Watched(browser.new_page(), f"http://127.0.0.1:{info.ui_port}")
         with asking(info, "tell me more", f"silent_gap_ms={LONG_MS}; answer_bytes=4000") as thread:
-            session_id = watcher.wait("request_recorded").data["session_id"]
-            page = watched.open(f"/sessions/{session_id}")
+            request = watcher.wait("request_recorded").data
+            page = watched.open(f"/sessions/{request['session_id']}")
             until(page, "document.querySelector('.streaming .typed')?.textContent.length > 1000", LIMIT_S)
-            assert page.inner_text(".streaming .typed").rstrip("▍") in watcher.text()
+            assert page.inner_text(".streaming .typed").rstrip("▍") in watcher.text(request["request_id"])
             until(page, "/tokens/.test(document.querySelector('.streaming header').textContent)", LIMIT_S)
             assert "tell me more" in page.inner_text(".turn.open")
             page.evaluate("window.notReloaded = true")

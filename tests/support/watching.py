@@ -61,9 +61,10 @@ class Watcher:
         assert found is not None
         return found
 
-    def text(self) -> str:
-        """All that was said by what is in flight."""
-        deltas = [delta for one in list(self.told) for delta in one.data.get("deltas", [])]
+    def text(self, request_id: str) -> str:
+        """What the exchange has said while it was in flight."""
+        own = [one for one in list(self.told) if one.event == "in_flight" and one.data["request_id"] == request_id]
+        deltas = [delta for one in own for delta in one.data.get("deltas", [])]
         return "".join(delta.get("text", "") for delta in deltas if delta["kind"] == "text")
 
     def _read(self) -> None:

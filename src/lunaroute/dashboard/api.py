@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from lunaroute.access.guard import TENANT
@@ -20,7 +20,6 @@ from lunaroute.supervisor.instance import find_server
 
 from .asked import read_asked
 from .endpoints import ENDPOINTS, Call, Endpoint
-from .events import EventStream, as_server_sent, read_wish
 from .openapi import PREFIX, ErrorAnswer, openapi_document
 from .site import Site
 
@@ -44,8 +43,6 @@ def api_routes(site: Site) -> list[Route]:
     return [
         *routes,
         Route(f"{exchange}/{{part:str}}", _bytes_handler(site)),
-        Route(f"{PREFIX}/live", _live_handler(site)),
-        Route(f"{PREFIX}/events", _events_handler(site)),
         Route(f"{PREFIX}/openapi.json", _openapi),
     ]
 
@@ -124,28 +121,6 @@ def _relay_url(site: Site) -> str:
     info = None if server is None else server.info
     settings = site.config.server
     return base_url(settings.host, settings.port) if info is None else base_url(info.host, info.port)
-
-
-def _live_handler(site: Site) -> Handler:
-    async def handle(request: Request) -> Response:
-        return _stream(site.live.events(request.query_params.get("session")))
-
-    return handle
-
-
-def _events_handler(site: Site) -> Handler:
-    async def handle(request: Request) -> Response:
-        try:
-            messages = EventStream(site.hub, read_wish(request)).messages()
-        except LunarouteError as error:
-            return _json(ErrorAnswer(error=str(error), kind=type(error).__name__), status_of(error))
-        return _stream(as_server_sent(message) async for message in messages)
-
-    return handle
-
-
-def _stream(blocks: AsyncIterator[bytes]) -> Response:
-    return StreamingResponse(blocks, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
 
 def _openapi(_request: Request) -> Response:

@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Scope
 
@@ -21,6 +21,7 @@ from lunaroute.supervisor.dashboard import access_policy
 
 from .api import NOT_FOR_TENANTS, api_routes, status_of, tenant_of
 from .asked import read_asked
+from .event_routes import stream_routes
 from .metrics import metrics_handler
 from .pages import PAGE_ROUTES, TENANT_PAGES, PageCall
 from .probes import OPEN_PATHS, probe_routes
@@ -32,13 +33,14 @@ PageHandler = Callable[[PageCall], Response]
 def make_app(config: Config) -> tuple[ASGIApp, Site]:
     """The application behind its guard, and what it is made from. Raises OSError."""
     site = Site(config)
-    routes: list[Route | Mount] = [
+    routes: list[BaseRoute] = [
         Route(path, _page(site, handler, usual_range)) for path, handler, usual_range in PAGE_ROUTES
     ]
     app = Starlette(
         routes=[
             *probe_routes(site),
             *api_routes(site),
+            *stream_routes(site),
             *routes,
             Route("/metrics", _not_for_tenants(metrics_handler(config))),
             Mount("/static", _OwnFiles(directory=STATIC)),

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import Any
 
 import msgspec
@@ -87,7 +87,7 @@ class EventStream:
         self._matches: dict[str, tuple[int, bool]] = {}
         """Exchange → (its version, whether it is wanted)."""
 
-    async def messages(self) -> AsyncIterator[Message | None]:
+    async def messages(self) -> AsyncGenerator[Message | None]:
         """Without end, until the hub is closed; None = a sign of life. Raises OSError."""
         with self._hub.listening() as changed:
             for message in self._begin(await self._hub.catch_up()):

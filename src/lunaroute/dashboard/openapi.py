@@ -12,6 +12,18 @@ from lunaroute import __version__
 from .endpoints import ENDPOINTS, PARAMETERS, Endpoint
 
 PREFIX = "/api/v1"
+_OF_STREAMS = {
+    "q": "A filter, as docs/queries.md describes it.",
+    "after": "Id of the event to go on after; `first` for all there is. Without it, what comes from now on.",
+    "form": "`whole` (the default): events as in the files; `facts`: what can be filtered by, without bodies.",
+    "in_flight": "`0`: only what was recorded, nothing of what is in flight.",
+    "session": "Whose texts in flight are wanted.",
+}
+_LIVE = "Server-sent events for a page: `change` each time that something was recorded, and what is in flight"
+_EVENTS = (
+    "Server-sent events, or a WebSocket: every event in the order of recording, after the one that `Last-Event-ID` or "
+    "`after` names, and as `in_flight` what open exchanges say so far"
+)
 _IN_PATH = re.compile(r"\{(\w+)\}")
 
 
@@ -33,7 +45,8 @@ def openapi_document() -> dict[str, Any]:
     paths: dict[str, dict[str, Any]] = {}
     for one in ENDPOINTS:
         paths.setdefault(one.path, {})[one.method.lower()] = _operation(one, known)
-    paths["/live"] = {"get": _live()}
+    paths["/live"] = {"get": _stream("live", _LIVE, ("session",))}
+    paths["/events"] = {"get": _stream("events", _EVENTS, ("q", "after", "form", "in_flight"))}
     for part, what in (("request", "The request's body, byte for byte"), ("response", "The response's body")):
         paths[f"/exchanges/{{request_id}}/{part}"] = {"get": _bytes(what)}
     paths["/exchanges/{request_id}/curl"] = {"get": _bytes("A command that sends the request again")}
@@ -86,11 +99,14 @@ def _json(description: str, schema: Any) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": schema}}}
 
 
-def _live() -> dict[str, Any]:
-    what = "Server-sent events: `change` each time that something was recorded"
+def _stream(name: str, what: str, parameters: tuple[str, ...]) -> dict[str, Any]:
     return {
         "summary": what,
-        "operationId": "live",
+        "operationId": name,
+        "parameters": [
+            {"name": one, "in": "query", "description": _OF_STREAMS[one], "schema": {"type": "string"}}
+            for one in parameters
+        ],
         "responses": {"200": {"description": what, "content": {"text/event-stream": {"schema": {"type": "string"}}}}},
     }
 

@@ -20,7 +20,13 @@ def run_dashboard(config: Config, listener: socket.socket, alive_fd: int = -1) -
     app, site = make_app(config)
     server = _Server(
         uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", ws="none", server_header=False, date_header=False
+            app,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="websockets-sansio",
+            server_header=False,
+            date_header=False,
         ),
         site.hub,
     )
