@@ -17,7 +17,7 @@ LITELLM := build/litellm/bin/litellm
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard test-s3 test-otel check format compile bench bench-litellm seed-million bench-query bench-dashboard bench-reindex bench-storage lock clean
+.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard test-s3 test-otel check format compile bench bench-litellm seed-million bench-query bench-dashboard bench-live bench-reindex bench-storage lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -90,6 +90,9 @@ bench-reindex: $(COMPILED)  ## Time the re-index on sessions of several sizes
 
 bench-dashboard: $(COMPILED)  ## Time the dashboard on the store of seed-million, and what one does there
 	$(PYTHON) -m bench.dashboard_latency build/million $(ARGS)
+
+bench-live: $(COMPILED)  ## Time how late watchers see what a provider says, with 100 streams at once
+	$(PYTHON) bench/live.py $(ARGS)
 
 bench-storage: $(COMPILED)  ## Record the corpus's sessions and measure them on disk, plain and compressed
 	$(PYTHON) -m bench.storage $(ARGS)
