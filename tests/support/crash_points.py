@@ -14,6 +14,7 @@ from typing import Any
 
 from lunaroute.recorder.journal import Journal
 from lunaroute.sinks import jsonl
+from lunaroute.sinks.feed import FeedSink
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.sqlite.sink import SqliteSink
 from lunaroute.spool import segments
@@ -61,6 +62,21 @@ def _half_a_line(patch: Patch, nth: int, die: Die) -> None:
     patch(jsonl, "_write_all", torn)
 
 
+def _half_a_record(patch: Patch, nth: int, die: Die) -> None:
+    original = FeedSink._append
+    calls = 0
+
+    def torn(sink: FeedSink, data: bytearray) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == nth:
+            original(sink, data[: len(data) // 2 + 1])
+            die()
+        original(sink, data)
+
+    patch(FeedSink, "_append", torn)
+
+
 def _half_a_frame(patch: Patch, nth: int, die: Die) -> None:
     original = os.pwritev
     calls = 0
@@ -83,6 +99,8 @@ RECORDER_POINTS: dict[str, SetTrap] = {
     "in the middle of a line": _half_a_line,
     "between the sinks": around(SqliteSink, "write_batch", is_before=True),
     "after the sinks": around(SqliteSink, "write_batch", is_before=False),
+    "in the middle of the feed": _half_a_record,
+    "after the feed": around(FeedSink, "write_batch", is_before=False),
     "before the syncs": around(JsonlSink, "sync", is_before=True),
     "between the syncs": around(SqliteSink, "sync", is_before=True),
     "before the commit": around(Journal, "commit", is_before=True),

@@ -14,6 +14,7 @@ import pytest
 from lunaroute.config import RedactionConfig
 from lunaroute.events import decode_event
 from lunaroute.events.types import Completed, ResponseRecorded
+from lunaroute.query.feed import Feed
 from lunaroute.recorder import open_exchanges
 from lunaroute.recorder import recorder as recorder_module
 from lunaroute.recorder.journal import Journal, Plan
@@ -87,6 +88,7 @@ def _assert_same(home: Path, undisturbed: Path) -> None:
     assert dump(home / "sessions" / "sessions.db") == dump(undisturbed / "sessions" / "sessions.db")
     assert not (home / "recorder" / "dead-letter").exists()
     assert _totals(home) == _totals(undisturbed)
+    _assert_fed_once(home)
 
 
 def _totals(home: Path) -> Any:
@@ -106,6 +108,19 @@ def _rounded(value: Any) -> Any:
             return round(value, 6)
         case _:
             return value
+
+
+def _assert_fed_once(home: Path) -> None:
+    """Every event of the files has one position in the feed, and within its session they are in its order."""
+    feed = Feed(home / "feed", home / "sessions")
+    fed, _ = feed.read(feed.extent().first, 1_000_000)
+    places = [(one.session_id, one.event.seq) for one in fed]
+    lines = [decode_event(line) for data in files(home).values() for line in data.splitlines()]
+    assert sorted(places) == sorted((event.session_id, event.seq) for event in lines)
+    latest: dict[str, int] = {}
+    for session_id, seq in places:
+        assert latest.get(session_id, -1) < seq
+        latest[session_id] = seq
 
 
 @pytest.mark.parametrize("nth", [1, 2, 4])
