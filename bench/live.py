@@ -1,8 +1,8 @@
 """How late watchers see what a provider says, and what being watched costs the relay: `make bench-live`.
 
-A provider of its own sends each stream a word every so often; the word is the moment at which it was sent, by the clock
-that all processes of a machine share. So whoever receives it knows how old it is: the client behind the relay, a watcher
-of `/api/v1/events`, one of the live socket (as `lunaroute top` is), and `lunaroute tail -f` of whole responses.
+A provider of its own sends each stream a word every so often; the word is the moment at which it was sent, by the
+clock that all processes of a machine share. So whoever receives it knows how old it is: the client behind the relay, a
+watcher of `/api/v1/events`, one of the live socket (as `lunaroute top` is), and `lunaroute tail -f` of whole responses.
 
 Rounds: nobody watches; three watch; fifty-three do, fifty of them the page of one session each. Each round has a server
 and a home of its own.
