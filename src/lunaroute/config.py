@@ -249,6 +249,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         """What rules found."""
         return self.home / "alerts"
 
+    @property
     def feed_dir(self) -> Path:
         """In which order events were recorded."""
         return self.home / "feed"

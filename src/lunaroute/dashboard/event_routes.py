@@ -12,6 +12,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from lunaroute.access.guard import TENANT
 from lunaroute.errors import LunarouteError
 
 from .events import EventStream, Message, as_json, as_server_sent, read_wish
@@ -24,7 +25,7 @@ _REASON_BYTES = 120
 
 def stream_routes(site: Site) -> list[BaseRoute]:
     async def live(request: Request) -> Response:
-        return _stream(site.live.events(request.query_params.get("session")))
+        return _stream(site.live.events(request.query_params.get("session"), request.scope.get(TENANT)))
 
     async def events(request: Request) -> Response:
         try:

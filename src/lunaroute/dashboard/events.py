@@ -20,12 +20,14 @@ from typing import Any
 import msgspec
 from starlette.requests import HTTPConnection
 
+from lunaroute.access.guard import TENANT
 from lunaroute.errors import FilterError
 from lunaroute.live.catch_up import CatchUp
 from lunaroute.live.wire import InFlight, Update
 from lunaroute.query.event_filter import EventFacts, EventFilter, facts_of
 from lunaroute.query.feed import Cursor, Extent, FedEvent, read_cursor
 from lunaroute.query.grammar import parse_filter
+from lunaroute.query.tenant import of_tenant
 
 from .asked import read_asked
 from .hub import Hub, HubFlight
@@ -61,13 +63,16 @@ class Wish(msgspec.Struct, frozen=True):
 
 def read_wish(connection: HTTPConnection) -> Wish:
     """Raises FilterError."""
+    tenant: str | None = connection.scope.get(TENANT)
     asked = read_asked(connection.query_params)
+    wanted = parse_filter(asked.text, asked.now)
     after = connection.headers.get("last-event-id") or connection.query_params.get("after", "")
     cursor = read_cursor(after)
     if after and cursor is None and after != "first":
         raise FilterError(f"after={after[:60]}: must be the id of an event of this stream, or `first`")
     return Wish(
-        wanted=EventFilter(parse_filter(asked.text, asked.now)),
+        # An event whose session is not known to be this tenant's is not.
+        wanted=EventFilter(wanted if tenant is None else of_tenant(wanted, tenant)),
         cursor=cursor,
         from_first=after == "first",
         form=asked.choice("form", _FORMS, "whole"),

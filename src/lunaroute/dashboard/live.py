@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 from lunaroute.live.catch_up import CatchUp, Flight
 
 from .events import SIGN_OF_LIFE_S, as_server_sent, messages_of
-from .hub import Hub, without_texts
+from .hub import Hub, HubFlight, without_texts
 
 _RETRY_MS = 1000
 _PAGE_EVERY_S = 0.05
@@ -26,8 +26,9 @@ class Live:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
 
-    async def events(self, session_id: str | None = None) -> AsyncIterator[bytes]:
-        """The stream of one page. The first event comes at once: whatever happened before is to be looked at."""
+    async def events(self, session_id: str | None = None, tenant: str | None = None) -> AsyncIterator[bytes]:
+        """The stream of one page, which may be for the eyes of one tenant only. The first event comes at once: whatever
+        happened before is to be looked at."""
         catch_up, told = CatchUp(), ""
         with self._hub.listening() as changed:
             await self._hub.look_now()
@@ -40,7 +41,7 @@ class Live:
                 if state != told:
                     told = state
                     blocks.append(f"event: change\ndata: {state}\n\n".encode())
-                update = catch_up.update(self._flights(session_id), 0)
+                update = catch_up.update(self._flights(session_id, tenant), 0)
                 blocks += [] if update is None else [as_server_sent(one) for one in messages_of(update)]
                 now = time.monotonic()
                 if not blocks and now - heard_at >= SIGN_OF_LIFE_S:
@@ -54,7 +55,13 @@ class Live:
                 except TimeoutError:
                     continue
 
-    def _flights(self, session_id: str | None) -> dict[str, Flight]:
+    def _flights(self, session_id: str | None, tenant: str | None) -> dict[str, Flight]:
         flights = self._hub.flights
+        if tenant is not None:
+            flights = {one: flight for one, flight in flights.items() if self._tenant_of(flight) == tenant}
         own = {one: flight for one, flight in flights.items() if flight.summary().session_id == session_id}
         return {**without_texts(flights), **own}
+
+    def _tenant_of(self, flight: HubFlight) -> str | None:
+        started = self._hub.feed.beginning(flight.summary().session_id)
+        return None if started is None else started.tenant

@@ -216,6 +216,8 @@ def _named(field: str, facts: EventFacts, event: Event | None, started: Started 
 
 
 def _is_among(condition: Among, names: list[str]) -> bool:
+    if condition.is_exact:
+        return not set(condition.names).isdisjoint(names)
     typed = [one.casefold() for one in condition.names]
     return any(_is_meant(condition.field, one, name.casefold()) for one in typed for name in names)
 

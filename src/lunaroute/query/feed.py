@@ -102,7 +102,7 @@ class Feed:
         self._sessions_dir = sessions_dir
         self._places: OrderedDict[str, tuple[int, int]] = OrderedDict()
         """Session → (seq of its line there, byte of the plain file), for those read last."""
-        self._beginnings: OrderedDict[str, Started | None] = OrderedDict()
+        self._beginnings: OrderedDict[str, Started] = OrderedDict()
 
     def extent(self) -> Extent:
         """Which positions there are now. Raises OSError."""
@@ -129,11 +129,12 @@ class Feed:
 
     def beginning(self, session_id: str) -> Started | None:
         """The session's first event; None = nobody knows it."""
-        if session_id not in self._beginnings:
-            self._beginnings[session_id] = self._first_event(session_id)
+        known = self._beginnings.get(session_id)
+        if known is None and (known := self._first_event(session_id)) is not None:
+            self._beginnings[session_id] = known
             while len(self._beginnings) > _BEGINNINGS_KEPT:
                 self._beginnings.popitem(last=False)
-        return self._beginnings[session_id]
+        return known
 
     def _read_lines(self, wanted: Sequence[Entry]) -> Iterator[FedEvent]:
         """Each session's file is opened once."""

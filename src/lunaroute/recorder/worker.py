@@ -28,8 +28,8 @@ from lunaroute.sinks.totals_file import TOTALS_FILE
 from .dead_letter import DeadLetter, DeadLetters
 from .endings import EndRequests
 from .gaps import GapFile
-from .lock import take_lock
 from .live_view import LiveView
+from .lock import take_lock
 from .pipeline import PipelineSettings
 from .recorder import Recorder
 from .relearn import JOURNAL_ERRORS, open_journal, set_aside

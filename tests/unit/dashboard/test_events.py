@@ -12,9 +12,11 @@ import pytest
 from starlette.requests import HTTPConnection
 from starlette.testclient import TestClient
 
+from lunaroute.access.guard import TENANT
 from lunaroute.config import Config
 from lunaroute.dashboard.events import EventStream, Message, as_json, as_server_sent, read_wish
 from lunaroute.dashboard.hub import Hub
+from lunaroute.dashboard.live import Live
 from lunaroute.live.wire import Delta, InFlight, Update
 from lunaroute.sinks import feed as feed_module
 from lunaroute.sinks.feed import FeedSink, segments
@@ -34,9 +36,10 @@ def _record(home: Path, *scripts: SessionScript) -> None:
     feed.close()
 
 
-def _connection(query: str, last_id: str = "") -> HTTPConnection:
+def _connection(query: str, last_id: str = "", tenant: str | None = None) -> HTTPConnection:
     headers = [(b"last-event-id", last_id.encode())] if last_id else []
-    return HTTPConnection({"type": "http", "query_string": query.encode(), "headers": headers})
+    scope = {"type": "http", "query_string": query.encode(), "headers": headers, TENANT: tenant}
+    return HTTPConnection(scope)
 
 
 def _told(
@@ -76,22 +79,63 @@ def test_a_filter_holds_for_events_and_for_what_is_in_flight(tmp_path: Path) -> 
 
     def begin(hub: Hub, number: int) -> None:
         if number == 3:
-            for script in (one, two):
-                flight = InFlight(
-                    request_id=script.name,
-                    session_id=script.session_id,
-                    provider="p",
-                    started_at="",
-                    model=script.model,
-                    deltas=[Delta(key="0", kind="text", text=script.name)],
-                )
-                hub._take(Update(exchanges=[flight]))
-            hub._changed()
+            _begin_flights(hub, one, two)
 
     told = _told(tmp_path, 4, "after=first&q=model:gpt", during=begin)
     assert {json.loads(message.data)["session_id"] for message in told} == {two.session_id}
     assert told[3].event == "in_flight"
     assert json.loads(told[3].data)["deltas"][0]["text"] == "two"
+
+
+def _begin_flights(hub: Hub, *scripts: SessionScript) -> None:
+    flights = [
+        InFlight(
+            request_id=script.name,
+            session_id=script.session_id,
+            provider="p",
+            started_at="",
+            model=script.model,
+            deltas=[Delta(key="0", kind="text", text=script.name)],
+        )
+        for script in scripts
+    ]
+    hub._take(Update(exchanges=flights))
+    hub._changed()
+
+
+def test_a_tenant_hears_of_its_own_sessions_only(tmp_path: Path) -> None:
+    ours = SessionScript("ours", tenant="research").turn("banjo")
+    others = [
+        SessionScript("theirs", tenant="sales").turn("xylophone"),
+        SessionScript("alike", tenant="research-too").turn("xylophone"),
+        SessionScript("nobody", tenant=None).turn("xylophone"),
+    ]
+    _record(tmp_path, *others, ours)
+    unknown = SessionScript("unknown", tenant="research")  # no file says whose it is
+
+    async def listen() -> tuple[list[Message], bytes]:
+        hub = Hub(Config(home=tmp_path), look_every_s=0.01)
+        told: list[Message] = []
+        wish = read_wish(_connection("after=first", tenant="research"))
+        async with aclosing(EventStream(hub, wish).messages()) as messages:
+            while len(told) < 4:
+                message = await asyncio.wait_for(anext(messages), LIMIT_S)
+                assert message is not None
+                told.append(message)
+                if len(told) == 3:
+                    _begin_flights(hub, *others, unknown, ours)
+            page = Live(hub).events(others[0].session_id, "research")
+            heard = b""
+            while b"in_flight" not in heard:
+                heard += await asyncio.wait_for(anext(page), LIMIT_S)
+            await page.aclose()  # type: ignore[attr-defined]
+        return told, heard
+
+    told, heard = asyncio.run(listen())
+    assert {json.loads(message.data)["session_id"] for message in told} == {ours.session_id}
+    assert told[3].event == "in_flight"
+    assert ours.session_id.encode() in heard
+    assert not [one for one in (*others, unknown) if one.session_id.encode() in heard]
 
 
 @pytest.mark.parametrize("query", ["after=yesterday", "q=nothing:here", "form=short", "in_flight=2", "q=starred:true"])
