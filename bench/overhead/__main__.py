@@ -40,7 +40,17 @@ def main() -> None:
     results = Results()
     is_whole = not (options.litellm or options.smoke or options.rows)
     with tempfile.TemporaryDirectory(prefix="lunaroute-bench-") as folder:
-        run(Path(folder), works, rounds, seconds, results, options.litellm, measures_memory=is_whole)
+        watcher_count = options.watchers
+        run(
+            Path(folder),
+            works,
+            rounds,
+            seconds,
+            results,
+            options.litellm,
+            watcher_count=watcher_count,
+            measures_memory=is_whole and not watcher_count,
+        )
     if is_whole:
         measure_recorder(results, share=1 if options.long else 4)
     print(keep(options.results, name, about, results))
@@ -54,6 +64,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, help="length of a round")
     parser.add_argument("--rows", default="", help="only rows whose name contains this")
     parser.add_argument("--litellm", type=Path, help="LiteLLM's program: measure 1 KB beside it")
+    parser.add_argument("--watchers", type=int, default=0, help="so many pages of the dashboard are open meanwhile")
     parser.add_argument("--note", help="what else is to be known of the machine at the moment; kept with the results")
     parser.add_argument("--results", type=Path, default=REPOSITORY / "bench" / "results")
     return parser.parse_args()
@@ -75,6 +86,7 @@ def run(
     results: Results,
     litellm: Path | None = None,
     *,
+    watcher_count: int = 0,
     measures_memory: bool = False,
 ) -> None:
     """Measure the rows; those with the same number of workers together."""
@@ -88,7 +100,7 @@ def run(
         stack.callback(os.sched_setaffinity, 0, all_cores)
         plain_port = stack.enter_context(provider(folder))
         tls = stack.enter_context(nginx(Place(folder, plain_port, 0), 1, name="tls", is_tls=True))
-        place = Place(folder, plain_port, tls.port, litellm and litellm.absolute())
+        place = Place(folder, plain_port, tls.port, litellm and litellm.absolute(), watcher_count)
         for workers in sorted({work.workers for work in works}):
             group = [work for work in works if work.workers == workers]
             names = list(dict.fromkeys(name for work in group for name in work.proxies))

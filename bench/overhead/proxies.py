@@ -34,6 +34,8 @@ class Place:
     tls_port: int
     litellm: Path | None = None
     """The program, where it is to be measured."""
+    watcher_count: int = 0
+    """Pages of the dashboard that are open meanwhile."""
 
 
 @dataclass
@@ -131,9 +133,21 @@ def lunaroute(place: Place, workers: int, program: Sequence[str], *, is_recordin
 
         helpers = wait_for("the spool's keeper", keepers, server)
         wait_until_quiet(helpers)  # a keeper begins by making segments, once in the life of a spool
-        yield Proxy(info.port, relays, helpers, home if is_recording else None)
+        with _watched(place, info.ui_port if is_recording else None):
+            yield Proxy(info.port, relays, helpers, home if is_recording else None)
         if not is_recording and any((home / "spool").rglob(f"*{SUFFIX}")):
             sys.exit("bench: the relay that is not to record did")
+
+
+@contextmanager
+def _watched(place: Place, ui_port: int | None) -> Iterator[None]:
+    """With as many open pages as are wanted."""
+    if ui_port is None or not place.watcher_count:
+        yield
+        return
+    script = SOURCES / "page_watchers.py"
+    with running([sys.executable, script, str(ui_port), str(place.watcher_count)], place.folder, "watchers"):
+        yield
 
 
 @contextmanager
