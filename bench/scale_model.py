@@ -28,6 +28,7 @@ from lunaroute.spool.frame import encode_opening, encode_record, frame_head, ope
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 PAGE = REPOSITORY / "docs" / "scale.md"
+OVERHEAD = "bench/results/amd-epyc-2-cores/long.md"
 BEGIN, END = "<!-- model: {} -->\n", "<!-- end -->"
 DAY_S = 86_400
 MONTH_S = 30 * DAY_S
@@ -52,7 +53,8 @@ def measured(page: str, row: str, column: str) -> float:
 
 
 def relay_ms(work: str) -> float:
-    return measured("docs/performance.md", work, "CPU-ms relay")
+    """Without the keeper's part, which is a stage of its own here."""
+    return measured(OVERHEAD, work, "CPU-ms LunaRoute") - measured(OVERHEAD, work, "of it keeper")
 
 
 def recorder_ms(work: str) -> float:
@@ -79,7 +81,7 @@ ASSUMED = {
     "disk": Assumption(1_000, "MB/s a node", "What a local NVMe disk takes in the long run; not measured here."),
     "network": Assumption(3_000, "MB/s a node", "25 Gbit/s, each way."),
     "keeper": Assumption(
-        1_000, "MB/s a core", "The keeper's CPU time was not measured; this is a guess on the safe side."
+        1_000, "MB/s a core", "By `bench/results` between 750 (400 KB, one at a time) and 6,000; on the safe side."
     ),
     "small_index": Assumption(3_300, "bytes", "`make seed-million`: 3.3 GB for 1,012,202 small exchanges."),
     "session": Assumption(50, "exchanges a session", "Agents of the corpus have 48 to 288, API clients 5."),
@@ -173,7 +175,7 @@ def _frames(work: Work) -> Iterator[bytes]:
 def works() -> dict[str, Work]:
     """Streams of long requests were not measured: what a stream adds to 1 KB is added to them."""
     stream = (
-        relay_ms("stream of 100 chunks at once, 32 at a time") - relay_ms("1 KB, 32 at a time"),
+        relay_ms("1 KB, stream of 100 chunks × 32") - relay_ms("1 KB × 32"),
         recorder_ms("1 KB, stream of 100 events") - recorder_ms("1 KB, plain answer"),
     )
 
@@ -193,7 +195,7 @@ def works() -> dict[str, Work]:
             name="API call, 1 KB",
             request_bytes=1_000,
             events=0,
-            relay_cpu_ms=relay_ms("1 KB, 32 at a time"),
+            relay_cpu_ms=relay_ms("1 KB × 32"),
             recorder_cpu_ms=recorder_ms("1 KB, plain answer"),
             file_bytes=small[1] * 1e6 / small[0],
             packed_bytes=small[2] * 1e3 / small[0],
@@ -211,7 +213,7 @@ def _streamed(
         name,
         request_bytes,
         100,
-        relay_ms(f"{size}, 32 at a time") + stream[0],
+        relay_ms(f"{size} × 32") + stream[0],
         recorder_ms(f"{size}, plain answer") + stream[1],
         *weight,
     )

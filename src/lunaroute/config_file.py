@@ -13,7 +13,6 @@ import math
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 from urllib.parse import urlsplit
@@ -23,7 +22,6 @@ import msgspec
 from lunaroute.config import (
     DEFAULT_UPSTREAMS,
     NEVER,
-    AlertConfig,
     ArchiveConfig,
     Config,
     DashboardConfig,
@@ -37,8 +35,8 @@ from lunaroute.config import (
     StorageConfig,
     TenantsConfig,
     TimeoutConfig,
-    seconds_of,
 )
+from lunaroute.config_checks import check_clocks, check_quota, checked_redaction, checked_rules, checked_tenants
 from lunaroute.config_tables import checked_alert, checked_sink, nearest, shown
 from lunaroute.errors import ConfigError
 
@@ -116,25 +114,25 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         if setting.section == _PRICES:
             _check_provider(setting, upstreams)
     server, recording = ServerConfig(**values["server"]), RecordingConfig(**values["recording"])
-    _check_quota(recording, server.workers)
+    check_quota(recording, server.workers)
     storage = StorageConfig(**values["storage"])
-    _check_clocks(storage)
+    check_clocks(storage)
     return Config(
         home=home,
         server=server,
         timeouts=TimeoutConfig(**values["timeouts"]),
         recording=recording,
         sessions=SessionsConfig(**values["sessions"]),
-        redaction=_checked_redaction(RedactionConfig(**values["redaction"])),
+        redaction=checked_redaction(RedactionConfig(**values["redaction"])),
         dashboard=DashboardConfig(**values["dashboard"]),
         storage=storage,
         archive=ArchiveConfig(**values["archive"]),
-        tenants=_checked_tenants(TenantsConfig(**values["tenants"])),
+        tenants=checked_tenants(TenantsConfig(**values["tenants"])),
         encryption=_absolute(EncryptionConfig(**values["encryption"]), environ),
         upstreams=upstreams,
         prices=values[_PRICES],
         sinks=values[_SINKS],
-        alerts=_checked_rules(values[_ALERTS]),
+        alerts=checked_rules(values[_ALERTS]),
     )
 
 
@@ -281,27 +279,10 @@ def _check_limits(setting: _Setting, value: float) -> None:
     raise ConfigError(f"{setting.origin}: {shown(setting.value)} is out of range; it must be {span}")
 
 
-def _check_quota(recording: RecordingConfig, workers: int) -> None:
-    least = recording.least_spool_bytes(workers)
-    if 0 < recording.spool_max_bytes < least:
-        raise ConfigError(
-            f"[recording]: spool_max_bytes must be at least {least}: a segment per worker and one more; 0 = no limit"
-        )
-
-
 def _absolute(encryption: EncryptionConfig, environ: Mapping[str, str]) -> EncryptionConfig:
     if encryption.key_file is None:
         return encryption
     return EncryptionConfig(key_file=str(_path(encryption.key_file, environ)))
-
-
-def _check_clocks(storage: StorageConfig) -> None:
-    """What is deleted last cannot be gone first."""
-    names = ("delete_bodies_after", "delete_sessions_after", "delete_sums_after")
-    waits = [(name, seconds_of(getattr(storage, name))) for name in names]
-    for (earlier, first_s), (later, then_s) in pairwise(waits):
-        if then_s is not None and first_s is not None and then_s < first_s:
-            raise ConfigError(f"[storage]: {later} must not be shorter than {earlier}")
 
 
 def _checked_upstream(setting: _Setting) -> str:
@@ -334,38 +315,6 @@ def _checked_price(setting: _Setting) -> PriceConfig:
     if not {"input_mtok", "output_mtok", "audio_hours"} & table.keys():
         raise ConfigError(f"{setting.origin}: say at least input_mtok or output_mtok, US dollars per million tokens")
     return PriceConfig(**{unit: float(dollars) for unit, dollars in table.items()})
-
-
-def _checked_redaction(config: RedactionConfig) -> RedactionConfig:
-    """A rule or a pattern that nobody understands must not be found out only when there is something to redact."""
-    if config.mode != "off":
-        from lunaroute.redact.finder import Finder
-        from lunaroute.redact.settings import RedactionSettings
-
-        try:
-            Finder(RedactionSettings(rules=config.rules, patterns=config.patterns))
-        except ConfigError as error:
-            raise ConfigError(f"[redaction]: {error}") from None
-    return config
-
-
-def _checked_tenants(config: TenantsConfig) -> TenantsConfig:
-    from lunaroute.relay.tenants import TenantRules
-
-    try:
-        TenantRules(config)
-    except ConfigError as error:
-        raise ConfigError(f"[tenants]: {error}") from None
-    return config
-
-
-def _checked_rules(alerts: dict[str, AlertConfig]) -> dict[str, AlertConfig]:
-    """As for redaction: a rule that nobody understands is found out at once."""
-    if alerts:
-        from lunaroute.alerts.rule import read_rules
-
-        read_rules(alerts)
-    return alerts
 
 
 def _check_provider(setting: _Setting, upstreams: Mapping[str, str]) -> None:
