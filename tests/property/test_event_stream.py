@@ -37,7 +37,9 @@ async def _watch(hub: Hub, last_id: str, count: int) -> list[tuple[str, str, int
         return []
     wish = Wish(EventFilter(Filter()), read_cursor(last_id), not last_id, "whole", False)
     seen: list[tuple[str, str, int]] = []
-    async with aclosing(EventStream(hub, wish).messages()) as messages:
+    stream = EventStream(hub, wish)
+    await stream.begin()
+    async with aclosing(stream.messages()) as messages:
         async for message in messages:
             assert message is not None
             assert message.event != "resync"

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from lunaroute.access.guard import TENANT
 from lunaroute.errors import LunarouteError
 
+from .api import status_of
 from .events import EventStream, Message, as_json, as_server_sent, read_wish
 from .openapi import PREFIX, ErrorAnswer
 from .site import Site
@@ -29,11 +30,12 @@ def stream_routes(site: Site) -> list[BaseRoute]:
 
     async def events(request: Request) -> Response:
         try:
-            messages = EventStream(site.hub, read_wish(request)).messages()
-        except LunarouteError as error:
+            stream = EventStream(site.hub, read_wish(request))
+            await stream.begin()
+        except (LunarouteError, OSError) as error:
             answer = ErrorAnswer(error=str(error), kind=type(error).__name__)
-            return Response(msgspec.json.encode(answer), 400, media_type="application/json")
-        return _stream(_server_sent(messages))
+            return Response(msgspec.json.encode(answer), status_of(error), media_type="application/json")
+        return _stream(_server_sent(stream.messages()))
 
     async def socket_events(socket: WebSocket) -> None:
         await _serve_socket(site, socket)
@@ -57,13 +59,15 @@ async def _server_sent(messages: AsyncGenerator[Message | None]) -> AsyncIterato
 
 async def _serve_socket(site: Site, socket: WebSocket) -> None:
     """Until the client leaves, or the server ends. What the client says is not listened to."""
-    await socket.accept()
     try:
-        messages = EventStream(site.hub, read_wish(socket)).messages()
-    except LunarouteError as error:
+        stream = EventStream(site.hub, read_wish(socket))
+        await stream.begin()
+        await socket.accept()
+    except (LunarouteError, OSError) as error:
+        await socket.accept()  # a browser is told nothing of a refusal but that there was one
         await socket.close(_POLICY_VIOLATION, str(error).encode()[:_REASON_BYTES].decode("utf-8", "ignore"))
         return
-    sending = asyncio.create_task(_send_all(socket, messages))
+    sending = asyncio.create_task(_send_all(socket, stream.messages()))
     leaving = asyncio.create_task(_until_gone(socket))
     done, open_ones = await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
     for task in open_ones:

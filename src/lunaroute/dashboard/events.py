@@ -25,7 +25,7 @@ from lunaroute.errors import FilterError
 from lunaroute.live.catch_up import CatchUp
 from lunaroute.live.wire import InFlight, Update
 from lunaroute.query.event_filter import EventFacts, EventFilter, facts_of
-from lunaroute.query.feed import Cursor, Extent, FedEvent, read_cursor
+from lunaroute.query.feed import Cursor, FedEvent, read_cursor
 from lunaroute.query.grammar import parse_filter
 from lunaroute.query.tenant import of_tenant
 
@@ -81,22 +81,33 @@ def read_wish(connection: HTTPConnection) -> Wish:
 
 
 class EventStream:
-    """What one client is told."""
+    """What one client is told: begin() → messages()."""
 
     def __init__(self, hub: Hub, wish: Wish) -> None:
         self._hub = hub
         self._wish = wish
         self._position = 0
         self._epoch = ""
+        self._misses = False
         self._catch_up = CatchUp()
         self._matches: dict[str, tuple[int, bool]] = {}
         """Exchange → (its version, whether it is wanted)."""
 
+    async def begin(self) -> None:
+        """Find the place from which on the client hears of everything; before it is told that it is connected, so that
+        nothing that it then does goes by unheard. Raises OSError."""
+        extent = await self._hub.catch_up()
+        self._epoch = extent.epoch
+        self._position, self._misses = extent.start_after(self._wish.cursor)
+        if self._wish.from_first:
+            self._position = extent.first
+
     async def messages(self) -> AsyncGenerator[Message | None]:
         """Without end, until the hub is closed; None = a sign of life. Raises OSError."""
         with self._hub.listening() as changed:
-            for message in self._begin(await self._hub.catch_up()):
-                yield message
+            await self._hub.look_now()
+            if self._misses:
+                yield _missed(None)
             heard_at = time.monotonic()
             while not self._hub.is_closed:
                 changed.clear()
@@ -137,13 +148,6 @@ class EventStream:
             for message in messages_of(update):
                 yield message
             await asyncio.sleep(max(_LOOK_EVERY_S, (time.monotonic() - began) / _SHARE_OF_TIME))
-
-    def _begin(self, extent: Extent) -> list[Message]:
-        self._epoch = extent.epoch
-        self._position, misses = extent.start_after(self._wish.cursor)
-        if self._wish.from_first:
-            self._position = extent.first
-        return [_missed(None)] if misses else []
 
     def _told(self, fed: FedEvent) -> Message:
         cursor = str(Cursor(self._epoch, fed.position))

@@ -50,7 +50,9 @@ def _told(
     async def listen() -> list[Message]:
         hub = Hub(Config(home=home), look_every_s=0.01)
         told: list[Message] = []
-        async with aclosing(EventStream(hub, read_wish(_connection(query, last_id))).messages()) as messages:
+        stream = EventStream(hub, read_wish(_connection(query, last_id)))
+        await stream.begin()
+        async with aclosing(stream.messages()) as messages:
             while len(told) < count:
                 during(hub, len(told))
                 message = await asyncio.wait_for(anext(messages), LIMIT_S)
@@ -116,8 +118,9 @@ def test_a_tenant_hears_of_its_own_sessions_only(tmp_path: Path) -> None:
     async def listen() -> tuple[list[Message], bytes]:
         hub = Hub(Config(home=tmp_path), look_every_s=0.01)
         told: list[Message] = []
-        wish = read_wish(_connection("after=first", tenant="research"))
-        async with aclosing(EventStream(hub, wish).messages()) as messages:
+        stream = EventStream(hub, read_wish(_connection("after=first", tenant="research")))
+        await stream.begin()
+        async with aclosing(stream.messages()) as messages:
             while len(told) < 4:
                 message = await asyncio.wait_for(anext(messages), LIMIT_S)
                 assert message is not None
@@ -184,6 +187,22 @@ def test_one_that_does_not_read_is_told_how_much_it_missed(tmp_path: Path, monke
     assert [one.event for one in told[:4]] == ["started", "request_recorded", "response_recorded", "resync"]
     assert json.loads(told[3].data) == {"missed_events": first - 3}
     assert json.loads(told[4].data)["seq"] == first
+
+
+def test_nothing_goes_by_between_the_answer_and_the_stream(tmp_path: Path) -> None:
+    """A client that is told that it is connected may act at once; what comes of it is told."""
+    _record(tmp_path, SessionScript("before").turn())
+
+    async def listen() -> Message | None:
+        stream = EventStream(Hub(Config(home=tmp_path)), read_wish(_connection("")))
+        await stream.begin()
+        _record(tmp_path, SessionScript("then").turn("said at once"))
+        async with aclosing(stream.messages()) as messages:
+            return await asyncio.wait_for(anext(messages), LIMIT_S)
+
+    message = asyncio.run(listen())
+    assert message is not None
+    assert message.event == "started"
 
 
 def test_messages_in_both_forms() -> None:
