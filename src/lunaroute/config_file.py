@@ -1,8 +1,7 @@
 """The loader of settings: flags > environment > config.toml > defaults.
 
-In: the flags given on the command line, the environment, and `<home>/config.toml` (or the file named by --config
-or LUNAROUTE_CONFIG). Out: one frozen `Config`. Nothing is guessed and nothing unknown is passed over: each mistake
-is a ConfigError of one line that names where the value came from, the key, and the nearest valid one.
+In: flags, the environment, and `<home>/config.toml` (or what --config or LUNAROUTE_CONFIG names). Out: one frozen
+`Config`, or a ConfigError of one line that names where a wrong value came from, the key, and the nearest valid one.
 
 Every key of a section has the variable LUNAROUTE_<SECTION>_<KEY>; those of [server] also the short LUNAROUTE_<KEY>.
 """
@@ -194,7 +193,6 @@ def _from_environ(environ: Mapping[str, str]) -> Iterator[_Setting]:
 
 
 _PLACES = ("LUNAROUTE_HOME", "LUNAROUTE_CONFIG", "LUNAROUTE_ENCRYPTION_KEY")
-"""Not settings of their own: where they are, and what is in no file of ours and told to no child but by itself."""
 
 
 def _variables() -> dict[str, tuple[str, str]]:

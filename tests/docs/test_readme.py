@@ -36,6 +36,7 @@ def test_every_setting_is_in_the_readme_with_its_default() -> None:
         "dashboard",
         "storage",
         "archive",
+        "encryption",
         "tenants",
         "encryption",
     )

@@ -3,6 +3,7 @@
 import sys
 
 from lunaroute.alerts.worker import run_alerts
+from lunaroute.encryption.keys import look_for_keys
 from lunaroute.errors import LunarouteError
 from lunaroute.supervisor.spec import WorkerSpec
 
@@ -10,6 +11,7 @@ from lunaroute.supervisor.spec import WorkerSpec
 def main() -> None:
     try:
         spec = WorkerSpec.from_env()
+        look_for_keys(lambda: spec.config.encryption.key_file)
         run_alerts(spec.config, spec.alive_fd)
     except (LunarouteError, OSError) as error:
         sys.exit(f"lunaroute: alerts: {error}")

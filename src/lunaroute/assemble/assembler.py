@@ -46,6 +46,8 @@ class _Lane(msgspec.Struct):
     open: dict[int, Exchange] = {}
     sockets: dict[int, Socket] = {}
     is_running: bool = True
+    stopped_wall_ns: int = 0
+    """When it stopped in order; 0 = it runs, or was killed."""
 
 
 class Assembler:
@@ -81,7 +83,11 @@ class Assembler:
         if state is None or not state.is_running:
             return []
         state.is_running = False
-        return self._interrupt(lane, "the relay was killed")
+        out = self._interrupt(lane, "the relay was killed")
+        # Killed while the others stopped: they could not tell that nobody was left.
+        if any(other.stopped_wall_ns for other in self._lanes_of_run(state.started.run_id)):
+            out += self._run_ended(state.started.run_id)
+        return out
 
     def running_lanes(self) -> list[str]:
         return [name for name, lane in self._lanes.items() if lane.is_running]
@@ -114,10 +120,11 @@ class Assembler:
         """After the records of its handshake: where it was."""
         self._lanes[lane].sockets[state.exchange].restore(state)
 
-    def lane_starts(self) -> Iterator[tuple[str, RelayStarted, bool]]:
-        """(lane, its latest start, whether it is still running): with the open exchanges, all there is to save."""
+    def lane_starts(self) -> Iterator[tuple[str, tuple[RelayStarted, bool, int]]]:
+        """(lane, (its latest start, whether it is still running, when it stopped in order or 0)): with open exchanges,
+        all there is to save."""
         for name, lane in self._lanes.items():
-            yield name, lane.started, lane.is_running
+            yield name, (lane.started, lane.is_running, lane.stopped_wall_ns)
 
     def adopt_lane(self, name: str, t_ns: int) -> None:
         """A lane that is first seen in its middle: its start was before our first position."""
@@ -125,8 +132,8 @@ class Assembler:
         self.restore_run(run_id)
         self.restore_lane(name, RelayStarted(t_ns, 0, run_id, 0, ""), is_running=True)
 
-    def restore_lane(self, name: str, started: RelayStarted, is_running: bool) -> None:
-        self._lanes[name] = _Lane(started, is_running=is_running)
+    def restore_lane(self, name: str, started: RelayStarted, is_running: bool, stopped_wall_ns: int = 0) -> None:
+        self._lanes[name] = _Lane(started, is_running=is_running, stopped_wall_ns=stopped_wall_ns)
 
     def restore_run(self, run_id: str | None) -> None:
         self._run_id = run_id
@@ -149,11 +156,18 @@ class Assembler:
         if state is None:
             return out
         state.is_running = False
-        run_id = state.started.run_id
-        others = (other for other in self._lanes.values() if other.is_running)
-        if run_id == self._run_id and not any(other.started.run_id == run_id for other in others):
-            out.append(RunEnded(record.wall_ns))
-        return out
+        state.stopped_wall_ns = record.wall_ns
+        return out + self._run_ended(state.started.run_id)
+
+    def _run_ended(self, run_id: str) -> list[Assembled]:
+        """The end of the current run, where none of its relays is left."""
+        lanes = self._lanes_of_run(run_id)
+        if run_id != self._run_id or any(lane.is_running for lane in lanes):
+            return []
+        return [RunEnded(max(lane.stopped_wall_ns for lane in lanes))]
+
+    def _lanes_of_run(self, run_id: str) -> list[_Lane]:
+        return [lane for lane in self._lanes.values() if lane.started.run_id == run_id]
 
     def _gap(self, lane: str, record: RecordsLost) -> RecordingGap:
         if record.wall_ns:

@@ -68,6 +68,7 @@ class Plan(msgspec.Struct, frozen=True, array_like=True):
 class LaneState(msgspec.Struct, frozen=True, array_like=True):
     started: RelayStarted
     is_running: bool
+    stopped_wall_ns: int = 0
 
 
 class Remembered(msgspec.Struct):

@@ -154,7 +154,7 @@ class Recorder:
         changes.put[_TOTALS_KEY] = _totals_encoder.encode(self.totals)
         new_records, closed = self._saved.changes(self._assembler)
         positions = dict(self.follower.positions)
-        lanes = {lane: LaneState(started, is_running) for lane, started, is_running in self._assembler.lane_starts()}
+        lanes = {lane: LaneState(*state) for lane, state in self._assembler.lane_starts()}
         checkpoint = Checkpoint(
             positions, self._assembler.run_id, lanes, changes.put, changes.deleted, new_records, closed
         )
@@ -259,7 +259,7 @@ def _restored_assembler(remembered: Remembered, saved: OpenExchangeLog) -> Assem
     assembler = Assembler()
     assembler.restore_run(remembered.run_id)
     for lane, state in remembered.lanes.items():
-        assembler.restore_lane(lane, state.started, state.is_running)
+        assembler.restore_lane(lane, state.started, state.is_running, state.stopped_wall_ns)
     parts: dict[ExchangeKey, int] = {}
     for key, count, records in remembered.open_exchanges:
         parts[key] = count

@@ -241,6 +241,23 @@ def test_run_begins_with_its_first_lane_and_ends_with_its_last() -> None:
     assert told.assembler.run_id == "b"
 
 
+def test_run_whose_last_relay_is_found_dead_after_the_others_stopped_ends_then() -> None:
+    told = Told()
+    told.feed("w0", start("a"))
+    told.feed("w1", start("a"), *whole(1)[:3])
+    assert told.feed("w0", RelayStopped(9, 99)) == []
+    assert transcript(told.assembler.lane_died("w1")) == [*of(1)[1:], ("RunEnded", 99)]
+    assert told.assembler.lane_died("w1") == []
+
+
+def test_run_whose_relays_were_all_killed_goes_on() -> None:
+    told = Told()
+    told.feed("w0", start("a"))
+    told.feed("w1", start("a"))
+    assert told.assembler.lane_died("w0") == told.assembler.lane_died("w1") == []
+    assert told.feed("w0", start("a", 2000)) == []
+
+
 def test_lane_of_an_earlier_run_does_not_end_the_present_one() -> None:
     told = Told()
     told.feed("w0", start("a"), *whole(1)[:3])
@@ -283,8 +300,8 @@ def test_saved_state_fed_to_a_fresh_assembler_goes_on_as_the_old_one(place: int,
     old = Told()
     old.feed("w0", start(), *script[:place])
     fresh = Told()
-    for name, started, is_running in old.assembler.lane_starts():
-        fresh.assembler.restore_lane(name, started, is_running)
+    for name, state in old.assembler.lane_starts():
+        fresh.assembler.restore_lane(name, *state)
     fresh.assembler.restore_run(old.assembler.run_id)
     still_open = {exchange.key.exchange for exchange in old.assembler.open_exchanges()}
     for record in script[:place]:
