@@ -51,13 +51,14 @@ def _half_a_line(patch: Patch, nth: int, die: Die) -> None:
     original = jsonl._write_all
     calls = 0
 
-    def torn(fd: int, data: bytes) -> None:
+    def torn(fd: int, pieces: list[bytes]) -> None:
         nonlocal calls
         calls += 1
         if calls == nth:
-            original(fd, data[: len(data) // 2])
+            data = b"".join(pieces)
+            original(fd, [data[: len(data) // 2]])
             die()
-        original(fd, data)
+        original(fd, pieces)
 
     patch(jsonl, "_write_all", torn)
 

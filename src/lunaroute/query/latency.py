@@ -7,6 +7,7 @@ In: a filter and what to group by. Out: `Latency` values. From the histograms of
 from __future__ import annotations
 
 import sqlite3
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -16,7 +17,7 @@ from lunaroute.stats import histogram
 
 from .filter import EVERYTHING, Filter
 from .spans import Span, cut
-from .usage import EXCHANGE_KEY, EXCHANGES, KEY, Dimension, is_rolled_up, of_exchanges, of_rollup
+from .usage import EXCHANGE_KEY, GROUPS, Dimension, ended_exchanges, is_rolled_up, of_rollup
 from .values import resolve
 
 
@@ -58,8 +59,8 @@ def latencies(
     sqlite3.Error."""
     wanted = resolve(connection, wanted)
     totals: defaultdict[_Key, list[int]] = defaultdict(lambda: [histogram.EMPTY, histogram.EMPTY])
-    for key, latency, ttft in _parts(connection, wanted):
-        total = totals[_group(key, by)]
+    for key, latency, ttft in _parts(connection, wanted, by):
+        total = totals[key]
         total[0] += latency
         total[1] += ttft
     return [_latency(by, key, *totals[key]) for key in sorted(totals)]
@@ -91,43 +92,47 @@ def _percentiles(found: list[tuple[float, int]]) -> Percentiles:
     return Percentiles(count=sum(count for _, count in found), max_ms=histogram.percentile_of(found, 100), **at)
 
 
-def _parts(connection: sqlite3.Connection, wanted: Filter) -> Iterator[tuple[_Key, int, int]]:
+def _parts(connection: sqlite3.Connection, wanted: Filter, by: Sequence[Dimension]) -> Iterator[tuple[_Key, int, int]]:
+    """(values of `by`, latencies, times to first token), several of the same values."""
     if not is_rolled_up(wanted):
-        yield from _exchanges(connection, wanted, None)
+        yield from _exchanges(connection, wanted, None, by)
         return
     times = cut(wanted.since, wanted.until, "hour")
     for edge in times.edges:
-        yield from _exchanges(connection, wanted, edge)
+        yield from _exchanges(connection, wanted, edge, by)
     if times.whole is None:
         return
     condition = of_rollup(wanted, times.whole)
     rows = connection.execute(
-        f"SELECT {', '.join(KEY)}, latency_histogram, ttft_histogram FROM hourly_latencies WHERE {condition.text}",
+        f"SELECT {_columns(by)}latency_histogram, ttft_histogram FROM hourly_latencies WHERE {condition.text}",
         condition.parameters,
     )
     for *key, latency, ttft in rows:
         yield tuple(key), histogram.unpack(latency), histogram.unpack(ttft)
 
 
-def _exchanges(connection: sqlite3.Connection, wanted: Filter, span: Span | None) -> Iterator[tuple[_Key, int, int]]:
-    condition = of_exchanges(wanted, span)
+def _exchanges(
+    connection: sqlite3.Connection, wanted: Filter, span: Span | None, by: Sequence[Dimension]
+) -> Iterator[tuple[_Key, int, int]]:
+    source = ended_exchanges(connection, wanted, span)
     rows = connection.execute(
-        f"SELECT {EXCHANGE_KEY}, e.provider_latency_ms, e.time_to_first_token_ms FROM {EXCHANGES}"
-        f" WHERE {condition.text}",
-        condition.parameters,
+        f"SELECT {_columns(by)}provider_latency_ms, time_to_first_token_ms FROM"
+        f" (SELECT {EXCHANGE_KEY}, e.provider_latency_ms, e.time_to_first_token_ms FROM {source.text})",
+        source.parameters,
     )
+    measured: defaultdict[_Key, tuple[array[float], array[float]]] = defaultdict(lambda: (array("d"), array("d")))
     for *key, latency_ms, ttft_ms in rows:
-        yield tuple(key), _one(latency_ms), _one(ttft_ms)
+        latency_times, ttft_times = measured[tuple(key)]
+        if latency_ms is not None:
+            latency_times.append(latency_ms)
+        if ttft_ms is not None:
+            ttft_times.append(ttft_ms)
+    for group, (latency_times, ttft_times) in measured.items():
+        yield group, histogram.of(latency_times), histogram.of(ttft_times)
 
 
-def _one(duration_ms: float | None) -> int:
-    return histogram.EMPTY if duration_ms is None else histogram.one(duration_ms)
-
-
-def _group(key: _Key, by: Sequence[Dimension]) -> _Key:
-    hour, provider, model, client = key
-    values = {"hour": hour, "day": hour[:10], "provider": provider, "model": model, "client": client}
-    return tuple(values[one] for one in by)
+def _columns(by: Sequence[Dimension]) -> str:
+    return "".join(f"{GROUPS[one]}, " for one in by)
 
 
 def _latency(by: Sequence[Dimension], key: _Key, latency: int, ttft: int) -> Latency:

@@ -8,6 +8,7 @@ model, client and tool (and from single calls for parts of a day); else from the
 from __future__ import annotations
 
 import sqlite3
+from array import array
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Final
@@ -22,6 +23,7 @@ from .latency import Percentiles, percentiles
 from .moments import sql_moment
 from .spans import Span, cut
 from .values import resolve
+from .ways import way_to_calls
 
 _ROLLED_UP: Final = {"model": "model_name", "client": "client_name", "tool": "tool_name"}
 
@@ -96,19 +98,25 @@ def _days(connection: sqlite3.Connection, wanted: Filter, whole: Span) -> Iterat
 
 
 def _single(connection: sqlite3.Connection, wanted: Filter, span: Span) -> Iterator[_Part]:
-    condition = compile_filter(wanted, "calls")
+    condition, way = compile_filter(wanted, "calls"), way_to_calls(wanted)
+    source = "tool_call_executions c"
+    if way is not None:
+        source, condition = f"{source} INDEXED BY {way.index}", way.condition & condition
     called = _in_span(condition, "c.called_at", span)
     for tool, calls in connection.execute(
-        f"SELECT c.tool_name, count(*) FROM tool_call_executions c WHERE {called.text} GROUP BY 1", called.parameters
+        f"SELECT c.tool_name, count(*) FROM {source} WHERE {called.text} GROUP BY 1", called.parameters
     ):
         yield tool, calls, 0, 0, 0.0, histogram.EMPTY
     returned = _in_span(condition, "c.returned_at", span)
+    times: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
     for tool, success, took_ms in connection.execute(
-        f"SELECT c.tool_name, c.success, c.execution_time_ms FROM tool_call_executions c WHERE {returned.text}",
-        returned.parameters,
+        f"SELECT c.tool_name, c.success, c.execution_time_ms FROM {source} WHERE {returned.text}", returned.parameters
     ):
-        execution = histogram.EMPTY if took_ms is None else histogram.one(took_ms)
-        yield tool, 0, 1, success == 0, took_ms or 0.0, execution
+        yield tool, 0, 1, success == 0, took_ms or 0.0, histogram.EMPTY
+        if took_ms is not None:
+            times[tool].append(took_ms)
+    for tool, took in times.items():
+        yield tool, 0, 0, 0, 0.0, histogram.of(took)
 
 
 def _in_span(condition: Sql, column: str, span: Span) -> Sql:

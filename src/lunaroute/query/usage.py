@@ -18,6 +18,7 @@ from .conditions import ALWAYS, Sql, compile_filter, within
 from .filter import EVERYTHING, Among, Filter
 from .spans import Span, cut
 from .values import resolve
+from .ways import BY_TIME, way_to_exchanges
 
 Dimension = Literal["hour", "day", "provider", "model", "client"]
 
@@ -65,13 +66,14 @@ SUMS: Final = Usage.__struct_fields__[5:]
 KEY: Final = ("hour", "provider", "model_name", "client_name")
 _ROLLED_UP: Final = {"provider": "provider", "model": "model_name", "client": "client_name"}
 """Fields of a filter that the roll-ups keep, and their columns there."""
-_GROUPS: Final[dict[Dimension, str]] = {
+GROUPS: Final[dict[Dimension, str]] = {
     "hour": "hour",
     "day": "substr(hour, 1, 10)",
     "provider": "provider",
     "model": "model_name",
     "client": "client_name",
 }
+"""What each dimension is of the columns KEY."""
 _EXCHANGE_SUMS: Final = {
     "requests": "1",
     "successes": "e.success",
@@ -88,18 +90,14 @@ EXCHANGE_KEY: Final = (
     f"substr(e.started_at, 1, 13) || ':00:00' AS hour, coalesce(e.provider, '{UNKNOWN}') AS provider,"
     f" coalesce(e.model_name, '{UNKNOWN}') AS model_name, coalesce(s.client_name, '{UNKNOWN}') AS client_name"
 )
-EXCHANGES: Final = (
-    "session_stats e INDEXED BY session_stats_by_time CROSS JOIN sessions s ON s.session_id = e.session_id"
-)
-"""In the order of time, whatever the planner thinks of other indexes."""
 
 
 def usage(connection: sqlite3.Connection, wanted: Filter = EVERYTHING, by: Sequence[Dimension] = ()) -> list[Usage]:
     """A row for each group, in the order of the groups; without `by`, one row. Exchanges count where they began. Raises
     FilterError, sqlite3.Error."""
     wanted = resolve(connection, wanted)
-    source = _source(wanted)
-    groups = "".join(f"{_GROUPS[one]} AS {one}_, " for one in by)
+    source = _source(connection, wanted)
+    groups = "".join(f"{GROUPS[one]} AS {one}_, " for one in by)
     sums = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
     tail = " GROUP BY {0} ORDER BY {0}".format(", ".join(f"{one}_" for one in by)) if by else ""
     rows = connection.execute(f"SELECT {groups}{sums} FROM ({source.text}){tail}", source.parameters).fetchall()
@@ -136,23 +134,28 @@ def of_rollup(wanted: Filter, whole: Span) -> Sql:
     return condition
 
 
-def of_exchanges(wanted: Filter, span: Span | None) -> Sql:
-    """The condition on EXCHANGES, in `span` or else in the time asked for."""
-    condition = Sql("e.outcome IS NOT NULL") & compile_filter(wanted, "exchanges")
+def ended_exchanges(connection: sqlite3.Connection, wanted: Filter, span: Span | None) -> Sql:
+    """`e`, the exchanges that have ended in `span` or else in the time asked for, and `s`, their sessions: what stands
+    behind FROM. Raises FilterError, sqlite3.Error."""
+    way = BY_TIME if span is not None else way_to_exchanges(connection, wanted)
+    rest = tuple(one for one in wanted.conditions if one is not way.answered)
+    asked = compile_filter(msgspec.structs.replace(wanted, conditions=rest), "exchanges")
+    condition = Sql("e.outcome IS NOT NULL") & way.condition & asked
     if span is None:
-        return condition & within(wanted, "e.started_at")
-    if span.since is not None:
+        condition &= within(wanted, "e.started_at")
+    elif span.since is not None:
         condition &= Sql("e.started_at >= ?", (span.since,))
-    if span.until is not None:
+    if span is not None and span.until is not None:
         condition &= Sql("e.started_at < ?", (span.until,))
-    return condition
+    joined = f"session_stats e INDEXED BY {way.index} CROSS JOIN sessions s ON s.session_id = e.session_id"
+    return Sql(f"{joined} WHERE {condition.text}", condition.parameters)
 
 
-def _source(wanted: Filter) -> Sql:
+def _source(connection: sqlite3.Connection, wanted: Filter) -> Sql:
     if not is_rolled_up(wanted):
-        return _exchanges(wanted, None)
+        return _exchanges(connection, wanted, None)
     times = cut(wanted.since, wanted.until, "hour")
-    parts = [_exchanges(wanted, edge) for edge in times.edges]
+    parts = [_exchanges(connection, wanted, edge) for edge in times.edges]
     if times.whole is not None:
         condition = of_rollup(wanted, times.whole)
         columns = ", ".join((*KEY, *SUMS))
@@ -163,10 +166,10 @@ def _source(wanted: Filter) -> Sql:
     return Sql(text, tuple(parameter for part in parts for parameter in part.parameters))
 
 
-def _exchanges(wanted: Filter, span: Span | None) -> Sql:
-    condition = of_exchanges(wanted, span)
+def _exchanges(connection: sqlite3.Connection, wanted: Filter, span: Span | None) -> Sql:
+    source = ended_exchanges(connection, wanted, span)
     sums = ", ".join(f"{_EXCHANGE_SUMS[name]} AS {name}" for name in SUMS)
-    return Sql(f"SELECT {EXCHANGE_KEY}, {sums} FROM {EXCHANGES} WHERE {condition.text}", condition.parameters)
+    return Sql(f"SELECT {EXCHANGE_KEY}, {sums} FROM {source.text}", source.parameters)
 
 
 def _usage(by: Sequence[Dimension], row: tuple[object, ...]) -> Usage:

@@ -39,16 +39,20 @@ def known_values(connection: sqlite3.Connection, field: str) -> list[str]:
 def resolve(connection: sqlite3.Connection, wanted: Filter) -> Filter:
     """The filter with recorded names. Raises FilterError where a name looks like a slip of a recorded one,
     sqlite3.Error."""
-    conditions = tuple(_resolved(connection, one) for one in wanted.conditions)
-    return msgspec.structs.replace(wanted, conditions=conditions)
+    conditions = [_resolved(connection, one) for one in wanted.conditions]
+    return msgspec.structs.replace(wanted, conditions=tuple(one for one in conditions if one is not None))
 
 
-def _resolved(connection: sqlite3.Connection, condition: Condition) -> Condition:
+def _resolved(connection: sqlite3.Connection, condition: Condition) -> Condition | None:
+    """None = it holds for everything."""
     if not isinstance(condition, Among) or condition.is_exact or condition.field not in FACETS | {"kind"}:
         return condition
     choices: Sequence[str] = FIELDS[condition.field].choices
     known = choices or known_values(connection, condition.field)
     names = [name for typed in condition.names for name in _meant(condition.field, typed, known)]
+    is_wanted_source = condition.field == "source" and not condition.is_negated
+    if is_wanted_source and set(names) >= set(known_values(connection, "source")):
+        return None  # every session has one, and most stores have but one: sums need not read single exchanges
     return msgspec.structs.replace(condition, names=tuple(dict.fromkeys(names)))
 
 

@@ -26,6 +26,7 @@ from lunaroute.events.totals import Totals
 from lunaroute.events.types import ResponseRecorded
 from lunaroute.sessions import OpenExchange
 from lunaroute.sinks.base import Sink
+from lunaroute.sinks.collector import without_collector
 from lunaroute.sinks.feed import FeedSink
 from lunaroute.spool.follow import Follower, LaneRead
 
@@ -112,15 +113,19 @@ class Recorder:
         if is_tick:
             self._tick_at = time.monotonic() + _TICK_S
         if reads or dead or is_tick:
-            events = self._derive(plan, reads)
-            if reads or dead or ended or events:
-                self._insist("journal", lambda: self._journal.add_plan(plan))
-                self._end_requests.forget(ended)
-                self._is_dirty = True
-                self._write(events)
+            with without_collector():
+                self._record(plan, reads)
         self._bytes_since_checkpoint += sum(_size(read) for read in reads)
         self._checkpoint_if_due()
         return bool(reads)
+
+    def _record(self, plan: Plan, reads: list[LaneRead]) -> None:
+        events = self._derive(plan, reads)
+        if reads or plan.dead_lanes or plan.ended_sessions or events:
+            self._insist("journal", lambda: self._journal.add_plan(plan))
+            self._end_requests.forget(plan.ended_sessions)
+            self._is_dirty = True
+            self._write(events)
 
     def open_exchanges(self) -> Iterator[tuple[Exchange, OpenExchange]]:
         """Those that have not ended, and whose they are."""

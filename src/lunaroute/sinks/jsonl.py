@@ -33,6 +33,11 @@ _MAX_OPEN_FILES = 128
 _SYNCFS_FROM = 32
 """So many files are synced together: many short sessions a second would otherwise cost an fsync each."""
 
+_WRITE_BYTES = 256 * 1024
+"""Lines are gathered up to so much; a longer one is written at once, so that its memory is free for the next."""
+_MOST_PIECES = 1024
+"""What one writev takes (IOV_MAX of Linux and macOS)."""
+
 
 class _OpenFile:
     """A session's file, open for appending, and the `seq` and link of its last line."""
@@ -63,7 +68,7 @@ class JsonlSink:
         make_private_dir(self._sessions_dir)
 
     def write_batch(self, events: Sequence[Event]) -> None:
-        """Append what the files do not have yet, one write per file. Raises OSError when not all could be stored."""
+        """Append what the files do not have yet, short lines together. Raises OSError when not all could be stored."""
         by_session: dict[str, list[Event]] = {}
         for event in events:
             by_session.setdefault(event.session_id, []).append(event)
@@ -97,8 +102,7 @@ class JsonlSink:
             return
         try:
             self._unsynced.add(file.path)
-            data, link = _chained(new, file.link)
-            _write_all(file.fd, data)
+            link = _write_lines(file.fd, new, file.link)
         except BaseException:
             # The file may end in a torn line now; opening it again repairs it.
             self._forget(session_id)
@@ -168,20 +172,30 @@ def _new_events(events: list[Event], last_seq: int, path: Path) -> list[Event]:
     return new
 
 
-def _chained(events: list[Event], link: str | None) -> tuple[bytes, str | None]:
-    """The events as lines, the first of which names `link` as the line before it; and the link of the last."""
+def _write_lines(fd: int, events: list[Event], link: str | None) -> str | None:
+    """The events as lines, the first of which names `link` as the line before it; the link of the last."""
     pieces: list[bytes] = []
+    size_bytes = 0
     for event in events:
         line = encode_event(msgspec.structs.replace(event, prev=link))
         link = link_of(event, line)
         pieces += (seal_line(line), b"\n")
-    return b"".join(pieces), link
+        size_bytes += len(line) + 1
+        if size_bytes >= _WRITE_BYTES:
+            _write_all(fd, pieces)
+            pieces, size_bytes = [], 0
+    if pieces:
+        _write_all(fd, pieces)
+    return link
 
 
-def _write_all(fd: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(fd, view) :]
+def _write_all(fd: int, pieces: list[bytes]) -> None:
+    # Joining long lines would cost more than writing them: the pages of the copy are touched for the first time.
+    written = os.writev(fd, pieces) if len(pieces) <= _MOST_PIECES else 0
+    if written < sum(map(len, pieces)):
+        view = memoryview(b"".join(pieces))[written:]
+        while view:
+            view = view[os.write(fd, view) :]
 
 
 def _fsync(path: Path) -> None:

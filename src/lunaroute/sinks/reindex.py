@@ -8,7 +8,6 @@ the new one; a running recorder notices and adds what was recorded in the meanti
 from __future__ import annotations
 
 import fcntl
-import gc
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +20,7 @@ from lunaroute.errors import IndexTooNew, LunarouteError
 from lunaroute.events import Event
 from lunaroute.events.types import RequestRecorded, ResponseRecorded
 
+from .collector import without_collector
 from .layout import session_files
 from .removed import add_removed_sums
 from .replacing import fsync_path
@@ -88,23 +88,11 @@ def index_files(
     def on_rejected(event: Event, reason: str) -> None:
         report.rejected.append(f"{event.session_id} {event.seq}: {reason}")
 
-    with _without_collector():
+    with without_collector():
         for batch in _batches(_read_all(files, report, on_progress)):
             write_events(connection, batch, on_rejected)
             report.event_count += len(batch)
     return report
-
-
-@contextmanager
-def _without_collector() -> Iterator[None]:
-    """Events are trees of values: there are no cycles to look for among the many thousands of a batch."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _not_completed(connection: sqlite3.Connection, files: list[tuple[str, Path]]) -> list[tuple[str, Path]]:

@@ -65,8 +65,8 @@ class TokenCounts(msgspec.Struct, kw_only=True):
 
     def add(self, other: TokenCounts) -> None:
         """Take the counts of another exchange in; a sum is None only while nobody said anything."""
-        for name in COUNTED:
-            count = getattr(other, name)
+        # The first fields are those that add up: a tuple of all is cheaper than a look at each.
+        for name, count in zip(COUNTED, msgspec.structs.astuple(other), strict=False):
             if count is not None:
                 setattr(self, name, (getattr(self, name) or 0) + count)
         self.thinking_is_estimated = self.thinking_is_estimated or other.thinking_is_estimated

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from lunaroute.query import ways
 from lunaroute.query.exchanges import list_calls, list_exchanges
 from lunaroute.query.fields import WEEKDAYS
 from lunaroute.query.gaps import stream_gaps
@@ -47,7 +48,9 @@ def connection(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sqlite3.Con
     for number in range(40):
         start = TEN_OCLOCK + timedelta(minutes=73 * number)
         model, client = dice.choice(["opus", "haiku"]), dice.choice(["codex", "claude-code"])
-        script = SessionScript(f"s{number}", start, model=model, client=client)
+        script = SessionScript(
+            f"s{number}", start, model=model, client=client, tags=["nightly"] if number % 7 == 0 else []
+        )
         for turn in range(dice.randrange(1, 6)):
             call = Call(dice.choice(["Read", "Bash"]), f"c{number}-{turn}")
             cost, took = dice.random(), dice.lognormvariate(7, 1)
@@ -71,7 +74,23 @@ def _rows(connection: sqlite3.Connection, statement: str) -> list[tuple[Any, ...
     return list(connection.execute(statement))
 
 
-@pytest.mark.parametrize("extra", ["", "model:opus*", "client:codex -model:haiku", "error:true", "tool:Bash"])
+@pytest.fixture(params=["a small store", "a large one"])
+def size(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A way is looked for in large stores only, and taken where it saves something: here every way that there is."""
+    if request.param == "a large one":
+        monkeypatch.setattr(ways, "_FEW", 1)
+        monkeypatch.setattr(ways, "_DETOUR", 1)
+        monkeypatch.setattr(ways, "TEXTS_LOOKED_AT", 1)
+
+
+@pytest.mark.usefixtures("size")
+@pytest.mark.parametrize(
+    "extra",
+    [
+        *("", "model:opus*", "client:codex -model:haiku", "error:true", "tool:Bash", "tag:nightly -tool:Bash"),
+        *("status:529", "-outcome:completed", "outcome:upstream_cut", "outcome:upstream_cut,completed", '"ask 7"'),
+    ],
+)
 @pytest.mark.parametrize("span", SPANS)
 def test_usage_is_the_sum_of_the_exchanges(connection: sqlite3.Connection, span: str, extra: str) -> None:
     condition = {
@@ -80,12 +99,19 @@ def test_usage_is_the_sum_of_the_exchanges(connection: sqlite3.Connection, span:
         "client:codex -model:haiku": "s.client_name = 'codex' AND model_name <> 'haiku'",
         "error:true": "e.success = 0",
         "tool:Bash": "request_id IN (SELECT request_id FROM tool_calls WHERE tool_name = 'Bash')",
+        "tag:nightly -tool:Bash": "s.tags LIKE '%nightly%'"
+        " AND request_id NOT IN (SELECT request_id FROM tool_calls WHERE tool_name = 'Bash')",
+        "status:529": "status_code = 529",
+        "-outcome:completed": "outcome <> 'completed'",
+        "outcome:upstream_cut": "outcome = 'upstream_cut'",
+        "outcome:upstream_cut,completed": "outcome IN ('upstream_cut', 'completed')",
+        '"ask 7"': "request_id IN (SELECT request_id FROM texts WHERE content = 'ask 7')",
     }[extra]
     expected = _rows(
         connection,
         "SELECT substr(e.started_at, 1, 10), model_name, count(*), sum(1 - e.success), sum(e.total_tokens),"
         " sum(e.total_cost_usd), sum(e.provider_latency_ms) FROM session_stats e"
-        " JOIN (SELECT session_id, client_name FROM sessions) s USING (session_id)"
+        " JOIN (SELECT session_id, client_name, tags FROM sessions) s USING (session_id)"
         f" WHERE {_between(span, 'e.started_at')} AND {condition} GROUP BY 1, 2 ORDER BY 1, 2",
     )
     found = usage(connection, parse_filter(f"{span} {extra}", NOW), ["day", "model"])

@@ -153,26 +153,20 @@ def test_a_write_that_stops_half_way_is_made_good_by_the_next_try(
     script = SessionScript().turn().complete()
     really_write = os.write
 
+    def half(fd: int, pieces: list[bytes]) -> int:
+        return really_write(fd, b"".join(pieces)[:700])
+
     def full_disk(fd: int, data: memoryview) -> int:
-        if len(data) <= 700:
-            raise OSError(28, "No space left on device")
-        return really_write(fd, data[:700])
+        raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
+        patch.setattr(os, "writev", half)
         patch.setattr(os, "write", full_disk)
         with pytest.raises(OSError, match="No space left"):
             sink.write_batch(script.events)
     sink.write_batch(script.events)
     path = plain_path(tmp_path, script.session_id)
     assert path.read_bytes() == b"".join(encode_event(event) + b"\n" for event in as_written(script.events))
-
-
-def test_short_writes_are_continued(sink: JsonlSink, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    script = SessionScript().turn()
-    really_write = os.write
-    monkeypatch.setattr(os, "write", lambda fd, data: really_write(fd, data[:100]))
-    sink.write_batch(script.events)
-    assert len(_lines(plain_path(tmp_path, script.session_id))) == 3
 
 
 def _open_files() -> int:
@@ -244,3 +238,27 @@ def test_sync_reaches_the_file_and_the_new_folders(
     synced.clear()
     sink.sync()
     assert synced == []
+
+
+@pytest.mark.parametrize(
+    ("turns", "text_bytes"), [(3, 10), (700, 10), (3, 300_000)], ids=["few", "more than one call takes", "long"]
+)
+@pytest.mark.parametrize("most_written", [None, 100], ids=["whole writes", "short writes"])
+def test_lines_of_any_length_and_number_are_written_whole(
+    turns: int,
+    text_bytes: int,
+    most_written: int | None,
+    sink: JsonlSink,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    really_writev, really_write = os.writev, os.write
+    if most_written is not None:
+        monkeypatch.setattr(os, "writev", lambda fd, pieces: really_writev(fd, [b"".join(pieces)[:most_written]]))
+        monkeypatch.setattr(os, "write", lambda fd, data: really_write(fd, data[:most_written]))
+    script = SessionScript()
+    for _ in range(turns):
+        script.turn("x" * text_bytes)
+    sink.write_batch(script.events)
+    expected = b"".join(encode_event(event) + b"\n" for event in as_written(script.events))
+    assert plain_path(tmp_path, script.session_id).read_bytes() == expected

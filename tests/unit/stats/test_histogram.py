@@ -25,6 +25,11 @@ def test_a_percentile_is_within_two_percent(values: list[float], percent: float)
 
 
 @given(durations)
+def test_many_at_once_are_the_sum_of_each(values: list[float]) -> None:
+    assert histogram.of(values) == _of(values)
+
+
+@given(durations)
 def test_what_is_stored_comes_back(values: list[float]) -> None:
     counted = _of(values)
     assert histogram.unpack(histogram.pack(counted)) == counted

@@ -6,6 +6,7 @@ import pytest
 
 from lunaroute.dialects.facts import Usage
 from lunaroute.stats import TokenCounts, count_tokens, estimate_tokens
+from lunaroute.stats.tokens import COUNTED
 
 
 def test_total_is_input_plus_output() -> None:
@@ -58,3 +59,7 @@ def test_adding_keeps_unknown_apart_from_zero() -> None:
     assert (total.input_tokens, total.thinking_tokens, total.cache_read_tokens) == (7, 1, 0)
     assert total.output_tokens is None
     assert total.thinking_is_estimated
+
+
+def test_what_adds_up_are_the_first_fields() -> None:
+    assert TokenCounts.__struct_fields__[: len(COUNTED)] == COUNTED

@@ -5,7 +5,6 @@ In: the body of a response that is no stream, or the message rebuilt from one. O
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import msgspec
@@ -14,6 +13,7 @@ from lunaroute.dialects.anthropic_messages.usage import billing_of, usage_of
 from lunaroute.dialects.facts import ResponseFacts, ToolCall
 from lunaroute.dialects.loose import as_text, read_any, read_object, read_text
 from lunaroute.dialects.provider_error import error_in, read_error_body
+from lunaroute.dialects.stream_notes import counted
 
 _NOTHING = msgspec.Raw()
 
@@ -83,7 +83,7 @@ def read_response(body: bytes, status_code: int) -> ResponseFacts:
         finish_reason=as_text(found.stop_reason),
         has_refusal=found.stop_reason == "refusal",
         error=error_in({"error": found.error}),
-        unknown_events=dict(Counter(kind for kind in kinds if kind not in _KNOWN_BLOCKS)),
+        unknown_events=counted(kind for kind in kinds if kind not in _KNOWN_BLOCKS),
     )
 
 

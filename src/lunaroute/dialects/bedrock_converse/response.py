@@ -6,7 +6,6 @@ field it has; a `toolUse` of the type `server_tool_use` is executed by Bedrock.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from lunaroute.dialects.bedrock_converse.usage import usage_of
 from lunaroute.dialects.facts import Billing, ResponseFacts, ToolCall
 from lunaroute.dialects.loose import as_dict, as_list, as_text, encode, read_any
 from lunaroute.dialects.provider_error import error_in, read_error_body
+from lunaroute.dialects.stream_notes import counted
 
 _KNOWN_BLOCKS = frozenset(
     {"text", "toolUse", "toolResult", "reasoningContent", "image", "document", "video", "guardContent", "cachePoint"}
@@ -44,7 +44,7 @@ def read_response(body: bytes, status_code: int) -> ResponseFacts:
         content_blocks=kinds,
         finish_reason=as_text(value.get("stopReason")),
         error=error,
-        unknown_events=dict(Counter(kind for kind in kinds if kind not in _KNOWN_BLOCKS)),
+        unknown_events=counted(kind for kind in kinds if kind not in _KNOWN_BLOCKS),
     )
 
 

@@ -7,7 +7,6 @@ text of its parts that are no thoughts; `functionCall` parts are calls of the cl
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import msgspec
@@ -16,6 +15,7 @@ from lunaroute.dialects.facts import ResponseFacts, ToolCall
 from lunaroute.dialects.gemini.usage import billing_of, usage_of
 from lunaroute.dialects.loose import as_dict, as_int, as_list, as_text, encode, read_any
 from lunaroute.dialects.provider_error import error_in, read_error_body
+from lunaroute.dialects.stream_notes import counted
 
 _KINDS = (
     "functionCall",
@@ -63,7 +63,7 @@ def read_response(body: bytes, status_code: int) -> ResponseFacts:
         content_blocks=kinds,
         finish_reason=finish_reason(inner),
         error=error,
-        unknown_events=dict(Counter(kind for kind in kinds if kind not in (*_KINDS, "thought"))),
+        unknown_events=counted(kind for kind in kinds if kind not in (*_KINDS, "thought")),
     )
 
 

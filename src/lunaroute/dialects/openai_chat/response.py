@@ -6,7 +6,6 @@ plain values, because compatible providers agree on little more than its outline
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from lunaroute.dialects.facts import Billing, ProviderError, ResponseFacts, Tool
 from lunaroute.dialects.loose import as_dict, as_list, as_text, encode, read_any
 from lunaroute.dialects.openai_chat.usage import find_usage, usage_of
 from lunaroute.dialects.provider_error import error_in, read_error_body
+from lunaroute.dialects.stream_notes import counted
 
 THINKING_FIELDS = ("reasoning_content", "reasoning", "reasoning_text")
 """Names under which compatible providers return thinking text (the last is Copilot's); some send the same text under
@@ -47,7 +47,7 @@ def read_response(body: bytes, status_code: int) -> ResponseFacts:
         finish_reason=_finish_reason(choices),
         has_refusal=bool(refusals),
         error=error_in(value) or _choice_error(choices),
-        unknown_events=dict(Counter(kind for kind in content_blocks if kind not in _KNOWN_BLOCKS)),
+        unknown_events=counted(kind for kind in content_blocks if kind not in _KNOWN_BLOCKS),
     )
 
 

@@ -6,7 +6,6 @@ read is decoded: such an object echoes the request's instructions and tools.
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import msgspec
@@ -15,6 +14,7 @@ from lunaroute.dialects.facts import Billing, ProviderError, ResponseFacts, Tool
 from lunaroute.dialects.loose import as_dict, as_list, as_text, encode, read_any, read_object
 from lunaroute.dialects.openai_responses.usage import usage_of
 from lunaroute.dialects.provider_error import error_in, read_error_body
+from lunaroute.dialects.stream_notes import counted
 
 
 class _Item(msgspec.Struct):
@@ -97,7 +97,7 @@ def read_response(body: bytes, status_code: int) -> ResponseFacts:
         finish_reason=_finish_reason(found),
         has_refusal=bool(refusal),
         error=_error(found),
-        unknown_events=dict(Counter(kind for kind in kinds if kind not in _KNOWN_ITEMS)),
+        unknown_events=counted(kind for kind in kinds if kind not in _KNOWN_ITEMS),
     )
 
 

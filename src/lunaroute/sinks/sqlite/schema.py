@@ -333,10 +333,13 @@ _INDEXES = (
     # planner would take that one and walk through all of history.
     "CREATE INDEX session_stats_by_time ON session_stats"
     " (started_at, model_name, provider, total_cost_usd, provider_latency_ms)",
+    # Small, and the way to what went wrong; whoever asks must name its condition.
+    "CREATE INDEX session_stats_failed ON session_stats (started_at) WHERE success = 0",
     "CREATE INDEX tool_calls_by_tool ON tool_calls (tool_name, call_count)",
     "CREATE INDEX tool_calls_by_session ON tool_calls (session_id)",
     "CREATE INDEX tool_call_executions_by_session ON tool_call_executions (session_id)",
     "CREATE INDEX tool_call_executions_by_call ON tool_call_executions (called_at)",
+    "CREATE INDEX tool_call_executions_failed ON tool_call_executions (returned_at) WHERE success = 0",
     "CREATE INDEX tool_call_executions_by_result ON tool_call_executions (returned_at)",
     "CREATE INDEX texts_by_session ON texts (session_id)",
 )
