@@ -27,10 +27,19 @@ _HEADER_BYTES: Final = 2
 
 def one(duration_ms: float) -> int:
     """The histogram of a single duration."""
+    return of_bucket(bucket_of(duration_ms))
+
+
+def bucket_of(duration_ms: float) -> int:
+    """The number of the bucket that a duration is counted in."""
     if duration_ms <= _SMALLEST_MS:
-        return 1
-    bucket = math.ceil(math.log(duration_ms / _SMALLEST_MS) / _LOG_GROWTH)
-    return 1 << _LANE_BITS * min(bucket, _LAST_BUCKET)
+        return 0
+    return min(math.ceil(math.log(duration_ms / _SMALLEST_MS) / _LOG_GROWTH), _LAST_BUCKET)
+
+
+def of_bucket(bucket: int, count: int = 1) -> int:
+    """The histogram of so many durations in one bucket."""
+    return count << _LANE_BITS * bucket
 
 
 def pack(histogram: int) -> bytes | None:
