@@ -6,7 +6,6 @@ In: a filter and what to group by. Out: `Latency` values. From the histograms of
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 
@@ -15,8 +14,11 @@ import msgspec
 from lunaroute.stats import histogram
 
 from .filter import EVERYTHING, Filter
+from .fragment import Sql
 from .spans import Span, cut
-from .usage import EXCHANGE_KEY, EXCHANGES, KEY, Dimension, is_rolled_up, of_exchanges, of_rollup
+from .stores.base import Index
+from .stores.opening import dialect_of
+from .usage import KEY, Dimension, exchange_key, is_rolled_up, of_exchanges, of_rollup
 from .values import resolve
 
 
@@ -51,9 +53,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 _Key = tuple[str, ...]
 
 
-def latencies(
-    connection: sqlite3.Connection, wanted: Filter = EVERYTHING, by: Sequence[Dimension] = ()
-) -> list[Latency]:
+def latencies(connection: Index, wanted: Filter = EVERYTHING, by: Sequence[Dimension] = ()) -> list[Latency]:
     """A value for each group, in the order of the groups. Exchanges count where they began. Raises FilterError,
     sqlite3.Error."""
     wanted = resolve(connection, wanted)
@@ -91,7 +91,7 @@ def _percentiles(found: list[tuple[float, int]]) -> Percentiles:
     return Percentiles(count=sum(count for _, count in found), max_ms=histogram.percentile_of(found, 100), **at)
 
 
-def _parts(connection: sqlite3.Connection, wanted: Filter) -> Iterator[tuple[_Key, int, int]]:
+def _parts(connection: Index, wanted: Filter) -> Iterator[tuple[_Key, int, int]]:
     if not is_rolled_up(wanted):
         yield from _exchanges(connection, wanted, None)
         return
@@ -101,6 +101,15 @@ def _parts(connection: sqlite3.Connection, wanted: Filter) -> Iterator[tuple[_Ke
     if times.whole is None:
         return
     condition = of_rollup(wanted, times.whole)
+    dialect = dialect_of(connection)
+    if dialect.has_buckets:
+        source = Sql(
+            f"SELECT {', '.join(KEY)}, latency_bucket, ttft_bucket FROM {dialect.hourly_latencies}"
+            f" WHERE {condition.text}",
+            condition.parameters,
+        )
+        yield from _counted(connection, source)
+        return
     rows = connection.execute(
         f"SELECT {', '.join(KEY)}, latency_histogram, ttft_histogram FROM hourly_latencies WHERE {condition.text}",
         condition.parameters,
@@ -109,15 +118,36 @@ def _parts(connection: sqlite3.Connection, wanted: Filter) -> Iterator[tuple[_Ke
         yield tuple(key), histogram.unpack(latency), histogram.unpack(ttft)
 
 
-def _exchanges(connection: sqlite3.Connection, wanted: Filter, span: Span | None) -> Iterator[tuple[_Key, int, int]]:
-    condition = of_exchanges(wanted, span)
+def _exchanges(connection: Index, wanted: Filter, span: Span | None) -> Iterator[tuple[_Key, int, int]]:
+    dialect = dialect_of(connection)
+    condition = of_exchanges(wanted, span, dialect)
+    if dialect.has_buckets:
+        source = Sql(
+            f"SELECT {exchange_key(dialect)}, e.latency_bucket AS latency_bucket, e.ttft_bucket AS ttft_bucket"
+            f" FROM {dialect.exchanges_of_sessions} WHERE {condition.text}",
+            condition.parameters,
+        )
+        yield from _counted(connection, source)
+        return
     rows = connection.execute(
-        f"SELECT {EXCHANGE_KEY}, e.provider_latency_ms, e.time_to_first_token_ms FROM {EXCHANGES}"
-        f" WHERE {condition.text}",
+        f"SELECT {exchange_key(dialect)}, e.provider_latency_ms, e.time_to_first_token_ms"
+        f" FROM {dialect.exchanges_of_sessions} WHERE {condition.text}",
         condition.parameters,
     )
     for *key, latency_ms, ttft_ms in rows:
         yield tuple(key), _one(latency_ms), _one(ttft_ms)
+
+
+def _counted(connection: Index, source: Sql) -> Iterator[tuple[_Key, int, int]]:
+    """The store has counted exchanges with the same key and buckets."""
+    names = ", ".join((*KEY, "latency_bucket", "ttft_bucket"))
+    text = f"SELECT {names}, count(*) FROM ({source.text}) AS buckets GROUP BY {names}"
+    for *key, latency, ttft, count in connection.execute(text, source.parameters):
+        yield tuple(key), _some(latency, count), _some(ttft, count)
+
+
+def _some(bucket: int | None, count: int) -> int:
+    return histogram.EMPTY if bucket is None else histogram.of_bucket(bucket, count)
 
 
 def _one(duration_ms: float | None) -> int:

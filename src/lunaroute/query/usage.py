@@ -6,17 +6,19 @@ client, they come from the roll-ups (and, for parts of an hour, from single exch
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
 
-from lunaroute.sinks.sqlite.schema import TOKEN_COLUMNS
+from lunaroute.sinks.tables.columns import TOKEN_COLUMNS
 
-from .conditions import ALWAYS, Sql, compile_filter, within
+from .conditions import compile_filter, within
 from .filter import EVERYTHING, Among, Filter
+from .fragment import ALWAYS, Sql, is_among
 from .spans import Span, cut
+from .stores.base import Dialect, Index
+from .stores.opening import dialect_of
 from .values import resolve
 
 Dimension = Literal["hour", "day", "provider", "model", "client"]
@@ -74,8 +76,8 @@ _GROUPS: Final[dict[Dimension, str]] = {
 }
 _EXCHANGE_SUMS: Final = {
     "requests": "1",
-    "successes": "e.success",
-    "failures": "1 - e.success",
+    "successes": "CASE WHEN e.success THEN 1 ELSE 0 END",
+    "failures": "CASE WHEN e.success THEN 0 ELSE 1 END",
     **{name: f"e.{name}" for name in TOKEN_COLUMNS},
     "total_cost_usd": "e.total_cost_usd",
     "unpriced_requests": "coalesce(e.unpriced_requests, 0)",
@@ -84,26 +86,20 @@ _EXCHANGE_SUMS: Final = {
     "proxy_overhead_ms": "e.total_proxy_overhead_ms",
     "total_duration_ms": "e.total_duration_ms",
 }
-EXCHANGE_KEY: Final = (
-    f"substr(e.started_at, 1, 13) || ':00:00' AS hour, coalesce(e.provider, '{UNKNOWN}') AS provider,"
-    f" coalesce(e.model_name, '{UNKNOWN}') AS model_name, coalesce(s.client_name, '{UNKNOWN}') AS client_name"
-)
-EXCHANGES: Final = (
-    "session_stats e INDEXED BY session_stats_by_time CROSS JOIN sessions s ON s.session_id = e.session_id"
-)
-"""In the order of time, whatever the planner thinks of other indexes."""
 
 
-def usage(connection: sqlite3.Connection, wanted: Filter = EVERYTHING, by: Sequence[Dimension] = ()) -> list[Usage]:
+def usage(connection: Index, wanted: Filter = EVERYTHING, by: Sequence[Dimension] = ()) -> list[Usage]:
     """A row for each group, in the order of the groups; without `by`, one row. Exchanges count where they began. Raises
     FilterError, sqlite3.Error."""
     wanted = resolve(connection, wanted)
-    source = _source(wanted)
+    source = _source(wanted, dialect_of(connection))
     groups = "".join(f"{_GROUPS[one]} AS {one}_, " for one in by)
-    sums = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
+    sums = ", ".join(f"sum({name})" for name in SUMS)
     tail = " GROUP BY {0} ORDER BY {0}".format(", ".join(f"{one}_" for one in by)) if by else ""
-    rows = connection.execute(f"SELECT {groups}{sums} FROM ({source.text}){tail}", source.parameters).fetchall()
-    return [_usage(by, row) for row in rows if row[len(by)] is not None]
+    rows = connection.execute(
+        f"SELECT {groups}{sums} FROM ({source.text}) AS parts{tail}", source.parameters
+    ).fetchall()
+    return [_usage(by, row) for row in rows if row[len(by)]]
 
 
 def total(groups: Sequence[Usage]) -> Usage | None:
@@ -131,14 +127,21 @@ def of_rollup(wanted: Filter, whole: Span) -> Sql:
         condition &= Sql("hour < ?", (whole.until[:19],))
     for one in wanted.conditions:
         assert isinstance(one, Among)
-        marks = ", ".join("?" * len(one.names))
-        condition &= Sql(f"{_ROLLED_UP[one.field]} {'NOT ' if one.is_negated else ''}IN ({marks})", one.names)
+        condition &= is_among(_ROLLED_UP[one.field], one.names, is_negated=one.is_negated)
     return condition
 
 
-def of_exchanges(wanted: Filter, span: Span | None) -> Sql:
-    """The condition on EXCHANGES, in `span` or else in the time asked for."""
-    condition = Sql("e.outcome IS NOT NULL") & compile_filter(wanted, "exchanges")
+def exchange_key(dialect: Dialect) -> str:
+    """The columns of KEY for the single exchanges."""
+    return (
+        f"{dialect.hour('e.started_at')} AS hour, coalesce(e.provider, '{UNKNOWN}') AS provider,"
+        f" coalesce(e.model_name, '{UNKNOWN}') AS model_name, coalesce({dialect.client}, '{UNKNOWN}') AS client_name"
+    )
+
+
+def of_exchanges(wanted: Filter, span: Span | None, dialect: Dialect) -> Sql:
+    """The condition on the single exchanges, in `span` or else in the time asked for."""
+    condition = Sql("e.outcome IS NOT NULL") & compile_filter(wanted, "exchanges", dialect)
     if span is None:
         return condition & within(wanted, "e.started_at")
     if span.since is not None:
@@ -148,25 +151,26 @@ def of_exchanges(wanted: Filter, span: Span | None) -> Sql:
     return condition
 
 
-def _source(wanted: Filter) -> Sql:
+def _source(wanted: Filter, dialect: Dialect) -> Sql:
     if not is_rolled_up(wanted):
-        return _exchanges(wanted, None)
+        return _exchanges(wanted, None, dialect)
     times = cut(wanted.since, wanted.until, "hour")
-    parts = [_exchanges(wanted, edge) for edge in times.edges]
+    parts = [_exchanges(wanted, edge, dialect) for edge in times.edges]
     if times.whole is not None:
         condition = of_rollup(wanted, times.whole)
         columns = ", ".join((*KEY, *SUMS))
         parts.append(Sql(f"SELECT {columns} FROM hourly_stats WHERE {condition.text}", condition.parameters))
     if not parts:
-        parts = [Sql(f"SELECT {', '.join((*KEY, *SUMS))} FROM hourly_stats WHERE 0")]
+        parts = [Sql(f"SELECT {', '.join((*KEY, *SUMS))} FROM hourly_stats WHERE 1 = 0")]
     text = " UNION ALL ".join(part.text for part in parts)
     return Sql(text, tuple(parameter for part in parts for parameter in part.parameters))
 
 
-def _exchanges(wanted: Filter, span: Span | None) -> Sql:
-    condition = of_exchanges(wanted, span)
+def _exchanges(wanted: Filter, span: Span | None, dialect: Dialect) -> Sql:
+    condition = of_exchanges(wanted, span, dialect)
     sums = ", ".join(f"{_EXCHANGE_SUMS[name]} AS {name}" for name in SUMS)
-    return Sql(f"SELECT {EXCHANGE_KEY}, {sums} FROM {EXCHANGES} WHERE {condition.text}", condition.parameters)
+    text = f"SELECT {exchange_key(dialect)}, {sums} FROM {dialect.exchanges_of_sessions} WHERE {condition.text}"
+    return Sql(text, condition.parameters)
 
 
 def _usage(by: Sequence[Dimension], row: tuple[object, ...]) -> Usage:
