@@ -55,7 +55,9 @@ def test_what_passes_while_a_store_is_down_is_in_it_afterwards_once(server: Stor
     name = url.partition(":")[0].replace("postgresql", "postgres")
     home = tmp_path / "home"
     home.mkdir()
-    (home / "config.toml").write_text(f'[sessions]\nidle_timeout_s = 1.0\n[sinks.{name}]\nurl = "{url}"\n')
+    # Backfill: without it, what passes before the shipper's first look is none of the sink's.
+    sink = f'[sinks.{name}]\nurl = "{url}"\nbackfill = true\n'
+    (home / "config.toml").write_text(f"[sessions]\nidle_timeout_s = 1.0\n{sink}")
     with start_simulator(seed="outage") as provider, serving(home, {"anthropic": provider.base_url}) as relay:
         for number in range(4):
             ask(relay.base_url, f"before-{number}")
