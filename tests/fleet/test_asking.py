@@ -139,3 +139,17 @@ def test_events_that_can_never_be_stored_are_given_back_and_hold_up_nobody(
         sink.write_batch(events)
         sink.close()
         assert set(rejected) == {(broken.session_id, broken.seq)}
+
+
+@pytest.mark.usefixtures("encrypted")
+def test_where_recordings_are_encrypted_nothing_that_was_said_is_stored(
+    postgres: PostgresServer, old_clickhouse: ClickHouseServer, tmp_path: Path
+) -> None:
+    for kind, server in ((PostgresSink, postgres), (ClickHouseSink, old_clickhouse)):
+        url = server.new_database()
+        fill(kind(url), recorded_events())
+        with lunaroute.open(tmp_path, store=url) as store:
+            assert len(store.exchanges(limit=None)) > 100
+            assert store.sql("SELECT count(*) FROM texts").rows == [(0,)]
+            assert {one.first_text for one in store.sessions(limit=None)} == {None}
+            assert {one.arguments for one in store.tool_calls(limit=None)} <= {"", "{}"}
