@@ -17,7 +17,7 @@ LITELLM := build/litellm/bin/litellm
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard test-s3 test-otel check format compile bench bench-litellm seed-million bench-query bench-dashboard bench-live bench-reindex bench-storage lock clean
+.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard test-s3 test-fleet test-otel check format compile bench bench-litellm seed-million bench-query bench-dashboard bench-live bench-reindex bench-storage lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -60,6 +60,9 @@ test-s3: $(COMPILED)  ## Install an S3 server and run the archive's tests agains
 test-otel: $(COMPILED)  ## Install Arize Phoenix into build/otel and let it receive spans
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target build/otel 'arize-phoenix>=20,<21'
 	$(PYTHON) -m pytest -m otel tests/otel $(ARGS)
+test-fleet: $(COMPILED)  ## Run the tests of PostgreSQL and ClickHouse where their servers are; LONG=1 for all of them
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt --group $(if $(LONG),fleet-long,fleet)
+	LUNAROUTE_FLEET_LONG=$(LONG) $(PYTHON) -m pytest -m fleet tests/fleet $(ARGS)
 
 compile: $(COMPILED)  ## Compile the relay's hot path, where there is a C compiler
 
@@ -101,7 +104,7 @@ lock:  ## Pin the newest versions of everything in constraints.txt
 	rm -rf $(VENV)-lock
 	$(HOST_PYTHON) -m venv $(VENV)-lock
 	$(VENV)-lock/bin/pip install --quiet --upgrade pip hatchling editables setuptools
-	LUNAROUTE_COMPILE=0 $(VENV)-lock/bin/pip install --quiet --no-build-isolation -e '.[demo]' --group dev --group s3
+	LUNAROUTE_COMPILE=0 $(VENV)-lock/bin/pip install --quiet --no-build-isolation -e '.[demo]' --group dev --group s3 --group fleet-long
 	{ echo '# Exact versions of everything that is installed for development. Made by `make lock`.'; \
 	  $(VENV)-lock/bin/pip freeze --all --exclude-editable; } > constraints.txt
 	rm -rf $(VENV)-lock

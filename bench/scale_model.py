@@ -91,7 +91,7 @@ ASSUMED = {
     ),
     "row_bytes": Assumption(600, "bytes an exchange", "In a column store, compressed: a tenth of what SQLite takes."),
     "store_rows": Assumption(
-        200_000, "rows/s a store node", "Not measured here yet; the ingest of the stores will say."
+        200_000, "rows/s a store node", "One shipper was measured (docs/stores.md), not what a node takes from many."
     ),
     "core_hour": Assumption(0.045, "US$", "A core of a rented machine for an hour, with its memory."),
     "disk_month": Assumption(0.08, "US$ a GB", "Block storage for a month."),

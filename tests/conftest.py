@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from lunaroute.compiled import stale_modules
 from lunaroute.encryption.keys import KEY_VARIABLE, look_for_keys
+from tests.support.clickhouse import ChdbServer, ClickHouseServer
+from tests.support.postgres import PostgresServer, find_postgres
 
 
 def pytest_sessionstart() -> None:
@@ -24,3 +27,28 @@ def encrypted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     monkeypatch.undo()
     look_for_keys()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    pytest.importorskip("asyncpg", reason="needs asyncpg (make test-fleet installs it)")
+    programs = find_postgres()
+    if programs is None:
+        pytest.skip("needs PostgreSQL's server (Debian: apt-get install postgresql)")
+    with PostgresServer(programs) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def old_clickhouse() -> Iterator[ClickHouseServer]:
+    if shutil.which("clickhouse-server") is None:
+        pytest.skip("needs clickhouse-server (Debian: apt-get install clickhouse-server)")
+    with ClickHouseServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def new_clickhouse() -> Iterator[ChdbServer]:
+    pytest.importorskip("chdb", reason="needs chdb (make test-fleet installs it)")
+    with ChdbServer() as server:
+        yield server

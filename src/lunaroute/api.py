@@ -26,14 +26,15 @@ import msgspec
 from lunaroute.encryption.keys import look_in_home
 from lunaroute.errors import LunarouteError, NoSuchSession
 from lunaroute.events import Event
+from lunaroute.query.ask import ask_sql
 from lunaroute.query.exchanges import CallSummary, ExchangeSummary, list_calls, list_exchanges
 from lunaroute.query.filter import Filter
 from lunaroute.query.grammar import parse_filter
-from lunaroute.query.index import open_index
 from lunaroute.query.latency import Latency, latencies
 from lunaroute.query.search import Hit, search
 from lunaroute.query.sessions import Order, SessionSummary, find_session, list_sessions
-from lunaroute.query.sql import DEFAULT_SECONDS, SqlResult, run_sql
+from lunaroute.query.sql import DEFAULT_SECONDS, SqlResult
+from lunaroute.query.stores.opening import open_store
 from lunaroute.query.tools import ToolUsage, tool_usage
 from lunaroute.query.transcript import Transcript, show_session
 from lunaroute.query.usage import Dimension, Usage, usage
@@ -100,10 +101,11 @@ class Rows(Sequence[T], Generic[T]):
 class Store:
     """The recordings below one home. Use it in one thread; close it, or use it in a `with`."""
 
-    def __init__(self, home: Path) -> None:
-        """Raises LunarouteError when the index is missing beside files, too new, or damaged."""
+    def __init__(self, home: Path, store: str | None = None) -> None:
+        """Raises LunarouteError when the index is missing beside files, too new, or damaged; or when the store
+        cannot be reached."""
         self.sessions_dir = home / "sessions"
-        self._connection = open_index(self.sessions_dir / "sessions.db")
+        self._connection = open_store(store, self.sessions_dir / "sessions.db")
 
     def __enter__(self) -> Store:
         return self
@@ -159,7 +161,7 @@ class Store:
         """What one reading statement answers. Raises SqlRefused."""
         if self._connection is None:
             raise NoSuchSession("nothing was recorded yet")
-        return run_sql(self._connection, statement, max_rows=max_rows, max_seconds=max_seconds)
+        return ask_sql(self._connection, statement, max_rows=max_rows, max_seconds=max_seconds)
 
     def transcript(self, id_prefix: str) -> Transcript:
         """A session as a story: its turns, with tools and their results. Raises NoSuchSession, AmbiguousPrefix,
@@ -175,11 +177,14 @@ class Store:
         return read_events(path)
 
 
-def open(home: str | Path | None = None) -> Store:
-    """The recordings below `home`: by default LUNAROUTE_HOME, else ~/.lunaroute. An empty home is an empty store."""
+def open(home: str | Path | None = None, *, store: str | None = None) -> Store:
+    """The recordings below `home`: by default LUNAROUTE_HOME, else ~/.lunaroute. An empty home is an empty store.
+
+    `store`: the URL of another place to ask than the home's own index (`postgresql://…`); texts of sessions still come
+    from the files of the home."""
     place = Path(home or os.environ.get("LUNAROUTE_HOME") or "~/.lunaroute").expanduser()
     look_in_home(place)
-    return Store(place)
+    return Store(place, store or os.environ.get("LUNAROUTE_QUERY_STORE"))
 
 
 def read_events(path: str | Path) -> Iterator[Event]:

@@ -112,6 +112,11 @@ class StorageConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     """Sessions with such a tag are kept whole, like pinned ones."""
 
 
+class QueryConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    store: str | None = None
+    """What commands and dashboard ask, where that is not the home's index: `postgresql://…`, `sqlite:PATH`."""
+
+
 class ArchiveConfig(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: str | None = None
     """A directory, or s3://bucket/prefix, gs://…, az://…: where sessions are pushed to. Where it is set, nothing is
@@ -215,6 +220,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     archive: ArchiveConfig = ArchiveConfig()
     tenants: TenantsConfig = TenantsConfig()
     encryption: EncryptionConfig = EncryptionConfig()
+    query: QueryConfig = QueryConfig()
     upstreams: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_UPSTREAMS))
     """Provider name → base URL."""
     prices: dict[str, PriceConfig] = {}

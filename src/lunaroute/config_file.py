@@ -26,6 +26,7 @@ from lunaroute.config import (
     DashboardConfig,
     EncryptionConfig,
     PriceConfig,
+    QueryConfig,
     RecordingConfig,
     RedactionConfig,
     ServerConfig,
@@ -56,6 +57,7 @@ _SECTIONS: dict[str, type[msgspec.Struct]] = {
     "archive": ArchiveConfig,
     "tenants": TenantsConfig,
     "encryption": EncryptionConfig,
+    "query": QueryConfig,
 }
 _FIELDS = {name: {field.name: field for field in msgspec.structs.fields(kind)} for name, kind in _SECTIONS.items()}
 _UPSTREAMS = "upstreams"
@@ -128,6 +130,7 @@ def load_config(flags: Mapping[str, Any], environ: Mapping[str, str]) -> Config:
         archive=ArchiveConfig(**values["archive"]),
         tenants=checked_tenants(TenantsConfig(**values["tenants"])),
         encryption=_absolute(EncryptionConfig(**values["encryption"]), environ),
+        query=QueryConfig(**values["query"]),
         upstreams=upstreams,
         prices=values[_PRICES],
         sinks=values[_SINKS],

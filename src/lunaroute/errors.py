@@ -9,6 +9,7 @@ LunarouteError
 ├── NoSuchSession     no recorded session has this id or prefix
 ├── AmbiguousPrefix   several recorded sessions have this prefix
 ├── FilterError       a filter cannot be read, or names what was never recorded; the message has the nearest right thing
+├── StoreUnavailable  a store on another machine cannot be reached, or does not take what it is given; try again
 └── SqlRefused        a statement of `lunaroute sql` does not read, is wrong, or takes too long
 """
 
@@ -51,3 +52,7 @@ class FilterError(LunarouteError):
 
 class SqlRefused(LunarouteError):
     """A statement given to the read-only console does not read, is wrong, or takes too long."""
+
+
+class StoreUnavailable(LunarouteError):
+    """A store cannot be reached or has refused; the same may succeed later."""

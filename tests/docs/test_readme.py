@@ -39,6 +39,7 @@ def test_every_setting_is_in_the_readme_with_its_default() -> None:
         "encryption",
         "tenants",
         "encryption",
+        "query",
     )
     for section in sections:
         for key, value in msgspec.structs.asdict(getattr(config, section)).items():

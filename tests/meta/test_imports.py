@@ -179,7 +179,7 @@ def test_stages_import_no_command_line_packages() -> None:
 def test_only_declared_packages_are_imported() -> None:
     declared = {
         *("uvloop", "httptools", "msgspec", "isal", "backports", "brotli", "click", "rich", "genai_prices"),
-        *("anthropic", "openai", "re2", "obstore", "nacl", "textual"),
+        *("anthropic", "openai", "re2", "obstore", "asyncpg", "nacl", "textual"),
         *("starlette", "uvicorn", "jinja2", "markupsafe", "markdown_it", "prometheus_client", "opentelemetry"),
     }
     allowed = declared | sys.stdlib_module_names | {"lunaroute", "compression"}

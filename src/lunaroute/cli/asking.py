@@ -6,6 +6,7 @@ both hold.
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -16,14 +17,17 @@ from typing import Any, TypeVar
 
 import click
 
+from lunaroute.config_file import CONFIG_FILE_NAME, load_config
 from lunaroute.encryption.keys import look_in_home
-from lunaroute.errors import AmbiguousPrefix, FilterError, LunarouteError, NoSuchSession, SqlRefused
+from lunaroute.errors import AmbiguousPrefix, ConfigError, FilterError, LunarouteError, NoSuchSession, SqlRefused
 from lunaroute.query.filter import Filter, Words
 from lunaroute.query.grammar import parse_field, parse_filter
-from lunaroute.query.index import open_index
+from lunaroute.query.stores.base import Index
+from lunaroute.query.stores.opening import open_store
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
+_STORE = "lunaroute.store"
 NOTHING_YET = "Nothing recorded yet. Start `lunaroute serve` and send a request through it."
 _FIELD_OPTIONS = {
     "since": ("TIME", "Since: 30m, 24h, 7d, today, 2026-11-22, 2026-11-22T10:00 (UTC)."),
@@ -54,17 +58,31 @@ def one_line_errors() -> Iterator[None]:
     """Turn what can go wrong into one line: exit code 2 for a wrong question, 1 for everything else."""
     try:
         yield
-    except (NoSuchSession, AmbiguousPrefix, FilterError, SqlRefused) as error:
+    except (NoSuchSession, AmbiguousPrefix, ConfigError, FilterError, SqlRefused) as error:
         raise WrongInput(str(error)) from error
     except (LunarouteError, OSError, sqlite3.Error) as error:
         raise Failed(str(error)) from error
 
 
 @contextmanager
-def opened(home: Path) -> Iterator[sqlite3.Connection | None]:
-    """The index, for reading; None = nothing was recorded yet. Errors are one line."""
+def opened(home: Path) -> Iterator[Index | None]:
+    """What is asked: the store of `--store` or of the settings, else the index. None = nothing was recorded yet. Errors
+    are one line."""
+    with _opened(home, _store) as connection:
+        yield connection
+
+
+@contextmanager
+def opened_index(home: Path) -> Iterator[Index | None]:
+    """The home's own index, whatever store is asked otherwise. Errors are one line."""
+    with _opened(home, lambda _home: None) as connection:
+        yield connection
+
+
+@contextmanager
+def _opened(home: Path, store_of: Callable[[Path], str | None]) -> Iterator[Index | None]:
     with one_line_errors():
-        connection = open_index(database(home))
+        connection = open_store(store_of(home), database(home))
         try:
             yield connection
         finally:
@@ -97,6 +115,32 @@ def _home(value: Path) -> Path:
     home = value.expanduser()
     look_in_home(home)
     return home
+
+
+def store_option(command: _Command) -> _Command:
+    """`--store`, which `opened` looks at."""
+
+    def keep(context: click.Context, _option: click.Parameter, value: str | None) -> None:
+        context.meta[_STORE] = value
+
+    return click.option(
+        "--store",
+        metavar="URL",
+        expose_value=False,
+        callback=keep,
+        help="Ask this store (postgresql://…) instead of the home's index.",
+    )(command)
+
+
+def _store(home: Path) -> str | None:
+    """`--store`, else what the settings say."""
+    context = click.get_current_context(silent=True)
+    given: str | None = None if context is None else context.meta.get(_STORE)
+    if given is not None:
+        return given
+    if not os.environ.get("LUNAROUTE_QUERY_STORE") and not (home / CONFIG_FILE_NAME).is_file():
+        return None  # most homes; the settings need not be read
+    return load_config({"home": home}, os.environ).query.store
 
 
 def output_options(command: _Command) -> _Command:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from pathlib import Path
 
 import click
 
 from lunaroute.query.sessions import SessionSummary, find_session
+from lunaroute.query.stores.base import Index
 from lunaroute.recorder.endings import ask_to_end
 from lunaroute.supervisor.instance import RECORDER_LOCK_FILE, find_holder
 
-from .asking import NOTHING_YET, Failed, WrongInput, home_option, one_line_errors, opened
+from .asking import NOTHING_YET, Failed, WrongInput, home_option, one_line_errors, opened_index
 
 _PATIENCE_S = 5.0
 """The recorder looks every second; a session with an exchange under way ends only with that."""
@@ -27,7 +27,7 @@ def end_command(session_ids: tuple[str, ...], home: Path) -> None:
 
     IDs may be shortened to unique prefixes. A session with an exchange under way ends when that is over.
     """
-    with opened(home) as connection:
+    with opened_index(home) as connection:
         if connection is None:
             raise WrongInput(NOTHING_YET)
         live = [one for one in (find_session(connection, prefix) for prefix in session_ids) if _is_live(one)]
@@ -51,7 +51,7 @@ def _is_live(session: SessionSummary) -> bool:
     return False
 
 
-def _wait(connection: sqlite3.Connection, session_ids: list[str]) -> set[str]:
+def _wait(connection: Index, session_ids: list[str]) -> set[str]:
     """Those of which the index says that they are over."""
     ended: set[str] = set()
     deadline_s = time.monotonic() + _PATIENCE_S

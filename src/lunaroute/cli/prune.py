@@ -19,7 +19,7 @@ from lunaroute.errors import NoSuchSession
 from lunaroute.query.sessions import find_session
 
 from .answering import print_json
-from .asking import home_option, one_line_errors, opened, sessions_dir
+from .asking import home_option, one_line_errors, opened_index, sessions_dir
 
 
 @click.command("prune")
@@ -95,7 +95,7 @@ def unpin_command(ids: tuple[str, ...], home: Path) -> None:
 
 
 def _found(ids: tuple[str, ...], home: Path) -> list[str]:
-    with opened(home) as connection:
+    with opened_index(home) as connection:
         if connection is None:
             raise NoSuchSession("nothing was recorded yet")
         return [find_session(connection, one).session_id for one in ids]

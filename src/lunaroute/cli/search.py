@@ -12,7 +12,7 @@ from lunaroute.query.render_sums import hits_view
 from lunaroute.query.search import MARK_BEGIN, MARK_END, Hit, search
 
 from .answering import print_items, print_pretty
-from .asking import NOTHING_YET, filter_options, home_option, limit_option, opened, output_options
+from .asking import NOTHING_YET, filter_options, home_option, limit_option, opened, output_options, store_option
 
 _UNMARKED = {ord(MARK_BEGIN): None, ord(MARK_END): None}
 
@@ -21,6 +21,7 @@ _UNMARKED = {ord(MARK_BEGIN): None, ord(MARK_END): None}
 @output_options
 @limit_option(20)
 @home_option
+@store_option
 @filter_options
 def search_command(*, wanted: Filter, output: str | None, limit: int, home: Path) -> None:
     """Find what was said by the user, the model, or in a tool's arguments or result.

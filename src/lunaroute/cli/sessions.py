@@ -30,6 +30,7 @@ from .asking import (
     opened,
     output_options,
     sessions_dir,
+    store_option,
 )
 from .ending import end_command
 from .prune import pin_command, unpin_command
@@ -54,6 +55,7 @@ sessions_group.add_command(unpin_command)
 @click.option("--sort", "order", type=click.Choice(_ORDERS), default="newest", help="What comes first.")
 @click.option("--after", metavar="CURSOR", help="The page after the one that named this cursor.")
 @home_option
+@store_option
 @filter_options
 def list_command(*, wanted: Filter, output: str | None, limit: int, order: Any, after: str | None, home: Path) -> None:
     """List sessions, newest first.
@@ -83,6 +85,7 @@ def list_command(*, wanted: Filter, output: str | None, limit: int, order: Any, 
 @click.option("--full", is_flag=True, help="Cut nothing.")
 @click.option("--pager/--no-pager", default=None, help="Through a pager; by default where the output is a terminal.")
 @home_option
+@store_option
 def show_command(
     session_id: str, output: str | None, thinking: bool, full: bool, pager: bool | None, home: Path
 ) -> None:
@@ -125,6 +128,7 @@ def _whole(summary: SessionSummary, transcript: Transcript) -> dict[str, Any]:
 @click.option("--curl", "part", flag_value="curl", help="A curl command that sends the request again.")
 @click.option("--history", "part", flag_value="history", help="JSON: the whole input, with what it goes on from.")
 @home_option
+@store_option
 def raw_command(request_id: str, part: str | None, home: Path) -> None:
     """Write the exact bytes of one exchange's body to stdout.
 
@@ -170,6 +174,7 @@ def raw_command(request_id: str, part: str | None, home: Path) -> None:
 )
 @click.option("--preview", is_flag=True, help="Write nothing; show what --redact would replace, where and how often.")
 @home_option
+@store_option
 def export_command(
     *, session_ids: tuple[str, ...], form: str, path: Path | None, mode: Any, preview: bool, home: Path
 ) -> None:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from lunaroute.query.ask import ask_sql
 from lunaroute.query.render_sums import sql_table
-from lunaroute.query.sql import DEFAULT_ROWS, DEFAULT_SECONDS, run_sql
+from lunaroute.query.sql import DEFAULT_ROWS, DEFAULT_SECONDS
+from lunaroute.query.stores.base import AskingIndex
 
 from .answering import print_csv, print_json, print_pretty
-from .asking import NOTHING_YET, home_option, limit_option, opened, output_options
+from .asking import NOTHING_YET, home_option, limit_option, opened, output_options, store_option
 
 _SCHEMA = (
     'SELECT t.name AS "table", c.name AS "column", c.type FROM sqlite_schema t, pragma_table_info(t.name) c'
@@ -30,6 +32,7 @@ _SCHEMA = (
     help="Stop after so long.",
 )
 @home_option
+@store_option
 def sql_command(statement: str, output: str | None, limit: int, seconds: float, home: Path) -> None:
     """Ask the index one SELECT statement; nothing can be written.
 
@@ -39,8 +42,9 @@ def sql_command(statement: str, output: str | None, limit: int, seconds: float, 
         if connection is None:
             click.echo(NOTHING_YET, err=True)
             return
-        text = _SCHEMA if statement.strip() == ".schema" else statement
-        result = run_sql(connection, text, max_rows=limit, max_seconds=seconds)
+        schema = connection.schema_sql if isinstance(connection, AskingIndex) else _SCHEMA
+        text = schema if statement.strip() == ".schema" else statement
+        result = ask_sql(connection, text, max_rows=limit, max_seconds=seconds)
     if output == "json":
         print_json([dict(zip(result.columns, row, strict=True)) for row in result.rows])
     elif output == "csv":

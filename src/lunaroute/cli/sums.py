@@ -16,7 +16,7 @@ from lunaroute.query.tools import ToolUsage, tool_usage
 from lunaroute.query.usage import Dimension, Usage, usage
 
 from .answering import print_items
-from .asking import WrongInput, filter_options, home_option, one_line_errors, opened, output_options
+from .asking import WrongInput, filter_options, home_option, one_line_errors, opened, output_options, store_option
 
 _DIMENSIONS = ["hour", "day", "provider", "model", "client"]
 _by_option = click.option(
@@ -29,6 +29,7 @@ _by_option = click.option(
 @output_options
 @_by_option
 @home_option
+@store_option
 @filter_options
 def stats_command(*, wanted: Filter, output: str | None, by: tuple[str, ...], is_storage: bool, home: Path) -> None:
     """Requests, tokens, cost and time, in all or by group; or what takes how much space."""
@@ -42,6 +43,7 @@ def stats_command(*, wanted: Filter, output: str | None, by: tuple[str, ...], is
 @output_options
 @_by_option
 @home_option
+@store_option
 @filter_options
 def cost_command(*, wanted: Filter, output: str | None, by: tuple[str, ...], home: Path) -> None:
     """What it cost, by day and model unless --by says otherwise."""
@@ -51,6 +53,7 @@ def cost_command(*, wanted: Filter, output: str | None, by: tuple[str, ...], hom
 @click.command("models")
 @output_options
 @home_option
+@store_option
 @filter_options
 def models_command(*, wanted: Filter, output: str | None, home: Path) -> None:
     """Models, what they were used for, and what they cost."""
@@ -61,6 +64,7 @@ def models_command(*, wanted: Filter, output: str | None, home: Path) -> None:
 @output_options
 @_by_option
 @home_option
+@store_option
 @filter_options
 def latency_command(*, wanted: Filter, output: str | None, by: tuple[str, ...], home: Path) -> None:
     """Percentiles of latency and time to first token, by model unless --by says otherwise. Within 2 %."""
@@ -73,6 +77,7 @@ def latency_command(*, wanted: Filter, output: str | None, by: tuple[str, ...], 
 @click.command("tools")
 @output_options
 @home_option
+@store_option
 @filter_options
 def tools_command(*, wanted: Filter, output: str | None, home: Path) -> None:
     """Tools: how often called, how often failed, how long they took."""

@@ -5,13 +5,13 @@ Everything is asked of `lunaroute.query`; without an index every list is empty.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
 from lunaroute.errors import FilterError, NoSuchSession
+from lunaroute.query.ask import ask_sql
 from lunaroute.query.exchanges import CallSummary, ExchangeSummary, list_calls, list_exchanges
 from lunaroute.query.fields import FIELDS
 from lunaroute.query.gaps import Gaps, stream_gaps
@@ -28,7 +28,8 @@ from lunaroute.query.session_detail import (
     session_exchanges,
 )
 from lunaroute.query.sessions import Order, SessionSummary, find_session, list_sessions
-from lunaroute.query.sql import SqlResult, run_sql
+from lunaroute.query.sql import SqlResult
+from lunaroute.query.stores.base import Index
 from lunaroute.query.tools import ToolUsage, tool_usage
 from lunaroute.query.turns import read_turns
 from lunaroute.query.usage import Usage, usage
@@ -50,12 +51,12 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
 
     site: Site
     asked: Asked
-    index: sqlite3.Connection | None
+    index: Index | None
     path: Mapping[str, str]
     body: bytes
 
     @property
-    def recorded(self) -> sqlite3.Connection:
+    def recorded(self) -> Index:
         """The index, where an answer needs one. Raises NoSuchSession."""
         if self.index is None:
             raise NoSuchSession("nothing was recorded yet")
@@ -155,7 +156,7 @@ def some_exchanges(call: Call) -> Page[ExchangeSummary]:
     return Page(items=[], next=None) if call.index is None else _exchanges(call, call.index)
 
 
-def _exchanges(call: Call, index: sqlite3.Connection) -> Page[ExchangeSummary]:
+def _exchanges(call: Call, index: Index) -> Page[ExchangeSummary]:
     return list_exchanges(index, call.asked.wanted, **_page(call))
 
 
@@ -217,7 +218,7 @@ def list_values(call: Call) -> list[str]:
 
 def answer_sql(call: Call) -> SqlResult:
     statement = call.given(SqlQuestion).statement
-    return run_sql(call.recorded, statement, max_rows=SQL_ROWS, max_seconds=SQL_SECONDS)
+    return ask_sql(call.recorded, statement, max_rows=SQL_ROWS, max_seconds=SQL_SECONDS)
 
 
 def health(call: Call) -> Health:

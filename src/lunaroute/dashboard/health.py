@@ -6,7 +6,6 @@ From the files that supervisor and recorder keep about themselves, and from what
 from __future__ import annotations
 
 import shutil
-import sqlite3
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -21,6 +20,8 @@ from lunaroute.alerts.ledger import read_firing
 from lunaroute.archive.housekeeper import HousekeeperInfo
 from lunaroute.config import NEVER, Config
 from lunaroute.query.filter import Filter
+from lunaroute.query.stores.base import Index
+from lunaroute.query.stores.opening import without_password
 from lunaroute.query.usage import usage
 from lunaroute.shipping.worker import read_shipping
 from lunaroute.supervisor.health import base_url, is_healthy
@@ -68,7 +69,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
         return next((state for state in ("bad", "warning", "off") if state in found), "good")
 
 
-def read_health(config: Config, index: sqlite3.Connection | None) -> Health:
+def read_health(config: Config, index: Index | None) -> Health:
     """Raises sqlite3.Error."""
     checks = [
         _relay(config),
@@ -215,9 +216,11 @@ def _due(what: str, after: str) -> str:
     return f"{what} at once" if after == "0s" else f"{what} {after}" if after == NEVER else f"{what} after {after}"
 
 
-def _index(config: Config, index: sqlite3.Connection | None) -> Check:
+def _index(config: Config, index: Index | None) -> Check:
     if index is None:
         return Check(name="Index", state="off", value="nothing recorded yet", meaning="See Set-up.")
+    if config.query.store is not None:
+        return Check(name="Store", state="good", value=without_password(config.query.store), meaning="What is asked.")
     size_mb = config.database.stat().st_size / 1e6
     return Check(
         name="Index",
@@ -227,7 +230,7 @@ def _index(config: Config, index: sqlite3.Connection | None) -> Check:
     )
 
 
-def _last_day(index: sqlite3.Connection | None) -> list[Check]:
+def _last_day(index: Index | None) -> list[Check]:
     if index is None:
         return []
     found = usage(index, Filter(since=datetime.now(UTC) - timedelta(days=1)))

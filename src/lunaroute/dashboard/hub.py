@@ -20,7 +20,7 @@ from lunaroute.config import Config
 from lunaroute.dialects.so_far import Part
 from lunaroute.live.watching import updates
 from lunaroute.live.wire import Delta, Hello, InFlight, Update
-from lunaroute.query.changes import ChangeWatch
+from lunaroute.query.changes import watch
 from lunaroute.query.feed import Extent, FedEvent, Feed
 
 LOOK_EVERY_S = 0.4
@@ -69,7 +69,7 @@ class Hub:
         self.is_closed = False
         self._live_socket = config.live_socket
         self._look_every_s = look_every_s
-        self._index = ChangeWatch(config.database)
+        self._index = watch(config.database, config.query.store)
         self._listeners: set[asyncio.Event] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._reading = asyncio.Lock()

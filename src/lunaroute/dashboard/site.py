@@ -44,7 +44,7 @@ class Site:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.recordings = Recordings(config.home)
+        self.recordings = Recordings(config.home, config.query.store)
         self.fetched = FetchedSessions(config)
         self.marks = MarksFile(config.home)
         self.hub = Hub(config)

@@ -5,7 +5,6 @@ Everything that was said is in an export; `redacted` makes copies without secret
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -14,6 +13,7 @@ from lunaroute.config import DEFAULT_UPSTREAMS
 from lunaroute.errors import NoSuchSession
 from lunaroute.events import Event
 from lunaroute.query.sessions import SessionSummary
+from lunaroute.query.stores.base import Index
 from lunaroute.query.transcript import show_session
 from lunaroute.sinks.layout import existing_file
 from lunaroute.sinks.session_file import BadLine, read_events, read_lines
@@ -28,7 +28,7 @@ from .otlp import otlp_lines
 def write_export(
     form: str,
     sessions: Sequence[SessionSummary],
-    index: sqlite3.Connection,
+    index: Index,
     sessions_dir: Path,
     out: BinaryIO,
     upstreams: Mapping[str, str] = DEFAULT_UPSTREAMS,

@@ -7,8 +7,7 @@ ever travels as a parameter. Each target has one alias for its rows: `s` of `ses
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Final, Literal
 
 import msgspec
@@ -16,62 +15,32 @@ import msgspec
 from lunaroute.errors import FilterError
 
 from .filter import Among, Compared, Condition, Filter, Flag, Words
+from .fragment import ALWAYS, NEVER, Sql, is_among
 from .grammar import did_you_mean
 from .moments import sql_moment
+from .stores.base import Dialect
 
 Target = Literal["sessions", "exchanges", "calls"]
-
-TEXTS_LOOKED_AT: Final = 20_000
-"""A word that everybody says is looked for in so many of the newest texts that have it."""
-
-_WORD = re.compile(r"\w+\*?", re.UNICODE)
-_MATCHING_TEXTS = (
-    "SELECT {column} FROM texts WHERE text_id IN"
-    f" (SELECT rowid FROM text_search WHERE text_search MATCH ? ORDER BY rowid DESC LIMIT {TEXTS_LOOKED_AT})"
-)
-_HAS_FACET = "{session} IN (SELECT session_id FROM session_facets WHERE kind = ? AND value IN ({marks}))"
-_CALLED_TOOL = "EXISTS (SELECT 1 FROM tool_calls t WHERE t.request_id = e.request_id AND t.tool_name IN ({marks}))"
-
-
-class Sql(msgspec.Struct, frozen=True):
-    """A piece of SQL and the parameters of its question marks, in order."""
-
-    text: str
-    parameters: tuple[object, ...] = ()
-
-    def __and__(self, other: Sql) -> Sql:
-        return Sql(f"{self.text} AND {other.text}", self.parameters + other.parameters)
-
-
-ALWAYS: Final = Sql("1")
 
 
 class _Columns(msgspec.Struct, frozen=True, kw_only=True):
     """What a target has for the fields of a filter."""
 
     alias: str
+    began: str
+    """Of which weekday and hour are asked."""
     names: Mapping[str, str]
     amounts: Mapping[str, str]
     flags: Mapping[str, str]
     texts: str
     """The column of `texts` that `alias` is matched with."""
-    special: Mapping[str, Callable[[Among], Sql]] = {}
-
-
-def _called_tool(condition: Among) -> Sql:
-    return Sql(_CALLED_TOOL.format(marks=_marks(condition)), condition.names)
-
-
-def _hours_of_week(column: str) -> dict[str, str]:
-    # SQLite counts weekdays from Sunday, 0.
-    weekday = f"substr('sunmontuewedthufrisat', 1 + 3 * strftime('%w', {column}), 3)"
-    return {"weekday": weekday, "hour": f"substr({column}, 12, 2)"}
 
 
 _COLUMNS: Final[Mapping[Target, _Columns]] = {
     "sessions": _Columns(
         alias="s",
-        names=_hours_of_week("s.started_at"),
+        began="s.started_at",
+        names={},
         amounts={
             "cost": "s.total_cost_usd",
             "tokens": "s.total_tokens",
@@ -87,12 +56,12 @@ _COLUMNS: Final[Mapping[Target, _Columns]] = {
     ),
     "exchanges": _Columns(
         alias="e",
+        began="e.started_at",
         names={
             "provider": "e.provider",
             "model": "e.model_name",
             "outcome": "e.outcome",
-            "status": "CAST(e.status_code AS TEXT)",
-            **_hours_of_week("e.started_at"),
+            "status": "e.status_code",
         },
         amounts={
             "cost": "e.total_cost_usd",
@@ -106,15 +75,15 @@ _COLUMNS: Final[Mapping[Target, _Columns]] = {
             "ttft": "e.time_to_first_token_ms",
             "duration": "e.total_duration_ms",
         },
-        flags={"error": "coalesce(e.success = 0, 0)", "live": "e.outcome IS NULL"},
+        flags={"error": "e.success IS NOT NULL AND NOT e.success", "live": "e.outcome IS NULL"},
         texts="request_id",
-        special={"tool": _called_tool},
     ),
     "calls": _Columns(
         alias="c",
-        names={"model": "c.model_name", "tool": "c.tool_name", **_hours_of_week("c.called_at")},
+        began="c.called_at",
+        names={"model": "c.model_name", "tool": "c.tool_name"},
         amounts={"duration": "c.execution_time_ms"},
-        flags={"error": "coalesce(c.success = 0, 0)", "live": "c.returned_at IS NULL"},
+        flags={"error": "c.success IS NOT NULL AND NOT c.success", "live": "c.returned_at IS NULL"},
         texts="request_id",
     ),
 }
@@ -128,11 +97,11 @@ _FACETS: Final[Mapping[Target, frozenset[str]]] = {
 """Fields that are asked of the session."""
 
 
-def compile_filter(wanted: Filter, target: Target) -> Sql:
+def compile_filter(wanted: Filter, target: Target, dialect: Dialect) -> Sql:
     """The conditions; time is left to `within` and `overlapping`. Raises FilterError for a field the target lacks."""
     condition = ALWAYS
     for one in wanted.conditions:
-        condition &= _compile(one, target)
+        condition &= _compile(one, target, dialect)
     return condition
 
 
@@ -156,53 +125,43 @@ def within(wanted: Filter, column: str) -> Sql:
     return condition
 
 
-def words_of(text: str) -> list[str]:
-    """The words of a phrase, with a `*` where one is only a beginning. Raises FilterError where there are none."""
-    words = _WORD.findall(text)
-    if not words:
-        raise FilterError(f"there is no word to look for in {text!r}")
-    return words
-
-
-def match_text(text: str) -> str:
-    """The FTS5 expression for a phrase: its words next to each other; a word that ends with `*` is the beginning of
-    one. Raises FilterError where there is no word in it."""
-    words = words_of(text)
-    is_beginning = words[-1].endswith("*")
-    phrase = " ".join(word.rstrip("*") for word in words)
-    return f'"{phrase}"*' if is_beginning else f'"{phrase}"'
-
-
-def _compile(condition: Condition, target: Target) -> Sql:
+def _compile(condition: Condition, target: Target, dialect: Dialect) -> Sql:
     columns = _COLUMNS[target]
     match condition:
         case Words():
-            rows = _MATCHING_TEXTS.format(column=columns.texts)
-            found = Sql(f"{columns.alias}.{columns.texts} IN ({rows})", (match_text(condition.text),))
-            return _negated(found) if condition.is_negated else found
+            texts = dialect.texts_with(columns.texts, condition.text)
+            found = Sql(f"{columns.alias}.{columns.texts} IN ({texts.text})", texts.parameters)
+            return dialect.negated(found) if condition.is_negated else found
         case Among():
-            found = _among(condition, target, columns)
-            return _negated(found) if condition.is_negated else found
+            found = _among(condition, target, columns, dialect)
+            return dialect.negated(found) if condition.is_negated else found
         case Compared():
             column = _known(condition.field, columns.amounts, target)
-            found = Sql(f"coalesce({column} {condition.operator} ?, 0)", (condition.amount,))
-            return _negated(found) if condition.is_negated else found
+            found = Sql(f"({column} IS NOT NULL AND {column} {condition.operator} ?)", (condition.amount,))
+            return dialect.negated(found) if condition.is_negated else found
         case Flag():
             found = Sql(f"({_known(condition.field, columns.flags, target)})")
-            return found if condition.is_so else _negated(found)
+            return found if condition.is_so else dialect.negated(found)
 
 
-def _among(condition: Among, target: Target, columns: _Columns) -> Sql:
+def _among(condition: Among, target: Target, columns: _Columns, dialect: Dialect) -> Sql:
     field = condition.field
     if field == "session":
         return _beginning(condition, columns)
-    if field in columns.special:
-        return columns.special[field](condition)
+    if not condition.names:  # nothing that was recorded is meant
+        return NEVER
+    if field == "tool" and target == "exchanges":
+        return dialect.called_tool(is_among("t.tool_name", condition.names))
     if field in _FACETS[target]:
-        text = _HAS_FACET.format(session=f"{columns.alias}.session_id", marks=_marks(condition))
-        return Sql(text, (field, *condition.names))
-    column = _known(field, columns.names, target)
-    return Sql(f"coalesce({column} IN ({_marks(condition)}), 0)", condition.names)
+        values = is_among("value", condition.names)
+        text = f"SELECT session_id FROM session_facets WHERE kind = ? AND {values.text}"
+        return Sql(f"{columns.alias}.session_id IN ({text})", (field, *values.parameters))
+    hours_of_week = {"weekday": dialect.weekday(columns.began), "hour": dialect.hour_of_day(columns.began)}
+    column = _known(field, {**columns.names, **hours_of_week}, target)
+    # Not the column itself: SQLite would think few rows have the value, and give up the order of time for it.
+    if field == "status":
+        return is_among(f"coalesce({column}, 0)", [int(name) for name in condition.names])
+    return is_among(f"coalesce({column}, '')", condition.names)
 
 
 def _beginning(condition: Among, columns: _Columns) -> Sql:
@@ -221,11 +180,3 @@ def _known(field: str, columns: Mapping[str, str], target: Target) -> str:
 
 
 _NAMES: Final[Mapping[Target, str]] = {"sessions": "sessions", "exchanges": "exchanges", "calls": "tool calls"}
-
-
-def _negated(sql: Sql) -> Sql:
-    return Sql(f"NOT ({sql.text})", sql.parameters)
-
-
-def _marks(condition: Among) -> str:
-    return ", ".join("?" * len(condition.names))

@@ -19,10 +19,10 @@ from lunaroute.errors import FilterError
 from lunaroute.events import Event
 from lunaroute.events.types import Completed, RequestRecorded, ResponseRecorded, Started, ToolCallRecorded
 
-from .conditions import words_of
 from .filter import Among, Compared, Condition, Filter, Flag, Words
 from .grammar import did_you_mean
 from .moments import sql_moment
+from .stores.base import words_of
 
 _OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "=": operator.eq,

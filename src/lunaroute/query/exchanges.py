@@ -5,14 +5,16 @@ In: a filter. Out: pages of `ExchangeSummary` and `CallSummary`.
 
 from __future__ import annotations
 
-import sqlite3
 from typing import TypeVar
 
 import msgspec
 
-from .conditions import Sql, compile_filter, within
+from .conditions import compile_filter, within
 from .filter import EVERYTHING, Filter
+from .fragment import Sql, limited
 from .pages import Page, make_page, read_cursor
+from .stores.base import Index
+from .stores.opening import dialect_of
 from .values import resolve
 
 
@@ -81,40 +83,44 @@ _CALL_COLUMNS = ", ".join(f"c.{name}" for name in CallSummary.__struct_fields__)
 
 
 def list_exchanges(
-    connection: sqlite3.Connection, wanted: Filter = EVERYTHING, *, limit: int | None = 50, after: str | None = None
+    connection: Index, wanted: Filter = EVERYTHING, *, limit: int | None = 50, after: str | None = None
 ) -> Page[ExchangeSummary]:
     """At most `limit` exchanges that began in the time asked for, the newest first. Raises FilterError,
     sqlite3.Error."""
     wanted = resolve(connection, wanted)
-    condition = compile_filter(wanted, "exchanges") & within(wanted, "e.started_at")
+    dialect = dialect_of(connection)
+    condition = compile_filter(wanted, "exchanges", dialect) & within(wanted, "e.started_at")
     if after is not None:
-        condition &= Sql("(e.started_at, e.rowid) < (?, ?)", read_cursor(after, tuple[str, int]))
+        condition &= Sql("(e.started_at, e.request_id) < (?, ?)", read_cursor(after, tuple[str, str]))
     rows = connection.execute(
-        f"SELECT e.rowid, {_EXCHANGE_COLUMNS} FROM session_stats e WHERE {condition.text}"
-        " ORDER BY e.started_at DESC, e.rowid DESC LIMIT ?",
-        (*condition.parameters, -1 if limit is None else limit + 1),
-    ).fetchall()
-    items = [_typed(ExchangeSummary, row[1:]) for row in rows]
-    return make_page(items, limit, [(one.started_at, row[0]) for one, row in zip(items, rows, strict=True)])
+        f"SELECT {_EXCHANGE_COLUMNS} FROM {dialect.exchanges} WHERE {condition.text}"
+        f" ORDER BY e.started_at DESC, e.request_id DESC{limited(limit)}",
+        condition.parameters,
+    )
+    items = [_typed(ExchangeSummary, row) for row in rows]
+    return make_page(items, limit, [(one.started_at, one.request_id) for one in items])
 
 
 def list_calls(
-    connection: sqlite3.Connection, wanted: Filter = EVERYTHING, *, limit: int | None = 50, after: str | None = None
+    connection: Index, wanted: Filter = EVERYTHING, *, limit: int | None = 50, after: str | None = None
 ) -> Page[CallSummary]:
     """At most `limit` tool calls asked for in the time asked for, the newest first. Raises FilterError,
     sqlite3.Error."""
     wanted = resolve(connection, wanted)
-    condition = compile_filter(wanted, "calls") & within(wanted, "c.called_at")
+    dialect = dialect_of(connection)
+    condition = compile_filter(wanted, "calls", dialect) & within(wanted, "c.called_at")
     if after is not None:
-        condition &= Sql("(c.called_at, c.rowid) < (?, ?)", read_cursor(after, tuple[str, int]))
+        key = "(c.called_at, c.request_id, c.call_number) < (?, ?, ?)"
+        condition &= Sql(key, read_cursor(after, tuple[str, str, int]))
     rows = connection.execute(
-        f"SELECT c.rowid, {_CALL_COLUMNS} FROM tool_call_executions c"
+        f"SELECT c.call_number, {_CALL_COLUMNS} FROM {dialect.calls}"
         f" WHERE c.called_at IS NOT NULL AND {condition.text}"
-        " ORDER BY c.called_at DESC, c.rowid DESC LIMIT ?",
-        (*condition.parameters, -1 if limit is None else limit + 1),
+        f" ORDER BY c.called_at DESC, c.request_id DESC, c.call_number DESC{limited(limit)}",
+        condition.parameters,
     ).fetchall()
     items = [_typed(CallSummary, row[1:]) for row in rows]
-    return make_page(items, limit, [(one.called_at, row[0]) for one, row in zip(items, rows, strict=True)])
+    keys = [(one.called_at, one.request_id, row[0]) for one, row in zip(items, rows, strict=True)]
+    return make_page(items, limit, keys)
 
 
 def _typed(kind: type[_Row], row: tuple[object, ...]) -> _Row:

@@ -6,15 +6,17 @@ with each exchange and nowhere summed.
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Final
 
 import msgspec
 
 from lunaroute.stats import histogram
 
-from .conditions import Sql, compile_filter, within
+from .conditions import compile_filter, within
 from .filter import EVERYTHING, Filter
+from .fragment import Sql
+from .stores.base import Index
+from .stores.opening import dialect_of
 from .values import resolve
 
 MOST_STREAMS: Final = 10_000
@@ -34,15 +36,16 @@ class Gaps(msgspec.Struct, frozen=True, kw_only=True):
     """Streaming time by output token, thinking included."""
 
 
-def stream_gaps(connection: sqlite3.Connection, wanted: Filter = EVERYTHING) -> Gaps:
+def stream_gaps(connection: Index, wanted: Filter = EVERYTHING) -> Gaps:
     """Raises FilterError, sqlite3.Error."""
-    asked = compile_filter(resolve(connection, wanted), "exchanges") & within(wanted, "e.started_at")
+    dialect = dialect_of(connection)
+    asked = compile_filter(resolve(connection, wanted), "exchanges", dialect) & within(wanted, "e.started_at")
     condition = Sql("e.outcome IS NOT NULL AND e.chunk_gap_p50_ms IS NOT NULL") & asked
     rows = connection.execute(
         "SELECT e.chunk_gap_p50_ms, e.chunk_gap_p95_ms, e.chunk_gap_max_ms,"
         " e.streaming_duration_ms / nullif(e.output_tokens, 0)"
         # In the order of time, so that the newest are found first whatever the filter.
-        f" FROM session_stats e INDEXED BY session_stats_by_time WHERE {condition.text}"
+        f" FROM {dialect.exchanges_by_time} WHERE {condition.text}"
         f" ORDER BY e.started_at DESC LIMIT {MOST_STREAMS}",
         condition.parameters,
     ).fetchall()

@@ -9,7 +9,6 @@ Read are the OpenAI Responses API (`previous_response_id`) and Anthropic's threa
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from lunaroute.events.bodies import request_bytes
 from lunaroute.events.types import RequestRecorded
 
 from .raw import RecordedExchange, read_exchanges, session_of_response
+from .stores.base import Index
 
 FindResponse = Callable[[str], RecordedExchange | None]
 """The exchange whose response has this id."""
@@ -57,7 +57,7 @@ class ResponseFinder:
     """Finds responses in one session's file and, where they are not there, by the index in others. Each file is read
     once. Raises NoSuchSession, OSError, sqlite3.Error."""
 
-    def __init__(self, connection: sqlite3.Connection, sessions_dir: Path, session_id: str) -> None:
+    def __init__(self, connection: Index, sessions_dir: Path, session_id: str) -> None:
         self._connection = connection
         self._sessions_dir = sessions_dir
         self._known: dict[str, RecordedExchange] = {}

@@ -6,7 +6,6 @@ In: a filter and what to group by. Out: `Latency` values. From the histograms of
 
 from __future__ import annotations
 
-import sqlite3
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -16,8 +15,11 @@ import msgspec
 from lunaroute.stats import histogram
 
 from .filter import EVERYTHING, Filter
+from .fragment import Sql
 from .spans import Span, cut
-from .usage import EXCHANGE_KEY, GROUPS, Dimension, ended_exchanges, is_rolled_up, of_rollup
+from .stores.base import Index
+from .stores.opening import dialect_of
+from .usage import GROUPS, KEY, Dimension, ended_exchanges, exchange_key, is_rolled_up, of_rollup
 from .values import resolve
 
 
@@ -52,9 +54,7 @@ class Latency(msgspec.Struct, frozen=True, kw_only=True):
 _Key = tuple[str, ...]
 
 
-def latencies(
-    connection: sqlite3.Connection, wanted: Filter = EVERYTHING, by: Sequence[Dimension] = ()
-) -> list[Latency]:
+def latencies(connection: Index, wanted: Filter = EVERYTHING, by: Sequence[Dimension] = ()) -> list[Latency]:
     """A value for each group, in the order of the groups. Exchanges count where they began. Raises FilterError,
     sqlite3.Error."""
     wanted = resolve(connection, wanted)
@@ -92,7 +92,7 @@ def _percentiles(found: list[tuple[float, int]]) -> Percentiles:
     return Percentiles(count=sum(count for _, count in found), max_ms=histogram.percentile_of(found, 100), **at)
 
 
-def _parts(connection: sqlite3.Connection, wanted: Filter, by: Sequence[Dimension]) -> Iterator[tuple[_Key, int, int]]:
+def _parts(connection: Index, wanted: Filter, by: Sequence[Dimension]) -> Iterator[tuple[_Key, int, int]]:
     """(values of `by`, latencies, times to first token), several of the same values."""
     if not is_rolled_up(wanted):
         yield from _exchanges(connection, wanted, None, by)
@@ -103,6 +103,15 @@ def _parts(connection: sqlite3.Connection, wanted: Filter, by: Sequence[Dimensio
     if times.whole is None:
         return
     condition = of_rollup(wanted, times.whole)
+    dialect = dialect_of(connection)
+    if dialect.has_buckets:
+        source = Sql(
+            f"SELECT {', '.join(KEY)}, latency_bucket, ttft_bucket FROM {dialect.hourly_latencies}"
+            f" WHERE {condition.text}",
+            condition.parameters,
+        )
+        yield from _counted(connection, source, by)
+        return
     rows = connection.execute(
         f"SELECT {_columns(by)}latency_histogram, ttft_histogram FROM hourly_latencies WHERE {condition.text}",
         condition.parameters,
@@ -112,13 +121,18 @@ def _parts(connection: sqlite3.Connection, wanted: Filter, by: Sequence[Dimensio
 
 
 def _exchanges(
-    connection: sqlite3.Connection, wanted: Filter, span: Span | None, by: Sequence[Dimension]
+    connection: Index, wanted: Filter, span: Span | None, by: Sequence[Dimension]
 ) -> Iterator[tuple[_Key, int, int]]:
+    dialect = dialect_of(connection)
     source = ended_exchanges(connection, wanted, span)
+    if dialect.has_buckets:
+        columns = "e.latency_bucket AS latency_bucket, e.ttft_bucket AS ttft_bucket"
+        keyed = Sql(f"SELECT {exchange_key(dialect)}, {columns} FROM {source.text}", source.parameters)
+        yield from _counted(connection, keyed, by)
+        return
+    parts = f"SELECT {exchange_key(dialect)}, e.provider_latency_ms, e.time_to_first_token_ms FROM {source.text}"
     rows = connection.execute(
-        f"SELECT {_columns(by)}provider_latency_ms, time_to_first_token_ms FROM"
-        f" (SELECT {EXCHANGE_KEY}, e.provider_latency_ms, e.time_to_first_token_ms FROM {source.text})",
-        source.parameters,
+        f"SELECT {_columns(by)}provider_latency_ms, time_to_first_token_ms FROM ({parts}) AS parts", source.parameters
     )
     measured: defaultdict[_Key, tuple[array[float], array[float]]] = defaultdict(lambda: (array("d"), array("d")))
     for *key, latency_ms, ttft_ms in rows:
@@ -129,6 +143,19 @@ def _exchanges(
             ttft_times.append(ttft_ms)
     for group, (latency_times, ttft_times) in measured.items():
         yield group, histogram.of(latency_times), histogram.of(ttft_times)
+
+
+def _counted(connection: Index, source: Sql, by: Sequence[Dimension]) -> Iterator[tuple[_Key, int, int]]:
+    """The store has counted exchanges with the same key and buckets."""
+    names = f"{''.join(f'{one}_, ' for one in by)}latency_bucket, ttft_bucket"
+    keys = "".join(f"{GROUPS[one]} AS {one}_, " for one in by)
+    text = f"SELECT {keys}latency_bucket, ttft_bucket, count(*) FROM ({source.text}) AS buckets GROUP BY {names}"
+    for *key, latency, ttft, count in connection.execute(text, source.parameters):
+        yield tuple(key), _some(latency, count), _some(ttft, count)
+
+
+def _some(bucket: int | None, count: int) -> int:
+    return histogram.EMPTY if bucket is None else histogram.of_bucket(bucket, count)
 
 
 def _columns(by: Sequence[Dimension]) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-import sqlite3
 
 import msgspec
+
+from .stores.base import Index
+from .stores.opening import dialect_of
 
 _LATEST = 10_000
 
@@ -18,10 +20,13 @@ class Overhead(msgspec.Struct, frozen=True, kw_only=True):
     p99_ms: float
 
 
-def recent_overhead(connection: sqlite3.Connection) -> Overhead | None:
+def recent_overhead(connection: Index) -> Overhead | None:
     """Of the latest 10,000 exchanges; None = there are none. Raises sqlite3.Error."""
-    newest = "SELECT rowid, total_proxy_overhead_ms AS ms FROM session_stats ORDER BY rowid DESC LIMIT ?"
-    rows = connection.execute(f"SELECT ms FROM ({newest}) WHERE ms IS NOT NULL ORDER BY ms", (_LATEST,)).fetchall()
+    newest = (
+        f"SELECT e.total_proxy_overhead_ms AS ms FROM {dialect_of(connection).exchanges}"
+        f" ORDER BY e.started_at DESC LIMIT {_LATEST}"
+    )
+    rows = connection.execute(f"SELECT ms FROM ({newest}) AS newest WHERE ms IS NOT NULL ORDER BY ms").fetchall()
     if not rows:
         return None
     return Overhead(count=len(rows), p50_ms=_at(rows, 50), p99_ms=_at(rows, 99))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 import shlex
-import sqlite3
 from pathlib import Path
 
 import msgspec
@@ -21,6 +20,7 @@ from lunaroute.sinks.layout import existing_file
 from lunaroute.sinks.session_file import BadLine, read_events
 
 from .lines import events_of
+from .stores.base import Index
 
 _PREFIX = re.compile(r"[0-9a-f-]{1,36}")
 _KEYS = {"anthropic": ("x-api-key", "$ANTHROPIC_API_KEY"), "openai": ("authorization", "Bearer $OPENAI_API_KEY")}
@@ -35,7 +35,7 @@ class RecordedExchange(msgspec.Struct, frozen=True, kw_only=True):
     """None = none yet."""
 
 
-def find_exchange(connection: sqlite3.Connection, prefix: str) -> tuple[str, str]:
+def find_exchange(connection: Index, prefix: str) -> tuple[str, str]:
     """(session_id, request_id) of the one exchange whose id starts with `prefix`; of a session's id, its first
     exchange. Raises NoSuchSession, AmbiguousPrefix, sqlite3.Error."""
     text = prefix.strip().lower()
@@ -44,7 +44,8 @@ def find_exchange(connection: sqlite3.Connection, prefix: str) -> tuple[str, str
     for table in ("session_stats", "sessions"):
         key = "request_id" if table == "session_stats" else "session_id"
         rows = connection.execute(
-            f"SELECT session_id, request_id FROM {table} WHERE {key} >= ? AND {key} < ? LIMIT 3", (text, f"{text}g")
+            f"SELECT DISTINCT session_id, request_id FROM {table} WHERE {key} >= ? AND {key} < ? LIMIT 3",
+            (text, f"{text}g"),
         ).fetchall()
         if len(rows) == 1:
             return str(rows[0][0]), str(rows[0][1])
@@ -85,7 +86,7 @@ def read_exchanges(sessions_dir: Path, session_id: str) -> list[RecordedExchange
     return [RecordedExchange(request=one, response=responses.get(key)) for key, one in requests.items()]
 
 
-def session_of_response(connection: sqlite3.Connection, response_id: str) -> str | None:
+def session_of_response(connection: Index, response_id: str) -> str | None:
     """The session of the exchange whose response has this id, by the index. Raises sqlite3.Error."""
     row = connection.execute(
         "SELECT session_id FROM session_stats WHERE response_id = ? ORDER BY started_at DESC LIMIT 1", (response_id,)

@@ -6,13 +6,16 @@ session's file (`query.turns`).
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import TypeVar
 
 import msgspec
 
 from lunaroute.errors import NoSuchSession
+
+from .fragment import is_among
+from .stores.base import Index
+from .stores.opening import dialect_of
 
 
 class SessionDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,45 +111,46 @@ class SessionCall(msgspec.Struct, frozen=True, kw_only=True):
 _Row = TypeVar("_Row", bound=msgspec.Struct)
 
 
-def read_detail(connection: sqlite3.Connection, session_id: str) -> SessionDetail:
+def read_detail(connection: Index, session_id: str) -> SessionDetail:
     """Raises NoSuchSession, sqlite3.Error."""
-    found = _select(connection, SessionDetail, "sessions", "session_id = ?", (session_id,))
+    found = _select(connection, SessionDetail, dialect_of(connection).session_rows, "session_id = ?", (session_id,))
     if not found:
         raise NoSuchSession(f"there is no session {session_id}")
     return found[0]
 
 
-def session_exchanges(connection: sqlite3.Connection, session_id: str) -> list[SessionExchange]:
+def session_exchanges(connection: Index, session_id: str) -> list[SessionExchange]:
     """All of a session, in the order in which they began. Raises sqlite3.Error."""
-    condition = "session_id = ? ORDER BY started_at, rowid"
-    return _select(connection, SessionExchange, "session_stats", condition, (session_id,))
+    condition = "e.session_id = ? ORDER BY e.started_at, e.request_id"
+    return _select(connection, SessionExchange, dialect_of(connection).exchanges, condition, (session_id,))
 
 
-def session_calls(connection: sqlite3.Connection, session_id: str) -> list[SessionCall]:
+def session_calls(connection: Index, session_id: str) -> list[SessionCall]:
     """All of a session, in the order in which the model asked for them. Raises sqlite3.Error."""
-    condition = "session_id = ? ORDER BY called_at, rowid"
-    return _select(connection, SessionCall, "tool_call_executions", condition, (session_id,))
+    condition = "c.session_id = ? ORDER BY c.called_at, c.request_id, c.call_number"
+    return _select(connection, SessionCall, dialect_of(connection).calls, condition, (session_id,))
 
 
-def working_sessions(connection: sqlite3.Connection, session_ids: Sequence[str]) -> set[str]:
+def working_sessions(connection: Index, session_ids: Sequence[str]) -> set[str]:
     """Those of them in which a request waits for its answer. Raises sqlite3.Error."""
-    marks = ", ".join("?" * len(session_ids))
+    found = is_among("e.session_id", session_ids)
     rows = connection.execute(
-        f"SELECT DISTINCT session_id FROM session_stats WHERE session_id IN ({marks}) AND outcome IS NULL",
-        tuple(session_ids),
+        f"SELECT DISTINCT e.session_id FROM {dialect_of(connection).exchanges} WHERE {found.text}"
+        " AND e.outcome IS NULL",
+        found.parameters,
     )
     return {row[0] for row in rows}
 
 
-def neighbours(connection: sqlite3.Connection, session_id: str) -> tuple[str | None, str | None]:
+def neighbours(connection: Index, session_id: str) -> tuple[str | None, str | None]:
     """The session that began before this one, and the one after it. Raises sqlite3.Error."""
     before = connection.execute("SELECT max(session_id) FROM sessions WHERE session_id < ?", (session_id,)).fetchone()
     after = connection.execute("SELECT min(session_id) FROM sessions WHERE session_id > ?", (session_id,)).fetchone()
-    return before[0], after[0]
+    return before[0] or None, after[0] or None
 
 
 def _select(
-    connection: sqlite3.Connection, kind: type[_Row], table: str, condition: str, parameters: tuple[object, ...]
+    connection: Index, kind: type[_Row], table: str, condition: str, parameters: tuple[object, ...]
 ) -> list[_Row]:
     names = kind.__struct_fields__
     rows = connection.execute(f"SELECT {', '.join(names)} FROM {table} WHERE {condition}", parameters)

@@ -6,22 +6,26 @@ In: a filter. Out: `SessionSummary` values, newest first or by an amount.
 from __future__ import annotations
 
 import re
-import sqlite3
+from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
 
 from lunaroute.errors import AmbiguousPrefix, NoSuchSession
 
-from .conditions import Sql, compile_filter, overlapping
+from .conditions import compile_filter, overlapping
 from .filter import EVERYTHING, Filter
+from .fragment import Sql, is_among, limited
 from .pages import Page, make_page, read_cursor
+from .stores.base import Index
+from .stores.opening import dialect_of
 from .values import resolve
 
 Order = Literal["newest", "cost", "tokens", "duration", "requests", "errors"]
 
 _PREFIX = re.compile(r"[0-9a-f-]{1,36}")
 _CANDIDATES_SHOWN = 5
+_READ_TOGETHER = 500
 
 
 class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +83,7 @@ _ORDERS: Final[dict[Order, str]] = {
 
 
 def list_sessions(
-    connection: sqlite3.Connection,
+    connection: Index,
     wanted: Filter = EVERYTHING,
     *,
     limit: int | None = 50,
@@ -90,29 +94,30 @@ def list_sessions(
     A session counts when some of it lies in the time asked for. Raises FilterError, sqlite3.Error."""
     wanted = resolve(connection, wanted)
     key = _ORDERS[order]
-    condition = compile_filter(wanted, "sessions") & overlapping(wanted)
+    dialect = dialect_of(connection)
+    condition = compile_filter(wanted, "sessions", dialect) & overlapping(wanted)
     if after is not None:
         amount, session_id = read_cursor(after, tuple[float, str])
         condition &= _beyond(key, amount, session_id)
     by = "s.session_id DESC" if order == "newest" else f"{key} DESC, s.session_id DESC"
     # Which ones is decided in an index ten times smaller than the table; only their rows are then read.
     keys = connection.execute(
-        f"SELECT {key}, s.session_id FROM sessions s INDEXED BY sessions_to_filter WHERE {condition.text}"
-        f" ORDER BY {by} LIMIT ?",
-        (*condition.parameters, -1 if limit is None else limit + 1),
+        f"SELECT {key}, s.session_id FROM {dialect.sessions} WHERE {condition.text} ORDER BY {by}{limited(limit)}",
+        condition.parameters,
     ).fetchall()
-    return make_page([_read(connection, session_id) for _, session_id in keys], limit, keys)
+    return make_page(_read(connection, [session_id for _, session_id in keys]), limit, keys)
 
 
-def find_session(connection: sqlite3.Connection, prefix: str) -> SessionSummary:
+def find_session(connection: Index, prefix: str) -> SessionSummary:
     """The one session whose id starts with `prefix`. Raises NoSuchSession, AmbiguousPrefix, sqlite3.Error."""
     text = prefix.strip().lower()
     if not _PREFIX.fullmatch(text):
         raise NoSuchSession(f"{prefix[:60]!r} is no session id")
     rows = connection.execute(
         # "g" follows every character an id can have.
-        f"SELECT {_COLUMNS} FROM sessions WHERE session_id >= ? AND session_id < ? ORDER BY session_id LIMIT ?",
-        (text, f"{text}g", _CANDIDATES_SHOWN + 1),
+        f"SELECT {_COLUMNS} FROM {dialect_of(connection).session_rows} WHERE session_id >= ? AND session_id < ?"
+        f" ORDER BY session_id{limited(_CANDIDATES_SHOWN)}",
+        (text, f"{text}g"),
     ).fetchall()
     if not rows:
         raise NoSuchSession(f"no session has an id that starts with {text!r}")
@@ -127,9 +132,16 @@ def _beyond(key: str, amount: float, session_id: str) -> Sql:
     return Sql(f"({key}, s.session_id) < (?, ?)", (amount, session_id))
 
 
-def _read(connection: sqlite3.Connection, session_id: str) -> SessionSummary:
-    row = connection.execute(f"SELECT {_COLUMNS} FROM sessions WHERE session_id = ?", (session_id,)).fetchone()
-    return _summary(row)
+def _read(connection: Index, session_ids: Sequence[str]) -> list[SessionSummary]:
+    """In this order. Some at a time: no store takes statements of any length."""
+    found: dict[str, SessionSummary] = {}
+    for start in range(0, len(session_ids), _READ_TOGETHER):
+        wanted = is_among("session_id", session_ids[start : start + _READ_TOGETHER])
+        text = f"SELECT {_COLUMNS} FROM {dialect_of(connection).session_rows} WHERE {wanted.text}"
+        for row in connection.execute(text, wanted.parameters):
+            summary = _summary(row)
+            found[summary.session_id] = summary
+    return [found[session_id] for session_id in session_ids]
 
 
 def _some(session_ids: list[str]) -> str:

@@ -7,7 +7,6 @@ model, client and tool (and from single calls for parts of a day); else from the
 
 from __future__ import annotations
 
-import sqlite3
 from array import array
 from collections import defaultdict
 from collections.abc import Iterator
@@ -17,11 +16,14 @@ import msgspec
 
 from lunaroute.stats import histogram
 
-from .conditions import ALWAYS, Sql, compile_filter
+from .conditions import compile_filter
 from .filter import EVERYTHING, Among, Filter
+from .fragment import ALWAYS, Sql, is_among
 from .latency import Percentiles, percentiles
 from .moments import sql_moment
 from .spans import Span, cut
+from .stores.base import Dialect, Index
+from .stores.opening import dialect_of
 from .values import resolve
 from .ways import way_to_calls
 
@@ -51,7 +53,7 @@ _Part = tuple[str, int, int, int, float, int]
 """Tool, and the fields of `_Sums`."""
 
 
-def tool_usage(connection: sqlite3.Connection, wanted: Filter = EVERYTHING) -> list[ToolUsage]:
+def tool_usage(connection: Index, wanted: Filter = EVERYTHING) -> list[ToolUsage]:
     """Raises FilterError, sqlite3.Error."""
     wanted = resolve(connection, wanted)
     totals: defaultdict[str, _Sums] = defaultdict(_Sums)
@@ -66,8 +68,9 @@ def tool_usage(connection: sqlite3.Connection, wanted: Filter = EVERYTHING) -> l
     return sorted(found, key=lambda one: (-one.call_count, one.tool))
 
 
-def _parts(connection: sqlite3.Connection, wanted: Filter) -> Iterator[_Part]:
-    if not all(isinstance(one, Among) and one.field in _ROLLED_UP for one in wanted.conditions):
+def _parts(connection: Index, wanted: Filter) -> Iterator[_Part]:
+    is_rolled_up = all(isinstance(one, Among) and one.field in _ROLLED_UP for one in wanted.conditions)
+    if not is_rolled_up or dialect_of(connection).has_buckets:
         since, until = (None if moment is None else sql_moment(moment) for moment in (wanted.since, wanted.until))
         yield from _single(connection, wanted, Span(since, until))
         return
@@ -78,7 +81,7 @@ def _parts(connection: sqlite3.Connection, wanted: Filter) -> Iterator[_Part]:
         yield from _days(connection, wanted, times.whole)
 
 
-def _days(connection: sqlite3.Connection, wanted: Filter, whole: Span) -> Iterator[_Part]:
+def _days(connection: Index, wanted: Filter, whole: Span) -> Iterator[_Part]:
     condition = ALWAYS
     if whole.since is not None:
         condition &= Sql("day >= ?", (whole.since[:10],))
@@ -86,8 +89,7 @@ def _days(connection: sqlite3.Connection, wanted: Filter, whole: Span) -> Iterat
         condition &= Sql("day < ?", (whole.until[:10],))
     for one in wanted.conditions:
         assert isinstance(one, Among)
-        marks = ", ".join("?" * len(one.names))
-        condition &= Sql(f"{_ROLLED_UP[one.field]} {'NOT ' if one.is_negated else ''}IN ({marks})", one.names)
+        condition &= is_among(_ROLLED_UP[one.field], one.names, is_negated=one.is_negated)
     rows = connection.execute(
         "SELECT tool_name, call_count, result_count, error_count, total_execution_time_ms, execution_histogram"
         f" FROM daily_tool_stats WHERE {condition.text}",
@@ -97,26 +99,44 @@ def _days(connection: sqlite3.Connection, wanted: Filter, whole: Span) -> Iterat
         yield (*sums, histogram.unpack(execution))
 
 
-def _single(connection: sqlite3.Connection, wanted: Filter, span: Span) -> Iterator[_Part]:
-    condition, way = compile_filter(wanted, "calls"), way_to_calls(wanted)
-    source = "tool_call_executions c"
+def _single(connection: Index, wanted: Filter, span: Span) -> Iterator[_Part]:
+    dialect = dialect_of(connection)
+    condition, source = compile_filter(wanted, "calls", dialect), dialect.calls
+    way = way_to_calls(wanted) if dialect.is_told_the_way else None
     if way is not None:
         source, condition = f"{source} INDEXED BY {way.index}", way.condition & condition
     called = _in_span(condition, "c.called_at", span)
     for tool, calls in connection.execute(
-        f"SELECT c.tool_name, count(*) FROM {source} WHERE {called.text} GROUP BY 1", called.parameters
+        f"SELECT c.tool_name, count(*) FROM {source} WHERE {called.text} GROUP BY c.tool_name", called.parameters
     ):
         yield tool, calls, 0, 0, 0.0, histogram.EMPTY
     returned = _in_span(condition, "c.returned_at", span)
+    if dialect.has_buckets:
+        yield from _counted(connection, returned, dialect)
+        return
     times: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
     for tool, success, took_ms in connection.execute(
         f"SELECT c.tool_name, c.success, c.execution_time_ms FROM {source} WHERE {returned.text}", returned.parameters
     ):
-        yield tool, 0, 1, success == 0, took_ms or 0.0, histogram.EMPTY
+        # Rounded like the sums of days, so that it does not matter which of them answer.
+        yield tool, 0, 1, success == 0, round(took_ms or 0.0, 6), histogram.EMPTY
         if took_ms is not None:
             times[tool].append(took_ms)
     for tool, took in times.items():
         yield tool, 0, 0, 0, 0.0, histogram.of(took)
+
+
+def _counted(connection: Index, returned: Sql, dialect: Dialect) -> Iterator[_Part]:
+    """The store has counted results of the same tool and bucket."""
+    rows = connection.execute(
+        "SELECT c.tool_name, count(*), sum(CASE WHEN c.success = 0 THEN 1 ELSE 0 END),"
+        f" sum(round(coalesce(c.execution_time_ms, 0), 6)), c.execution_bucket FROM {dialect.calls}"
+        f" WHERE {returned.text} GROUP BY c.tool_name, c.execution_bucket",
+        returned.parameters,
+    )
+    for tool, results, errors, total_ms, bucket in rows:
+        execution = histogram.EMPTY if bucket is None else histogram.of_bucket(bucket, results)
+        yield tool, 0, results, errors, total_ms, execution
 
 
 def _in_span(condition: Sql, column: str, span: Span) -> Sql:

@@ -6,19 +6,21 @@ client, they come from the roll-ups (and, for parts of an hour, from single exch
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import Final, Literal
 
 import msgspec
 
-from lunaroute.sinks.sqlite.schema import TOKEN_COLUMNS
+from lunaroute.sinks.tables.columns import TOKEN_COLUMNS
 
-from .conditions import ALWAYS, Sql, compile_filter, within
+from .conditions import compile_filter, within
 from .filter import EVERYTHING, Among, Filter
+from .fragment import ALWAYS, Sql, is_among
 from .spans import Span, cut
+from .stores.base import Dialect, Index
+from .stores.opening import dialect_of
 from .values import resolve
-from .ways import BY_TIME, way_to_exchanges
+from .ways import way_to_exchanges
 
 Dimension = Literal["hour", "day", "provider", "model", "client"]
 
@@ -76,8 +78,8 @@ GROUPS: Final[dict[Dimension, str]] = {
 """What each dimension is of the columns KEY."""
 _EXCHANGE_SUMS: Final = {
     "requests": "1",
-    "successes": "e.success",
-    "failures": "1 - e.success",
+    "successes": "CASE WHEN e.success THEN 1 ELSE 0 END",
+    "failures": "CASE WHEN e.success THEN 0 ELSE 1 END",
     **{name: f"e.{name}" for name in TOKEN_COLUMNS},
     "total_cost_usd": "e.total_cost_usd",
     "unpriced_requests": "coalesce(e.unpriced_requests, 0)",
@@ -86,22 +88,20 @@ _EXCHANGE_SUMS: Final = {
     "proxy_overhead_ms": "e.total_proxy_overhead_ms",
     "total_duration_ms": "e.total_duration_ms",
 }
-EXCHANGE_KEY: Final = (
-    f"substr(e.started_at, 1, 13) || ':00:00' AS hour, coalesce(e.provider, '{UNKNOWN}') AS provider,"
-    f" coalesce(e.model_name, '{UNKNOWN}') AS model_name, coalesce(s.client_name, '{UNKNOWN}') AS client_name"
-)
 
 
-def usage(connection: sqlite3.Connection, wanted: Filter = EVERYTHING, by: Sequence[Dimension] = ()) -> list[Usage]:
+def usage(connection: Index, wanted: Filter = EVERYTHING, by: Sequence[Dimension] = ()) -> list[Usage]:
     """A row for each group, in the order of the groups; without `by`, one row. Exchanges count where they began. Raises
     FilterError, sqlite3.Error."""
     wanted = resolve(connection, wanted)
     source = _source(connection, wanted)
     groups = "".join(f"{GROUPS[one]} AS {one}_, " for one in by)
-    sums = ", ".join(f"sum({name}) AS {name}" for name in SUMS)
+    sums = ", ".join(f"sum({name})" for name in SUMS)
     tail = " GROUP BY {0} ORDER BY {0}".format(", ".join(f"{one}_" for one in by)) if by else ""
-    rows = connection.execute(f"SELECT {groups}{sums} FROM ({source.text}){tail}", source.parameters).fetchall()
-    return [_usage(by, row) for row in rows if row[len(by)] is not None]
+    rows = connection.execute(
+        f"SELECT {groups}{sums} FROM ({source.text}) AS parts{tail}", source.parameters
+    ).fetchall()
+    return [_usage(by, row) for row in rows if row[len(by)]]
 
 
 def total(groups: Sequence[Usage]) -> Usage | None:
@@ -129,29 +129,40 @@ def of_rollup(wanted: Filter, whole: Span) -> Sql:
         condition &= Sql("hour < ?", (whole.until[:19],))
     for one in wanted.conditions:
         assert isinstance(one, Among)
-        marks = ", ".join("?" * len(one.names))
-        condition &= Sql(f"{_ROLLED_UP[one.field]} {'NOT ' if one.is_negated else ''}IN ({marks})", one.names)
+        condition &= is_among(_ROLLED_UP[one.field], one.names, is_negated=one.is_negated)
     return condition
 
 
-def ended_exchanges(connection: sqlite3.Connection, wanted: Filter, span: Span | None) -> Sql:
+def exchange_key(dialect: Dialect) -> str:
+    """The columns of KEY for the single exchanges."""
+    return (
+        f"{dialect.hour('e.started_at')} AS hour, coalesce(e.provider, '{UNKNOWN}') AS provider,"
+        f" coalesce(e.model_name, '{UNKNOWN}') AS model_name, coalesce({dialect.client}, '{UNKNOWN}') AS client_name"
+    )
+
+
+def ended_exchanges(connection: Index, wanted: Filter, span: Span | None) -> Sql:
     """`e`, the exchanges that have ended in `span` or else in the time asked for, and `s`, their sessions: what stands
     behind FROM. Raises FilterError, sqlite3.Error."""
-    way = BY_TIME if span is not None else way_to_exchanges(connection, wanted)
-    rest = tuple(one for one in wanted.conditions if one is not way.answered)
-    asked = compile_filter(msgspec.structs.replace(wanted, conditions=rest), "exchanges")
-    condition = Sql("e.outcome IS NOT NULL") & way.condition & asked
+    dialect = dialect_of(connection)
+    source, way = dialect.exchanges_of_sessions, None
+    if dialect.is_told_the_way and span is None:
+        way = way_to_exchanges(connection, wanted)
+        source = f"session_stats e INDEXED BY {way.index} CROSS JOIN sessions s ON s.session_id = e.session_id"
+        rest = tuple(one for one in wanted.conditions if one is not way.answered)
+        wanted = msgspec.structs.replace(wanted, conditions=rest)
+    condition = Sql("e.outcome IS NOT NULL") & (ALWAYS if way is None else way.condition)
+    condition &= compile_filter(wanted, "exchanges", dialect)
     if span is None:
         condition &= within(wanted, "e.started_at")
     elif span.since is not None:
         condition &= Sql("e.started_at >= ?", (span.since,))
     if span is not None and span.until is not None:
         condition &= Sql("e.started_at < ?", (span.until,))
-    joined = f"session_stats e INDEXED BY {way.index} CROSS JOIN sessions s ON s.session_id = e.session_id"
-    return Sql(f"{joined} WHERE {condition.text}", condition.parameters)
+    return Sql(f"{source} WHERE {condition.text}", condition.parameters)
 
 
-def _source(connection: sqlite3.Connection, wanted: Filter) -> Sql:
+def _source(connection: Index, wanted: Filter) -> Sql:
     if not is_rolled_up(wanted):
         return _exchanges(connection, wanted, None)
     times = cut(wanted.since, wanted.until, "hour")
@@ -161,15 +172,15 @@ def _source(connection: sqlite3.Connection, wanted: Filter) -> Sql:
         columns = ", ".join((*KEY, *SUMS))
         parts.append(Sql(f"SELECT {columns} FROM hourly_stats WHERE {condition.text}", condition.parameters))
     if not parts:
-        parts = [Sql(f"SELECT {', '.join((*KEY, *SUMS))} FROM hourly_stats WHERE 0")]
+        parts = [Sql(f"SELECT {', '.join((*KEY, *SUMS))} FROM hourly_stats WHERE 1 = 0")]
     text = " UNION ALL ".join(part.text for part in parts)
     return Sql(text, tuple(parameter for part in parts for parameter in part.parameters))
 
 
-def _exchanges(connection: sqlite3.Connection, wanted: Filter, span: Span | None) -> Sql:
+def _exchanges(connection: Index, wanted: Filter, span: Span | None) -> Sql:
     source = ended_exchanges(connection, wanted, span)
     sums = ", ".join(f"{_EXCHANGE_SUMS[name]} AS {name}" for name in SUMS)
-    return Sql(f"SELECT {EXCHANGE_KEY}, {sums} FROM {source.text}", source.parameters)
+    return Sql(f"SELECT {exchange_key(dialect_of(connection))}, {sums} FROM {source.text}", source.parameters)
 
 
 def _usage(by: Sequence[Dimension], row: tuple[object, ...]) -> Usage:

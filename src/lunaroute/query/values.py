@@ -7,7 +7,6 @@ in any case; else every name that contains it; or with `*`, every name of that s
 from __future__ import annotations
 
 import fnmatch
-import sqlite3
 from collections.abc import Sequence
 
 import msgspec
@@ -17,33 +16,27 @@ from lunaroute.errors import FilterError
 from .fields import FIELDS
 from .filter import Among, Condition, Filter
 from .grammar import did_you_mean, nearest
+from .stores.base import Index
+from .stores.opening import dialect_of
 
 FACETS = frozenset({"provider", "model", "client", "tool", "outcome", "status", "tag", "tenant", "node", "source"})
 """Fields whose recorded names `session_facets` lists."""
 
-# Jumps from each name to the next one through the key: as many steps as there are names, however many sessions.
-_SELECT_VALUES = """
-WITH RECURSIVE names (name) AS (
-  SELECT min(value) FROM session_facets WHERE kind = :kind
-  UNION ALL
-  SELECT (SELECT min(value) FROM session_facets WHERE kind = :kind AND value > name) FROM names WHERE name IS NOT NULL
-)
-SELECT name FROM names WHERE name IS NOT NULL"""
 
-
-def known_values(connection: sqlite3.Connection, field: str) -> list[str]:
+def known_values(connection: Index, field: str) -> list[str]:
     """Every recorded name of a field of FACETS, in order. Raises sqlite3.Error."""
-    return [row[0] for row in connection.execute(_SELECT_VALUES, {"kind": field})]
+    asked = dialect_of(connection).names(field)
+    return [row[0] for row in connection.execute(asked.text, asked.parameters)]
 
 
-def resolve(connection: sqlite3.Connection, wanted: Filter) -> Filter:
+def resolve(connection: Index, wanted: Filter) -> Filter:
     """The filter with recorded names. Raises FilterError where a name looks like a slip of a recorded one,
     sqlite3.Error."""
     conditions = [_resolved(connection, one) for one in wanted.conditions]
     return msgspec.structs.replace(wanted, conditions=tuple(one for one in conditions if one is not None))
 
 
-def _resolved(connection: sqlite3.Connection, condition: Condition) -> Condition | None:
+def _resolved(connection: Index, condition: Condition) -> Condition | None:
     """None = it holds for everything."""
     if not isinstance(condition, Among) or condition.is_exact or condition.field not in FACETS | {"kind"}:
         return condition

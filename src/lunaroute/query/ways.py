@@ -6,14 +6,15 @@ is told; what is taken changes nothing but the time of an answer.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from typing import Final
 
 import msgspec
 
-from .conditions import ALWAYS, TEXTS_LOOKED_AT, Sql, within
+from .conditions import within
 from .filter import Among, Condition, Filter, Flag, Words
+from .fragment import ALWAYS, Sql
+from .stores.base import TEXTS_LOOKED_AT, Index
 
 _FIRST_ERROR_STATUS = 400
 _FEW = 50_000
@@ -43,7 +44,7 @@ _FAILURES: Final = Way("session_stats_failed", Sql("e.success = 0"))
 _FAILED_CALLS: Final = Way("tool_call_executions_failed", Sql("c.success = 0"))
 
 
-def way_to_exchanges(connection: sqlite3.Connection, wanted: Filter) -> Way:
+def way_to_exchanges(connection: Index, wanted: Filter) -> Way:
     """Raises sqlite3.Error."""
     in_time = within(wanted, "started_at")
     everything = Sql(f"session_stats INDEXED BY {BY_TIME.index} WHERE {in_time.text}", in_time.parameters)
@@ -64,7 +65,7 @@ def way_to_calls(wanted: Filter) -> Way | None:
     return _FAILED_CALLS if Flag(field="error", is_so=True) in wanted.conditions else None
 
 
-def _ways(connection: sqlite3.Connection, condition: Condition, most: int) -> Iterator[tuple[Way, int]]:
+def _ways(connection: Index, condition: Condition, most: int) -> Iterator[tuple[Way, int]]:
     """Ways that a condition opens, and about how many exchanges each leads to; more than `most` need not be counted."""
     if _is_of_failures(condition):
         failed = Sql(f"session_stats INDEXED BY {_FAILURES.index} WHERE success = 0")
@@ -95,18 +96,18 @@ def _is_of_failures(condition: Condition) -> bool:
     return condition.field == "outcome" and "completed" not in condition.names
 
 
-def _exchanges_per_session(connection: sqlite3.Connection) -> int:
+def _exchanges_per_session(connection: Index) -> int:
     (sessions,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM sessions").fetchone()
     return max(1, _last_rowid(connection) // max(1, int(sessions)))
 
 
-def _last_rowid(connection: sqlite3.Connection) -> int:
+def _last_rowid(connection: Index) -> int:
     """About how many exchanges there are, without counting them."""
     (last,) = connection.execute("SELECT coalesce(max(rowid), 0) FROM session_stats").fetchone()
     return int(last)
 
 
-def _count(connection: sqlite3.Connection, source: Sql, most: int) -> int:
+def _count(connection: Index, source: Sql, most: int) -> int:
     """How many rows there are, or `most`."""
     statement = f"SELECT count(*) FROM (SELECT 1 FROM {source.text} LIMIT {most})"
     (count,) = connection.execute(statement, source.parameters).fetchone()

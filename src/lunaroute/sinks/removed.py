@@ -17,9 +17,10 @@ import msgspec
 from lunaroute.events.types import Event
 
 from .replacing import fsync_path
-from .sqlite.columns import HourRow, LatencyRow, ToolDayRow
 from .sqlite.forget import sums_of
-from .sqlite.rollups import Rollups
+from .sqlite.rollups import add_rollups
+from .tables.columns import HourRow, LatencyRow, ToolDayRow
+from .tables.rollups import Rollups
 
 _NAME = "removed.jsonl"
 
@@ -92,7 +93,7 @@ def add_removed_sums(index: sqlite3.Connection, sessions_dir: Path, present: Col
             )
     index.execute("BEGIN IMMEDIATE")
     try:
-        rollups.flush(index)
+        add_rollups(index, rollups)
         index.execute("COMMIT")
     except BaseException:
         index.execute("ROLLBACK")

@@ -29,19 +29,25 @@ _HEADER_BYTES: Final = 2
 
 def one(duration_ms: float) -> int:
     """The histogram of a single duration."""
-    return 1 << _LANE_BITS * _bucket(duration_ms)
+    return of_bucket(bucket_of(duration_ms))
 
 
 def of(durations_ms: Iterable[float]) -> int:
     """The histogram of many: the sum of theirs, for less."""
-    counts = Counter(map(_bucket, durations_ms))
-    return sum(count << _LANE_BITS * bucket for bucket, count in counts.items())
+    counts = Counter(map(bucket_of, durations_ms))
+    return sum(of_bucket(bucket, count) for bucket, count in counts.items())
 
 
-def _bucket(duration_ms: float) -> int:
+def bucket_of(duration_ms: float) -> int:
+    """The number of the bucket that a duration is counted in."""
     if duration_ms <= _SMALLEST_MS:
         return 0
     return min(math.ceil(math.log(duration_ms / _SMALLEST_MS) / _LOG_GROWTH), _LAST_BUCKET)
+
+
+def of_bucket(bucket: int, count: int = 1) -> int:
+    """The histogram of so many durations in one bucket."""
+    return count << _LANE_BITS * bucket
 
 
 def pack(histogram: int) -> bytes | None:

@@ -11,8 +11,10 @@ from lunaroute.query.overhead import Overhead, recent_overhead
 
 def store(times_ms: list[float | None]) -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:")
-    connection.execute("CREATE TABLE session_stats (total_proxy_overhead_ms REAL)")
-    connection.executemany("INSERT INTO session_stats VALUES (?)", [(ms,) for ms in times_ms])
+    connection.execute("CREATE TABLE session_stats (started_at TEXT, total_proxy_overhead_ms REAL)")
+    connection.executemany(
+        "INSERT INTO session_stats VALUES (?, ?)", [(f"{number:09}", ms) for number, ms in enumerate(times_ms)]
+    )
     return connection
 
 

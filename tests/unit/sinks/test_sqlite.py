@@ -15,10 +15,10 @@ from lunaroute.events.figures import (
     StreamingStats,
     Tokens,
 )
-from lunaroute.sinks.sqlite import exchange_columns
-from lunaroute.sinks.sqlite.columns import HourRow, LatencyRow, SessionRow, ToolDayRow
 from lunaroute.sinks.sqlite.sink import SqliteSink
 from lunaroute.sinks.sqlite.statements import SESSION_COLUMNS
+from lunaroute.sinks.tables import exchange_columns
+from lunaroute.sinks.tables.columns import HourRow, LatencyRow, SessionRow, ToolDayRow
 from tests.builders import MODEL, TEN_OCLOCK, Call, SessionScript, tokens
 
 from .conftest import Index

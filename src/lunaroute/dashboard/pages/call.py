@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from typing import Any
 
 import msgspec
@@ -14,13 +13,14 @@ from lunaroute.dashboard.asked import Asked
 from lunaroute.dashboard.marks import Marks
 from lunaroute.dashboard.site import Site
 from lunaroute.errors import LunarouteError
+from lunaroute.query.stores.base import Index
 
 
 class PageCall(msgspec.Struct, frozen=True, kw_only=True):
     site: Site
     request: Request
     asked: Asked
-    index: sqlite3.Connection | None
+    index: Index | None
     """None = nothing was recorded yet."""
     problem: LunarouteError | None
     """What is wrong with the filter."""

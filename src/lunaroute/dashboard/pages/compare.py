@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import sqlite3
 from typing import Any
 
 import msgspec
@@ -20,6 +19,7 @@ from lunaroute.query.session_detail import (
     session_exchanges,
 )
 from lunaroute.query.sessions import SessionSummary, find_session, list_sessions
+from lunaroute.query.stores.base import Index
 from lunaroute.query.transcript import Turn
 from lunaroute.query.turns import read_turns
 
@@ -95,7 +95,7 @@ def compare_page(call: PageCall) -> Response:
     )
 
 
-def _side(call: PageCall, index: sqlite3.Connection, prefix: str) -> Side:
+def _side(call: PageCall, index: Index, prefix: str) -> Side:
     summary = find_session(index, prefix)
     row = session_rows(index, [summary], call.asked, call.marks)[0]
     calls = session_calls(index, summary.session_id)[:_MOST_STEPS]

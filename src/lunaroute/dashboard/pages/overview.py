@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Literal
@@ -18,6 +17,7 @@ from lunaroute.query.exchanges import ExchangeSummary, list_exchanges
 from lunaroute.query.filter import Filter, Flag
 from lunaroute.query.latency import Latency, latencies, merged
 from lunaroute.query.sessions import list_sessions
+from lunaroute.query.stores.base import Index
 from lunaroute.query.tools import tool_usage
 from lunaroute.query.usage import Usage, total, usage
 
@@ -77,17 +77,17 @@ def running_part(call: PageCall) -> Response:
     return call.show("parts/running.html", page="overview", title="Running now", running=running, latest=latest)
 
 
-def _latest(call: PageCall, index: sqlite3.Connection) -> list[SessionRow]:
+def _latest(call: PageCall, index: Index) -> list[SessionRow]:
     return session_rows(index, list_sessions(index, limit=_LATEST_SHOWN).items, call.asked, call.marks)
 
 
-def _running(index: sqlite3.Connection, asked: Asked) -> list[ExchangeSummary]:
+def _running(index: Index, asked: Asked) -> list[ExchangeSummary]:
     """Exchanges without an end; looked for in the last day only, as nothing tells where else they are."""
     wanted = Filter(conditions=(Flag(field="live", is_so=True),), since=asked.now - timedelta(days=1))
     return list_exchanges(index, wanted, limit=_RUNNING_SHOWN).items
 
 
-def _kpis(index: sqlite3.Connection, asked: Asked) -> list[Kpi]:
+def _kpis(index: Index, asked: Asked) -> list[Kpi]:
     series, steps = usage(index, asked.wanted, [asked.grain]), latencies(index, asked.wanted, [asked.grain])
     now, times = total(series), merged(steps)
     before = None if asked.previous is None else total(usage(index, asked.previous))

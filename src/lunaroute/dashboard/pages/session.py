@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +21,7 @@ from lunaroute.query.session_detail import (
     session_exchanges,
 )
 from lunaroute.query.sessions import SessionSummary, find_session
+from lunaroute.query.stores.base import Index
 from lunaroute.query.transcript import ToolUseView, Turn
 from lunaroute.query.turns import read_turns_and_images
 
@@ -143,7 +143,7 @@ def _call_rows(call: PageCall, calls: Sequence[SessionCall]) -> dict[str, Any]:
     }
 
 
-def _found(call: PageCall) -> tuple[sqlite3.Connection, SessionSummary]:
+def _found(call: PageCall) -> tuple[Index, SessionSummary]:
     if call.index is None:
         raise NoSuchSession("nothing was recorded yet")
     return call.index, find_session(call.index, call.request.path_params["session_id"])
@@ -151,7 +151,7 @@ def _found(call: PageCall) -> tuple[sqlite3.Connection, SessionSummary]:
 
 def _turns(
     call: PageCall,
-    index: sqlite3.Connection,
+    index: Index,
     summary: SessionSummary,
     exchanges: Sequence[SessionExchange],
     calls: Sequence[SessionCall],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from typing import get_args
 
@@ -16,6 +15,7 @@ from lunaroute.query.filter import Among, Filter
 from lunaroute.query.pages import Page
 from lunaroute.query.session_detail import working_sessions
 from lunaroute.query.sessions import Order, SessionSummary, list_sessions
+from lunaroute.query.stores.base import Index
 from lunaroute.query.usage import is_rolled_up
 
 from .call import PageCall
@@ -56,9 +56,7 @@ def sessions_page(call: PageCall) -> Response:
     )
 
 
-def session_rows(
-    index: sqlite3.Connection, sessions: Sequence[SessionSummary], asked: Asked, marks: Marks
-) -> list[SessionRow]:
+def session_rows(index: Index, sessions: Sequence[SessionSummary], asked: Asked, marks: Marks) -> list[SessionRow]:
     live = [one.session_id for one in sessions if one.completed_at is None]
     working = working_sessions(index, live) if live else set()
     return [
@@ -73,7 +71,7 @@ def session_rows(
     ]
 
 
-def _find(index: sqlite3.Connection, asked: Asked, marks: Marks, order: str) -> Page[SessionSummary]:
+def _find(index: Index, asked: Asked, marks: Marks, order: str) -> Page[SessionSummary]:
     wanted = asked.wanted
     marked = asked.parameters.get("marked", "")
     if marked:

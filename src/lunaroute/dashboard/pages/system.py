@@ -6,8 +6,8 @@ from starlette.responses import Response
 
 from lunaroute.dashboard.endpoints import SQL_ROWS, SQL_SECONDS
 from lunaroute.dashboard.health import read_health
+from lunaroute.query.ask import tables_of
 from lunaroute.query.sessions import list_sessions
-from lunaroute.query.sql import list_tables
 from lunaroute.supervisor.health import base_url
 from lunaroute.supervisor.instance import find_server
 
@@ -45,7 +45,7 @@ def sql_page(call: PageCall) -> Response:
         title="SQL",
         examples=EXAMPLES,
         queries=call.site.marks.read().queries,
-        tables=[] if call.index is None else list_tables(call.index),
+        tables=[] if call.index is None else tables_of(call.index),
         max_rows=SQL_ROWS,
         max_seconds=SQL_SECONDS,
         statement=call.request.query_params.get("statement") or EXAMPLES[0][1],

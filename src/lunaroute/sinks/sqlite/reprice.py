@@ -15,9 +15,8 @@ import msgspec
 
 from lunaroute.events.repricing import Recost
 from lunaroute.events.types import Completed
-
-from .exchange_rows import EXCHANGE_COST_COLUMNS, exchange_cost_values
-from .rows import SESSION_COST_COLUMNS, add_usd, session_cost_values
+from lunaroute.sinks.tables.exchange_rows import EXCHANGE_COST_COLUMNS, exchange_cost_values
+from lunaroute.sinks.tables.rows import SESSION_COST_COLUMNS, add_usd, session_cost_values
 
 _MISS_COLUMN = "cache_miss_cost_usd"
 _UNKNOWN = "unknown"

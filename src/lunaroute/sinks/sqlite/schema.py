@@ -8,31 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
+from lunaroute.sinks.tables.columns import COST_COLUMNS, TOKEN_COLUMNS
+
 SCHEMA_VERSION: Final = 1
-
-TOKEN_COLUMNS: Final = (
-    "input_tokens",
-    "output_tokens",
-    "thinking_tokens",
-    "cache_read_tokens",
-    "cache_creation_tokens",
-    "cache_creation_5m_tokens",
-    "cache_creation_1h_tokens",
-    "audio_input_tokens",
-    "audio_output_tokens",
-    "total_tokens",
-)
-"""The same names in `events.types.Tokens`, `session_stats`, `sessions` and `daily_stats`."""
-
-COST_COLUMNS: Final = (
-    "total_cost_usd",
-    "input_cost_usd",
-    "output_cost_usd",
-    "thinking_cost_usd",
-    "cache_read_cost_usd",
-    "cache_creation_cost_usd",
-)
-"""The same names in `events.types.Cost`, `session_stats` and `sessions`."""
 
 _TOKENS_DDL = ", ".join(f"{name} INTEGER" for name in TOKEN_COLUMNS)
 _COSTS_DDL = ", ".join(f"{name} REAL" for name in COST_COLUMNS)
@@ -207,6 +185,7 @@ CREATE TABLE tool_call_executions (
   model_name TEXT,
   tool_name TEXT NOT NULL,
   tool_call_id TEXT,
+  call_number INTEGER,
   arguments TEXT NOT NULL,
   called_at TEXT,
   returned_at TEXT,

@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from .columns import HourRow, LatencyRow, SessionRow, ToolDayRow
-from .exchange_columns import REQUEST_COLUMNS, RESPONSE_COLUMNS
+from lunaroute.sinks.tables.columns import HourRow, LatencyRow, SessionRow, ToolDayRow
+from lunaroute.sinks.tables.exchange_columns import REQUEST_COLUMNS, RESPONSE_COLUMNS
 
 SESSION_COLUMNS: Final = SessionRow.__struct_fields__
 _SESSION_FIXED: Final = ("session_id", "request_id", "started_at")
@@ -54,13 +54,14 @@ INSERT_EXECUTION: Final = (
             "model_name",
             "tool_name",
             "tool_call_id",
+            "call_number",
             "arguments",
             "called_at",
             "input_size_bytes",
         ),
     )
     + " ON CONFLICT (request_id, tool_call_id) DO UPDATE SET "
-    + _take_new(("session_id", "model_name", "tool_name", "arguments", "called_at", "input_size_bytes"))
+    + _take_new(("session_id", "model_name", "tool_name", "call_number", "arguments", "called_at", "input_size_bytes"))
 )
 INSERT_RESULT: Final = (
     _insert(

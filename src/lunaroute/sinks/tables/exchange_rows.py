@@ -10,8 +10,8 @@ import msgspec
 from lunaroute.events.figures import Context, Cost, StreamEvent
 from lunaroute.events.types import RequestRecorded, ResponseRecorded
 
+from .columns import COST_COLUMNS
 from .rows import Values, new_call_count
-from .schema import COST_COLUMNS
 
 EXCHANGE_COST_COLUMNS = (*COST_COLUMNS, "cost_per_1k_tokens", "price_version", "unpriced_requests")
 _exchange_costs: Callable[[Cost], Values] = attrgetter(*EXCHANGE_COST_COLUMNS)

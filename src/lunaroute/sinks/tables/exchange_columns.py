@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .schema import COST_COLUMNS, TOKEN_COLUMNS
+from .columns import COST_COLUMNS, TOKEN_COLUMNS
 
 REQUEST_COLUMNS: Final = (
     "session_id",

@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+TOKEN_COLUMNS: Final = (
+    "input_tokens",
+    "output_tokens",
+    "thinking_tokens",
+    "cache_read_tokens",
+    "cache_creation_tokens",
+    "cache_creation_5m_tokens",
+    "cache_creation_1h_tokens",
+    "audio_input_tokens",
+    "audio_output_tokens",
+    "total_tokens",
+)
+"""The same names in `events.types.Tokens`, `session_stats`, `sessions` and `daily_stats`."""
+
+COST_COLUMNS: Final = (
+    "total_cost_usd",
+    "input_cost_usd",
+    "output_cost_usd",
+    "thinking_cost_usd",
+    "cache_read_cost_usd",
+    "cache_creation_cost_usd",
+)
+"""The same names in `events.types.Cost`, `session_stats` and `sessions`."""
 
 
 class SessionRow(msgspec.Struct, kw_only=True):

@@ -1,7 +1,7 @@
-"""[pure] Events → column values of the index.
+"""[pure] Events → column values.
 
-In: one event, and the row it changes where it changes one. Out: tuples in the order of `schema`, or the changed
-row. `at` is the event's time as `sql_time` gives it.
+In: one event, and the row it changes where it changes one. Out: tuples in the order of the tables' columns, or the
+changed row. `at` is the event's time as `sql_time` gives it.
 
 Sums over an hour or a day are rounded at each step to a grain finer than any price or clock, so that they do not
 depend on the order of additions: a re-index, which goes session by session, gets the very same rows as the live index.
@@ -32,8 +32,7 @@ from lunaroute.events.types import (
 )
 from lunaroute.stats import histogram
 
-from .columns import HourRow, LatencyRow, SessionRow, ToolDayRow
-from .schema import COST_COLUMNS, TOKEN_COLUMNS
+from .columns import COST_COLUMNS, TOKEN_COLUMNS, HourRow, LatencyRow, SessionRow, ToolDayRow
 
 Values = tuple[Any, ...]
 Sums = HourRow | LatencyRow | ToolDayRow
@@ -203,6 +202,7 @@ def execution_values(event: ResponseRecorded, at: str, model_name: str | None) -
             model_name,
             call.tool_name,
             call.tool_call_id or own_call_id(event.request_id, number),
+            number,
             call.arguments,
             at,
             call.input_size_bytes,

@@ -1,0 +1,115 @@
+"""How ClickHouse says it, and a connection to it for reading.
+
+Rows are read with FINAL, which leaves one of those that were written again. What other stores add up in the program,
+single durations, is counted by bucket in the server.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from lunaroute.errors import SqlRefused
+from lunaroute.query.fragment import Sql
+from lunaroute.sinks.clickhouse.connection import ClickHouse, Refused
+from lunaroute.sinks.clickhouse.migrations import check_version
+from lunaroute.sinks.clickhouse.reading import Answer, ask
+
+from .answer import Rows
+from .words import WordsDialect
+
+_MARK: Final = re.compile(r"\?")
+_ESCAPED: Final = str.maketrans({"\\": "\\\\", "'": "\\'", "\0": "\\0"})
+_TOO_SLOW: Final = 159
+_READ_ONLY: Final = {"readonly": 2}
+"""2: reading only, though with settings."""
+
+
+class ClickHouseDialect(WordsDialect):
+    sessions: ClassVar[str] = "sessions AS s FINAL"
+    session_rows: ClassVar[str] = "sessions FINAL"
+    exchanges: ClassVar[str] = "session_stats AS e FINAL"
+    exchanges_by_time: ClassVar[str] = "session_stats AS e FINAL"
+    calls: ClassVar[str] = "tool_call_executions AS c FINAL"
+    texts: ClassVar[str] = "texts AS t FINAL"
+    exchanges_of_sessions: ClassVar[str] = "session_stats AS e FINAL"
+    client: ClassVar[str] = "e.session_client_name"
+    hourly_latencies: ClassVar[str] = "exchange_sums FINAL"
+    has_buckets: ClassVar[bool] = True
+
+    def hour(self, moment: str) -> str:
+        return f"concat(substring(toString({moment}), 1, 13), ':00:00')"
+
+    def hour_of_day(self, moment: str) -> str:
+        return f"substring(toString({moment}), 12, 2)"
+
+    def weekday(self, moment: str) -> str:
+        day = f"toDate(substring(ifNull(toString({moment}), '1970-01-01'), 1, 10))"
+        return f"['mon', 'tue', 'wed', 'thu', 'fri', 'sat', 'sun'][toDayOfWeek({day})]"
+
+    def negated(self, condition: Sql) -> Sql:
+        # To old servers, false and unknown is unknown.
+        return Sql(f"ifNull(NOT ({condition.text}), 1)", condition.parameters)
+
+    def names(self, kind: str) -> Sql:
+        return Sql("SELECT DISTINCT value FROM session_facets WHERE kind = ? ORDER BY value", (kind,))
+
+    def called_tool(self, has_name: Sql) -> Sql:
+        rows = f"tool_call_executions AS t WHERE t.called_at IS NOT NULL AND {has_name.text}"
+        return Sql(f"e.request_id IN (SELECT t.request_id FROM {rows})", has_name.parameters)
+
+
+CLICKHOUSE: Final = ClickHouseDialect()
+
+
+class ClickHouseIndex:
+    """A connection for reading. One thread at a time."""
+
+    dialect = CLICKHOUSE
+    schema_sql = (
+        'SELECT table AS "table", name AS "column", type FROM system.columns WHERE database = currentDatabase()'
+        " ORDER BY table, name"
+    )
+
+    def __init__(self, url: str) -> None:
+        """Raises StoreUnavailable; LunarouteError where there are no tables, or other ones."""
+        self._server = ClickHouse(url)
+        try:
+            check_version(self._server)
+        except BaseException:
+            self.close()
+            raise
+
+    def execute(self, sql: str, parameters: Sequence[object] = (), /) -> Rows:
+        """Raises StoreUnavailable."""
+        values = iter(parameters)
+        return Rows(self._ask(_MARK.sub(lambda _: _literal(next(values)), sql), {}).data)
+
+    def ask(self, statement: str, max_rows: int, max_seconds: float) -> tuple[list[str], list[tuple[object, ...]]]:
+        """Columns and rows of a statement of somebody's own. Raises SqlRefused."""
+        limits = {"max_execution_time": max(1, round(max_seconds)), "max_result_rows": max_rows}
+        try:
+            answer = self._ask(statement, {**limits, "result_overflow_mode": "break"})
+        except Refused as error:
+            if error.code == _TOO_SLOW:
+                raise SqlRefused(
+                    f"it took longer than {max_seconds:g} s and was stopped; narrow it, or allow more time"
+                ) from error
+            raise SqlRefused(str(error).partition(": ")[2]) from error
+        return [one.name for one in answer.meta], [tuple(row) for row in answer.data[:max_rows]]
+
+    def close(self) -> None:
+        self._server.close()
+
+    def _ask(self, statement: str, settings: dict[str, str | int]) -> Answer:
+        return ask(self._server, statement, {**_READ_ONLY, **settings})
+
+
+def _literal(value: object) -> str:
+    """Old servers have no parameters."""
+    if isinstance(value, str):
+        return f"'{value.translate(_ESCAPED)}'"
+    if isinstance(value, int | float):
+        return repr(value)
+    raise TypeError(f"no value of SQL: {value!r}")

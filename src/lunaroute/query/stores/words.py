@@ -1,0 +1,43 @@
+"""[pure] Stores that keep each text as its words (`sinks.tables.normal_text`): a phrase is in the texts whose words
+hold its own, next to each other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from lunaroute.query.fragment import Sql
+from lunaroute.sinks.tables import normal_text
+
+from .base import TEXTS_LOOKED_AT, Dialect, TextSearch, words_of
+
+
+class WordsDialect(Dialect):
+    """What such stores say alike."""
+
+    texts: ClassVar[str] = "texts t"
+
+    def texts_with(self, column: str, phrase: str) -> Sql:
+        return Sql(
+            f"SELECT {column} FROM texts WHERE words LIKE ? ORDER BY text_id DESC LIMIT {TEXTS_LOOKED_AT}",
+            (like_pattern(phrase),),
+        )
+
+    def search(self, phrases: Sequence[str], without: Sequence[str]) -> TextSearch:
+        conditions = ["t.words LIKE ?"] * len(phrases) + ["t.words NOT LIKE ?"] * len(without)
+        return TextSearch(
+            source=self.texts,
+            place="t.text_id",
+            found=Sql(" AND ".join(conditions), tuple(like_pattern(one) for one in (*phrases, *without))),
+            shown=Sql("t.content"),
+        )
+
+
+def like_pattern(phrase: str) -> str:
+    """For texts that contain the phrase's words, with spaces around them but where a `*` stands. Words have no sign
+    that means something to LIKE. Raises FilterError where there is no word in it."""
+    typed = words_of(phrase)
+    words = " ".join(normal_text.words_of(" ".join(typed)))
+    if not words:
+        return ""  # only signs that no word has: that is in no text
+    return f"% {words}%" if typed[-1].endswith("*") else f"% {words} %"

@@ -1,0 +1,1 @@
+"""[io] The same tables in ClickHouse, over plain HTTP."""

@@ -1,0 +1,66 @@
+"""Bringing a ClickHouse database to the tables of this program. Each step may be taken again: there are no
+transactions, and what says the version is written last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from lunaroute.errors import IndexTooNew, LunarouteError
+
+from .connection import ClickHouse, Refused
+from .schema import OLDEST_MODERN, SCHEMA_VERSION, ddl
+
+MIGRATIONS: Final[dict[tuple[int, bool], Sequence[str]]] = {}
+"""(version, whether the server is a modern one) → the statements that lead to the next one. 1 is the first."""
+_NO_SUCH_TABLE: Final = 60
+
+
+def is_modern(server: ClickHouse) -> bool:
+    """Whether the server gets the statements for those of today. Raises StoreUnavailable."""
+    version = server.run(b"SELECT version() FORMAT TabSeparated").decode().strip()
+    return int(version.split(".")[0]) >= OLDEST_MODERN
+
+
+def migrate(server: ClickHouse) -> None:
+    """Create or upgrade the tables. Raises IndexTooNew, StoreUnavailable."""
+    version = _version(server)
+    if version == SCHEMA_VERSION:
+        return
+    modern = is_modern(server)
+    if version is None:
+        statements = ddl(is_modern=modern)
+    else:
+        _refuse_newer(version)
+        statements = [text for step in range(version, SCHEMA_VERSION) for text in MIGRATIONS[step, modern]]
+    for statement in statements:
+        server.run(statement.encode())
+    server.run(f"INSERT INTO schema_version VALUES ({SCHEMA_VERSION})".encode())
+
+
+def check_version(server: ClickHouse) -> None:
+    """For readers. Raises LunarouteError when there are no tables or other ones, StoreUnavailable."""
+    version = _version(server)
+    if version is None:
+        raise LunarouteError("there are no recordings in this database; a recorder makes its tables")
+    _refuse_newer(version)
+    if version < SCHEMA_VERSION:
+        raise LunarouteError("the tables are those of an older lunaroute; a recorder of this one upgrades them")
+
+
+def _refuse_newer(version: int) -> None:
+    if version > SCHEMA_VERSION:
+        raise IndexTooNew(
+            f"the database has schema version {version}, this program knows up to {SCHEMA_VERSION}: upgrade lunaroute"
+        )
+
+
+def _version(server: ClickHouse) -> int | None:
+    """None = no tables, or not all of them yet."""
+    try:
+        found = server.run(b"SELECT max(version) FROM schema_version FORMAT TabSeparated")
+    except Refused as error:
+        if error.code == _NO_SUCH_TABLE:
+            return None
+        raise
+    return int(found.decode().strip() or 0) or None

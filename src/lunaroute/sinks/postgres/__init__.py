@@ -1,0 +1,1 @@
+"""[io] The same tables in PostgreSQL, for recorders of several machines."""

@@ -1,0 +1,98 @@
+"""[pure] Sums that lists and charts read instead of the single exchanges: by hour, by day, by tool.
+
+In: what a batch counts. Out: what it adds to the rows of `hourly_stats`, `hourly_latencies`, `daily_stats` and
+`daily_tool_stats`; the store adds it in the transaction of the batch. What an event adds depends on that event, its
+request and its session's beginning alone, and adding is the same in any order: a re-index gets the very same rows.
+
+Everything is counted once, by hour and client; the rows of the day are sums of those. So an exchange costs one
+addition, and a batch one read and one write for each row it touches, however many exchanges it has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from lunaroute.events.types import ResponseRecorded, ToolCallRecorded
+from lunaroute.stats import histogram
+
+from .columns import HourRow, LatencyRow, ToolDayRow
+from .rows import add_row, count_hour, count_tool_result
+
+_UNKNOWN = "unknown"
+
+
+class Rollups:
+    """What a batch adds."""
+
+    def __init__(self) -> None:
+        self._hours: dict[tuple[str, str, str, str], HourRow] = {}
+        self._latencies: dict[tuple[str, str, str, str], LatencyRow] = {}
+        self._tools: dict[tuple[str, str, str, str], ToolDayRow] = {}
+
+    def add_response(
+        self, event: ResponseRecorded, started_at: str, provider: str | None, model: str | None, client: str | None
+    ) -> None:
+        """`started_at` as `sql_time` gives it: an exchange belongs to the hour in which it began."""
+        stats = event.stats
+        key = (f"{started_at[:13]}:00:00", provider or _UNKNOWN, model or _UNKNOWN, client or _UNKNOWN)
+        hour = self._hours.get(key)
+        if hour is None:
+            hour = self._hours[key] = HourRow(*key)
+            self._latencies[key] = LatencyRow(*key)
+        count_hour(hour, event)
+        latency = self._latencies[key]
+        if stats.provider_latency_ms is not None:
+            latency.latency_histogram += histogram.one(stats.provider_latency_ms)
+        if stats.time_to_first_token_ms is not None:
+            latency.ttft_histogram += histogram.one(stats.time_to_first_token_ms)
+
+    def add_calls(self, names: Iterable[str], called_at: str, model: str | None, client: str | None) -> None:
+        """Calls belong to the day on which the model asked for them."""
+        for name in names:
+            self._tool(called_at, model, client, name).call_count += 1
+
+    def add_result(self, event: ToolCallRecorded, returned_at: str, client: str | None) -> None:
+        """Results, errors and times belong to the day on which the result came, and to the client that sent it."""
+        count_tool_result(self._tool(returned_at, event.model_name, client, event.tool_name), event)
+
+    def add_rows(self, hours: Iterable[HourRow], latencies: Iterable[LatencyRow], tools: Iterable[ToolDayRow]) -> None:
+        """Rows of `hourly_stats`, `hourly_latencies` and `daily_tool_stats`, as `rows_of` gives them."""
+        for hour in hours:
+            key = (hour.hour, hour.provider, hour.model_name, hour.client_name)
+            add_row(self._hours.setdefault(key, HourRow(*key)), hour)
+        for latency in latencies:
+            key = (latency.hour, latency.provider, latency.model_name, latency.client_name)
+            add_row(self._latencies.setdefault(key, LatencyRow(*key)), latency)
+        for tool in tools:
+            key = (tool.day, tool.model_name, tool.client_name, tool.tool_name)
+            add_row(self._tools.setdefault(key, ToolDayRow(*key)), tool)
+
+    @property
+    def hours(self) -> Iterable[HourRow]:
+        """Rows of `hourly_stats`."""
+        return self._hours.values()
+
+    @property
+    def latencies(self) -> Iterable[LatencyRow]:
+        """Rows of `hourly_latencies`."""
+        return self._latencies.values()
+
+    @property
+    def tools(self) -> Iterable[ToolDayRow]:
+        """Rows of `daily_tool_stats`."""
+        return self._tools.values()
+
+    def days(self) -> Iterable[HourRow]:
+        """Rows of `daily_stats`: the hours' sums."""
+        days: dict[tuple[str, str, str], HourRow] = {}
+        for (hour, provider, model, _), row in self._hours.items():
+            key = (hour[:10], provider, model)
+            add_row(days.setdefault(key, HourRow(*key, "")), row)
+        return days.values()
+
+    def _tool(self, at: str, model: str | None, client: str | None, name: str) -> ToolDayRow:
+        key = (at[:10], model or _UNKNOWN, client or _UNKNOWN, name)
+        row = self._tools.get(key)
+        if row is None:
+            row = self._tools[key] = ToolDayRow(*key)
+        return row

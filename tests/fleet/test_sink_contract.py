@@ -1,0 +1,89 @@
+"""The stores of several machines keep the contract of all sinks, on servers of the tests' own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lunaroute.sinks.base import Sink
+from lunaroute.sinks.clickhouse.connection import ClickHouse
+from lunaroute.sinks.clickhouse.reading import rows_of
+from lunaroute.sinks.clickhouse.schema import WRITTEN
+from lunaroute.sinks.clickhouse.sink import ClickHouseSink
+from lunaroute.sinks.postgres.connection import connect, run
+from lunaroute.sinks.postgres.schema import KEYS
+from lunaroute.sinks.postgres.sink import PostgresSink
+from lunaroute.testing.sink_contract import SinkContract
+from tests.support.clickhouse import ChdbServer, ClickHouseServer
+from tests.support.postgres import PostgresServer
+
+pytestmark = pytest.mark.fleet
+
+
+class TestPostgres(SinkContract):
+    @pytest.fixture(autouse=True)
+    def _on_a_server(self, postgres: PostgresServer) -> None:
+        self._server = postgres
+        self._urls: dict[Path, str] = {}
+
+    def make(self, place: Path) -> Sink:
+        return PostgresSink(self._url(place))
+
+    def read(self, place: Path) -> dict[str, list[tuple[Any, ...]]]:
+        return run(self._read(self._url(place)))
+
+    async def _read(self, url: str) -> dict[str, list[tuple[Any, ...]]]:
+        connection = await connect(url)
+        try:
+            found = {table: await connection.fetch(f"SELECT * FROM {table}") for table in KEYS}
+            # Numbers are given out by a sequence, which has gaps; the order they give is compared.
+            found["texts"] = [tuple(row)[1:] for row in sorted(found["texts"], key=lambda row: row["text_id"])]
+            return {
+                name: list(map(tuple, rows)) if name == "texts" else sorted(map(tuple, rows), key=repr)
+                for name, rows in found.items()
+            }
+        finally:
+            await connection.close()
+
+    def _url(self, place: Path) -> str:
+        if place not in self._urls:
+            self._urls[place] = self._server.new_database()
+        return self._urls[place]
+
+
+class _ClickHouse(SinkContract):
+    _server: ClickHouseServer | ChdbServer
+    _urls: dict[Path, str]
+
+    def make(self, place: Path) -> Sink:
+        return ClickHouseSink(self._url(place))
+
+    def read(self, place: Path) -> dict[str, list[tuple[Any, ...]]]:
+        server = ClickHouse(self._url(place))
+        found = {name: rows_of(server, f"SELECT * FROM {name} FINAL") for name in WRITTEN}
+        found |= {
+            name: rows_of(server, f"SELECT * FROM {name}") for name in ("hourly_stats", "daily_stats", "tool_calls")
+        }
+        server.close()
+        return {name: sorted(rows, key=repr) for name, rows in found.items()}
+
+    def _url(self, place: Path) -> str:
+        if place not in self._urls:
+            self._urls[place] = self._server.new_database()
+        return self._urls[place]
+
+
+class TestOldClickHouse(_ClickHouse):
+    @pytest.fixture(autouse=True)
+    def _on_a_server(self, old_clickhouse: ClickHouseServer) -> None:
+        self._server, self._urls = old_clickhouse, {}
+
+
+@pytest.mark.skipif(not os.environ.get("LUNAROUTE_FLEET_LONG"), reason="takes long: make test-fleet LONG=1")
+class TestNewClickHouse(_ClickHouse):
+    @pytest.fixture(autouse=True)
+    def _on_a_server(self, new_clickhouse: ChdbServer) -> None:
+        self._server, self._urls = new_clickhouse, {}
