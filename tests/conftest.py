@@ -6,11 +6,15 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from lunaroute.compiled import stale_modules
 from lunaroute.encryption.keys import KEY_VARIABLE, look_for_keys
 from tests.support.clickhouse import ChdbServer, ClickHouseServer
 from tests.support.postgres import PostgresServer, find_postgres
+
+settings.register_profile("any machine", deadline=None)  # a slow one is no failure
+settings.load_profile("any machine")
 
 
 def pytest_sessionstart() -> None:
