@@ -32,21 +32,23 @@ def keep_ready(lane_dir: Path, segment_bytes: int) -> None:
             taken_at = now
             if count <= _LOW:  # taken faster than they are made or come back
                 wanted = min(wanted + had - count, segments.MAX_FREE)
-        elif now - taken_at > _QUIET_AFTER_S:
+        is_quiet = now - taken_at > _QUIET_AFTER_S
+        if is_quiet:
             wanted = segments.MIN_FREE
         try:
-            _adjust(lane_dir, segment_bytes, count, wanted)
+            _adjust(lane_dir, segment_bytes, count, wanted, may_shrink=is_quiet)
         except OSError:  # a full disk, say; the writer finds out for itself
             time.sleep(_FAILED_S)
         had = len(segments.list_free(lane_dir))
         time.sleep(_BUSY_S if now - taken_at < 1 else _QUIET_S)
 
 
-def _adjust(lane_dir: Path, segment_bytes: int, count: int, wanted: int) -> None:
-    """Make what is missing; delete what is too much, one at a time."""
+def _adjust(lane_dir: Path, segment_bytes: int, count: int, wanted: int, *, may_shrink: bool) -> None:
+    """Make what is missing; delete what is too much, one at a time. Until it is quiet nothing is too much: the next
+    burst would have to make again what this one had given back."""
     for _ in range(wanted - count):
         _make(lane_dir, segment_bytes)
-    if count > wanted:
+    if may_shrink and count > wanted:
         with suppress(FileNotFoundError, IndexError):
             segments.list_free(lane_dir)[0].unlink()
 
