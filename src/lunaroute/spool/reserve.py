@@ -2,7 +2,8 @@
 
 Writing to a page that exists already costs half of what the first write to one of a new file does, or less
 (docs/performance.md). So segments that were consumed are used again, and where there are none, some are made ahead: a
-few always, more while they are taken as fast as they come.
+few always, more while they are taken as fast as they come. What a burst has given back stays for a minute: on a virtual
+machine new pages may have to be asked for from the host.
 """
 
 from __future__ import annotations

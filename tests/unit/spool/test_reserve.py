@@ -75,14 +75,15 @@ def test_what_is_made_in_time_needs_no_larger_reserve(tmp_path: Path, turns: Tur
     assert len(segments.list_free(tmp_path)) == segments.MIN_FREE
 
 
-def test_consumed_ones_beyond_what_is_wanted_go(tmp_path: Path, turns: Turns) -> None:
+@pytest.mark.parametrize(("turn_count", "left"), [(30, 24), (1000, segments.MIN_FREE)])
+def test_consumed_ones_stay_until_it_is_quiet(tmp_path: Path, turns: Turns, turn_count: int, left: int) -> None:
     def give_back() -> None:
         for number in range(100, 120):
             (tmp_path / segments.FREE_DIR / f"{number:012d}{segments.SUFFIX}").write_bytes(b"")
 
-    turns.todo = [give_back, *[lambda: None] * 30]
+    turns.todo = [give_back, *[lambda: None] * turn_count]
     run(tmp_path)
-    assert len(segments.list_free(tmp_path)) == segments.MIN_FREE
+    assert len(segments.list_free(tmp_path)) == left
 
 
 def test_after_some_quiet_the_surplus_goes(tmp_path: Path, turns: Turns) -> None:
