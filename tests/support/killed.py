@@ -3,7 +3,7 @@
     for step in deaths(work, [replacing], again=restore):
         …  # what the dead process left behind is looked at here
 
-In: work, the modules whose lines are steps. LUNAROUTE_ALL_DEATHS has it die at each of them, else it does at a sample
+In: work, the modules whose lines are steps. TEST_ALL_DEATHS has it die at each of them, else it does at a sample
 that is another one in each run. Out: the number of each step at which it died; the last round is the one
 that lived to the end, and is not given out.
 """
@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType, ModuleType
 from typing import Any
 
-SAMPLE = 1 if os.environ.get("LUNAROUTE_ALL_DEATHS") else 12
+SAMPLE = 1 if os.environ.get("TEST_ALL_DEATHS") else 12
 """One line of so many."""
 
 
