@@ -1,20 +1,11 @@
 """`python -m lunaroute.archive`: the housekeeper process, started by the supervisor."""
 
-import sys
-
 from lunaroute.archive.housekeeper import run_housekeeper
-from lunaroute.encryption.keys import look_for_keys
-from lunaroute.errors import LunarouteError
-from lunaroute.supervisor.spec import WorkerSpec
+from lunaroute.supervisor.spec import run_child
 
 
 def main() -> None:
-    try:
-        spec = WorkerSpec.from_env()
-        look_for_keys(lambda: spec.config.encryption.key_file)
-        run_housekeeper(spec.config, spec.alive_fd)
-    except (LunarouteError, OSError) as error:
-        sys.exit(f"lunaroute: housekeeper: {error}")
+    run_child("housekeeper", lambda spec: run_housekeeper(spec.config, spec.alive_fd))
 
 
 if __name__ == "__main__":

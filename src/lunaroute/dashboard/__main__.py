@@ -1,22 +1,18 @@
 """`python -m lunaroute.dashboard`: the dashboard process, started by the supervisor."""
 
 import socket
-import sys
 
-from lunaroute.encryption.keys import look_for_keys
-from lunaroute.errors import LunarouteError
-from lunaroute.supervisor.spec import WorkerSpec
+from lunaroute.supervisor.spec import WorkerSpec, run_child
 
 
 def main() -> None:
-    try:
-        spec = WorkerSpec.from_env()
-        look_for_keys(lambda: spec.config.encryption.key_file)
-        from lunaroute.dashboard.server import run_dashboard
+    run_child("dashboard", _run)
 
-        run_dashboard(spec.config, socket.socket(fileno=spec.listen_fd), spec.alive_fd)
-    except (LunarouteError, OSError) as error:
-        sys.exit(f"lunaroute: dashboard: {error}")
+
+def _run(spec: WorkerSpec) -> None:
+    from lunaroute.dashboard.server import run_dashboard  # only now: a mistake in the settings is told sooner
+
+    run_dashboard(spec.config, socket.socket(fileno=spec.listen_fd), spec.alive_fd)
 
 
 if __name__ == "__main__":

@@ -67,10 +67,6 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         """The filter names times, so that `range` says nothing."""
         return self.has_typed_since or self.wanted.until is not None
 
-    @property
-    def is_narrowed(self) -> bool:
-        return bool(self.wanted.conditions)
-
     def query(self, **changes: str | None) -> str:
         """The query string of this request with other values; None leaves one out."""
         values = {"q": self.text, "range": self.range, **changes}

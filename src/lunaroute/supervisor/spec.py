@@ -1,4 +1,5 @@
-"""What the supervisor tells a child process: one JSON document in the environment variable LUNAROUTE_WORKER.
+"""What the supervisor tells a child process: one JSON document in the environment variable LUNAROUTE_WORKER; and how
+every child begins.
 
 In: the frozen settings and the child's own numbers. Out: the same value in the child. Nothing is read twice:
 a child never looks at config.toml or at other LUNAROUTE_ variables.
@@ -7,13 +8,15 @@ a child never looks at config.toml or at other LUNAROUTE_ variables.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from lunaroute.config import Config
-from lunaroute.errors import StartError
+from lunaroute.encryption.keys import look_for_keys
+from lunaroute.errors import LunarouteError, StartError
 
 WORKER_VARIABLE = "LUNAROUTE_WORKER"
 
@@ -47,6 +50,17 @@ class WorkerSpec(msgspec.Struct, frozen=True, kw_only=True):
             return msgspec.json.decode(text, type=cls, dec_hook=_decode_path)
         except msgspec.DecodeError as error:
             raise StartError(f"{WORKER_VARIABLE}: {error}") from None
+
+
+def run_child(name: str, run: Callable[[WorkerSpec], None]) -> None:
+    """A child's whole life: what it was told, the keys, then `run`. What goes wrong is one line that begins with the
+    child's name, and exit code 1."""
+    try:
+        spec = WorkerSpec.from_env()
+        look_for_keys(lambda: spec.config.encryption.key_file)
+        run(spec)
+    except (LunarouteError, OSError) as error:
+        sys.exit(f"lunaroute: {name}: {error}")
 
 
 def _encode_path(value: object) -> str:
