@@ -75,7 +75,7 @@ format: $(INSTALLED)  ## Fix what the linter and the formatter can fix
 	$(PYTHON) -m ruff check --fix src tests tools bench hatch_build.py
 	$(PYTHON) -m ruff format src tests tools bench hatch_build.py
 
-bench: $(COMPILED)  ## What the relay costs beside nginx, in about a minute; LONG=1 for all rows
+bench: $(COMPILED)  ## What the relay costs beside nginx, in about two minutes; LONG=1 for all rows
 	$(PYTHON) -m bench.overhead $(if $(LONG),--long) $(ARGS)
 
 bench-litellm: $(COMPILED) $(LITELLM)  ## The same beside LiteLLM's proxy, which is installed into build/litellm
