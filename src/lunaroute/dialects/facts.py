@@ -210,7 +210,12 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     """A call of a client-executed tool that the model asked for."""
 
     tool_call_id: str | None
+    """What the output will name."""
     tool_name: str
+    call_type: str | None = None
+    """The provider's word for this kind of call or item: `tool_use`, `function_call`, `mcp_call`, `shell_call`."""
+    item_id: str | None = None
+    """The item's own id, where it has one beside `tool_call_id` (Responses)."""
     arguments: str
     """As the provider sent it: JSON text, or free text for custom tools. Possibly cut, when the stream was."""
     input_size_bytes: int
@@ -230,6 +235,8 @@ class Milestone(msgspec.Struct, frozen=True, kw_only=True):
 class ProviderError(msgspec.Struct, frozen=True, kw_only=True):
     type: str | None
     message: str | None
+    status_code: int | None = None
+    """The HTTP status that the error says it stands for, in numbers (`code` or `status`)."""
 
 
 class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):

@@ -27,7 +27,7 @@ def error_in(body: Any) -> ProviderError | None:
     if isinstance(error, dict) and error:
         return error_of(error)
     if isinstance(error, str) and error:
-        return ProviderError(type=_name(fields), message=well_formed(error))
+        return ProviderError(type=_name(fields), message=well_formed(error), status_code=_status_code(fields))
     return None
 
 
@@ -36,7 +36,11 @@ def error_of(fields: dict[str, Any]) -> ProviderError:
     message = as_text(fields.get("message"))
     if message is None and (detail := fields.get("detail") or fields.get("msg")):
         message = as_text(detail) or encode(detail).decode()
-    return ProviderError(type=_name(fields), message=None if message is None else well_formed(message))
+    return ProviderError(
+        type=_name(fields),
+        message=None if message is None else well_formed(message),
+        status_code=_status_code(fields),
+    )
 
 
 def read_error_body(body: bytes) -> ResponseFacts:
@@ -58,3 +62,9 @@ def _name(fields: dict[str, Any]) -> str | None:
         if isinstance(value, str) and value:
             return well_formed(value)
     return next((str(value) for value in values if isinstance(value, int) and not isinstance(value, bool)), None)
+
+
+def _status_code(fields: dict[str, Any]) -> int | None:
+    """Google and OpenRouter number the error in `code`, Azure in `status`."""
+    values = (fields.get(key) for key in ("code", "status"))
+    return next((value for value in values if isinstance(value, int) and 400 <= value <= 599), None)

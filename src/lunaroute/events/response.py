@@ -128,7 +128,7 @@ def _embed(response: ReadResponse) -> EmbeddedBody:
 def _error(facts: ResponseFacts, outcome: Outcome, status_code: int | None, detail: str | None) -> Error | None:
     """What went wrong, in the provider's words where it said something, else in ours."""
     if facts.error is not None:
-        return Error(type=facts.error.type, message=facts.error.message)
+        return Error(type=facts.error.type, message=facts.error.message, status_code=facts.error.status_code)
     if outcome == "http_error":
         return Error(type=outcome, message=detail or f"HTTP status {status_code}")
     if outcome == "upstream_cut" and detail is None:
@@ -174,6 +174,8 @@ def _summary(call: ToolCall, *, is_repeated: bool = False) -> ToolCallSummary:
     return ToolCallSummary(
         tool_name=call.tool_name,
         tool_call_id=call.tool_call_id,
+        call_type=call.call_type,
+        item_id=call.item_id,
         arguments=call.arguments,
         execution_time_ms=None,
         input_size_bytes=call.input_size_bytes,

@@ -12,7 +12,6 @@ from .figures import Context
 from .types import (
     NO_JSON,
     Completed,
-    Error,
     Event,
     RequestRecorded,
     ResponseRecorded,
@@ -34,7 +33,7 @@ def without_texts(event: Event) -> Event:
                 thinking_text="",
                 response_json=NO_JSON,
                 response_body=None,
-                error=None if event.error is None else Error(type=event.error.type, message=None),
+                error=None if event.error is None else replace(event.error, message=None),
                 stats=_without_texts(event.stats),
             )
         case ToolCallRecorded():

@@ -66,6 +66,8 @@ class BodyCopy(Value, frozen=True):
 class Error(Value, frozen=True):
     type: str | None
     message: str | None
+    status_code: int | None = None
+    """The HTTP status that the error itself names, as one inside a 200 does."""
 
 
 # ---- started --------------------------------------------------------------------------------------------------
@@ -226,6 +228,10 @@ class ToolCallSummary(Value, frozen=True):
     success: bool | None
     is_repeated: bool = False
     """An earlier response of the session had this id already; counted there."""
+    call_type: str | None = None
+    """The provider's word for this kind of call: `tool_use`, `function_call`, `mcp_call`, `shell_call`."""
+    item_id: str | None = None
+    """The call item's own id, where it has one beside the id that its output names (Responses)."""
 
 
 class ResponseStats(Value, frozen=True):

@@ -201,6 +201,7 @@ class SeededSession:
         return ToolCallSummary(
             tool_name=self._dice.choice(self._tools),
             tool_call_id=f"call_{self._name[:8]}_{self._exchange}_{number}",
+            call_type="tool_use",
             arguments=arguments,
             execution_time_ms=None,
             input_size_bytes=len(arguments),

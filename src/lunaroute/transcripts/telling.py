@@ -299,6 +299,8 @@ def _summary(call: ToolCall) -> ToolCallSummary:
     return ToolCallSummary(
         tool_name=call.tool_name,
         tool_call_id=call.tool_call_id,
+        call_type=call.call_type,
+        item_id=call.item_id,
         arguments=call.arguments,
         execution_time_ms=None,
         input_size_bytes=call.input_size_bytes,

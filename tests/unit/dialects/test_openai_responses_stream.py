@@ -123,7 +123,7 @@ def test_a_failed_response_and_an_error_event_are_errors() -> None:
 
 
 def test_calls_are_the_clients_or_the_providers_by_who_executes_them() -> None:
-    shell = {"type": "shell_call", "call_id": "s1", "action": {"commands": ["ls"]}}
+    shell = {"type": "shell_call", "id": "sh1", "call_id": "s1", "action": {"commands": ["ls"]}}
     output = [
         {"type": "custom_tool_call", "call_id": "c1", "name": "patch", "input": "free text"},
         {"type": "local_shell_call", "call_id": "l1", "action": {"command": ["ls"]}},
@@ -139,6 +139,9 @@ def test_calls_are_the_clients_or_the_providers_by_who_executes_them() -> None:
     assert [call.tool_call_id for call in facts.tool_calls] == ["c1", "l1", "s1", "t1"]
     assert facts.tool_calls[0].arguments == "free text"
     assert [call.tool_call_id for call in facts.server_tool_calls] == ["s2", "t2", "w1", "m1"]
+    named = facts.server_tool_calls[-1]
+    assert (named.tool_name, named.call_type, named.item_id) == ("ask", "mcp_call", None)
+    assert (facts.tool_calls[2].call_type, facts.tool_calls[2].item_id) == ("shell_call", "sh1")
 
 
 def test_unknown_events_and_items_are_kept_and_counted() -> None:

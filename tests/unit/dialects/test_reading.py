@@ -158,7 +158,8 @@ def test_all_choices_contribute_their_tool_calls() -> None:
     ("body", "error"),
     [
         ({"type": "error", "error": {"type": "t", "message": "m"}}, ProviderError(type="t", message="m")),
-        ({"error": {"code": 404, "message": "m"}}, ProviderError(type="404", message="m")),
+        ({"error": {"code": 404, "message": "m"}}, ProviderError(type="404", message="m", status_code=404)),
+        ({"error": {"code": "filtered", "status": 400}}, ProviderError(type="filtered", message=None, status_code=400)),
         ({"code": "c", "error": "m"}, ProviderError(type="c", message="m")),
         ([{"error": {"status": "INVALID", "message": "m"}}], ProviderError(type="INVALID", message="m")),
         ({"message": "m"}, ProviderError(type=None, message="m")),

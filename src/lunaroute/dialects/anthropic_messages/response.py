@@ -107,6 +107,7 @@ def _tool_call(block: _Block) -> ToolCall:
     return ToolCall(
         tool_call_id=as_text(block.id),
         tool_name=as_text(block.name) or "",
+        call_type=as_text(block.type),
         arguments=arguments,
         input_size_bytes=len(arguments.encode("utf-8", "replace")),
     )

@@ -59,6 +59,7 @@ def _tool_call(call: dict[str, Any]) -> ToolCall:
     return ToolCall(
         tool_call_id=as_text(call.get("toolUseId")),
         tool_name=as_text(call.get("name")) or "",
+        call_type=as_text(call.get("type")) or "toolUse",
         arguments=arguments,
         input_size_bytes=len(arguments.encode("utf-8", "replace")),
     )

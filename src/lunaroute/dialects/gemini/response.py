@@ -119,21 +119,22 @@ def _joined(texts: list[str]) -> str:
 
 def _tool_call(call: dict[str, Any]) -> ToolCall:
     arguments = encode(call["args"]).decode() if call.get("args") is not None else "{}"
-    return _call(as_text(call.get("id")), as_text(call.get("name")), arguments)
+    return _call("functionCall", as_text(call.get("id")), as_text(call.get("name")), arguments)
 
 
 def _server_call(part: dict[str, Any], kind: str) -> ToolCall:
     fields = as_dict(part.get(kind))
     if kind == "executableCode":
-        return _call(as_text(fields.get("id")), "code_execution", as_text(fields.get("code")) or "")
+        return _call(kind, as_text(fields.get("id")), "code_execution", as_text(fields.get("code")) or "")
     arguments = encode(fields["args"]).decode() if fields.get("args") is not None else "{}"
-    return _call(as_text(fields.get("id")), as_text(fields.get("toolType")), arguments)
+    return _call(kind, as_text(fields.get("id")), as_text(fields.get("toolType")), arguments)
 
 
-def _call(call_id: str | None, name: str | None, arguments: str) -> ToolCall:
+def _call(kind: str, call_id: str | None, name: str | None, arguments: str) -> ToolCall:
     return ToolCall(
         tool_call_id=call_id or None,
         tool_name=name or "",
+        call_type=kind,
         arguments=arguments,
         input_size_bytes=len(arguments.encode("utf-8", "replace")),
     )

@@ -47,6 +47,7 @@ def _tool_call(entry: dict[str, Any]) -> ToolCall:
     return ToolCall(
         tool_call_id=as_text(entry.get("id")) or None,
         tool_name=as_text(function.get("name")) or "",
+        call_type="tool_call",
         arguments=text,
         input_size_bytes=len(text.encode("utf-8", "replace")),
     )

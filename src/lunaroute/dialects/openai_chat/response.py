@@ -113,23 +113,24 @@ def _tool_calls(message: dict[str, Any]) -> list[ToolCall]:
         fields = as_dict(entry)
         if fields.get("type") == "custom" and isinstance(fields.get("custom"), dict):
             custom = fields["custom"]
-            calls.append(_tool_call(fields.get("id"), custom.get("name"), custom.get("input")))
+            calls.append(_tool_call("custom", fields.get("id"), custom.get("name"), custom.get("input")))
         elif isinstance(fields.get("function"), dict):
             function = fields["function"]
-            calls.append(_tool_call(fields.get("id"), function.get("name"), function.get("arguments")))
+            calls.append(_tool_call("function", fields.get("id"), function.get("name"), function.get("arguments")))
     legacy = as_dict(message.get("function_call"))
     # Some re-serialised replies carry an empty one beside the real calls.
     if legacy.get("name"):
-        calls.append(_tool_call(None, legacy.get("name"), legacy.get("arguments")))
+        calls.append(_tool_call("function_call", None, legacy.get("name"), legacy.get("arguments")))
     return calls
 
 
-def _tool_call(call_id: Any, name: Any, arguments: Any) -> ToolCall:
+def _tool_call(kind: str, call_id: Any, name: Any, arguments: Any) -> ToolCall:
     # Ollama's family returns arguments as an object instead of as JSON text.
     text = arguments if isinstance(arguments, str) else encode(arguments).decode() if arguments is not None else ""
     return ToolCall(
         tool_call_id=as_text(call_id) or None,
         tool_name=as_text(name) or "",
+        call_type=kind,
         arguments=text,
         input_size_bytes=len(text.encode("utf-8", "replace")),
     )

@@ -156,9 +156,12 @@ def _thinking_text(items: list[_Item]) -> str:
 
 def _tool_call(item: _Item) -> ToolCall:
     arguments = _arguments(item)
+    call_id, item_id = as_text(item.call_id), as_text(item.id)
     return ToolCall(
-        # The id that the output will name; items of server tools have only their own.
-        tool_call_id=as_text(item.call_id) or as_text(item.id),
+        # Items of server tools have only their own id.
+        tool_call_id=call_id or item_id,
+        item_id=item_id if call_id else None,
+        call_type=as_text(item.type),
         tool_name=as_text(item.name) or as_text(item.type) or "",
         arguments=arguments,
         input_size_bytes=len(arguments.encode("utf-8", "replace")),
