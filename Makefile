@@ -33,13 +33,13 @@ test-pure: $(INSTALLED)  ## Run the tests of relay and spool on the uncompiled s
 	PYTHONPATH=build/pure $(PYTHON) -m pytest tests/unit/relay tests/unit/spool tests/integration/relay $(ARGS)
 
 test-faults: $(COMPILED)  ## Kill processes under load, 200 times; LONG=1 for 2,000
-	LUNAROUTE_KILLS=$(if $(LONG),2000,200) LUNAROUTE_LOCKED_S=60 TEST_ALL_DEATHS=1 $(PYTHON) -m pytest tests/faults tests/unit/archive $(ARGS)
+	TEST_KILLS=$(if $(LONG),2000,200) TEST_LOCKED_S=60 TEST_ALL_DEATHS=1 $(PYTHON) -m pytest tests/faults tests/unit/archive $(ARGS)
 
 test-sessions: $(COMPILED)  ## Run the tests on recorded agent sessions with all of their calls
-	LUNAROUTE_WHOLE_SESSIONS=1 $(PYTHON) -m pytest tests/golden/test_sessions_corpus.py $(ARGS)
+	TEST_WHOLE_SESSIONS=1 $(PYTHON) -m pytest tests/golden/test_sessions_corpus.py $(ARGS)
 
 fuzz: $(COMPILED)  ## Feed every reader with bad bytes, for long (FUZZ=5000 examples each)
-	LUNAROUTE_FUZZ_EXAMPLES=$(or $(FUZZ),5000) $(PYTHON) -m pytest tests/fuzz $(ARGS)
+	TEST_FUZZ_EXAMPLES=$(or $(FUZZ),5000) $(PYTHON) -m pytest tests/fuzz $(ARGS)
 
 test-exports: $(COMPILED)  ## Let programs of others read exports; installs them into build/exports
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target build/exports haralyzer opentelemetry-proto duckdb

@@ -1,6 +1,6 @@
 """The corpus's real Claude Code sessions, call by call, and what a prompt cache sees of their requests.
 
-By default the long sessions are cut short; LUNAROUTE_WHOLE_SESSIONS=1 (`make test-sessions`) takes all of them.
+By default the long sessions are cut short; TEST_WHOLE_SESSIONS=1 (`make test-sessions`) takes all of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.corpus import corpus_dir, find_corpus
 
-IS_WHOLE = os.environ.get("LUNAROUTE_WHOLE_SESSIONS") == "1"
+IS_WHOLE = os.environ.get("TEST_WHOLE_SESSIONS") == "1"
 
 
 def session_names() -> list[str]:

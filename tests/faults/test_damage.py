@@ -17,7 +17,7 @@ from lunaroute.simulator import RunningSimulator, start_simulator
 from tests.support.faults import Stream, accident_prone, check_recordings, is_running, processes
 from tests.support.server import Server, recorded, wait_until
 
-LOCKED_S = float(os.environ.get("LUNAROUTE_LOCKED_S", "2"))
+LOCKED_S = float(os.environ.get("TEST_LOCKED_S", "2"))
 """How long another process holds the index; `make test-faults` has a minute."""
 
 

@@ -18,9 +18,9 @@ from tests.support.faults import Stream
 from tests.support.server import wait_until
 from tests.support.storm import VICTIMS, Clients, Storm, check_ledger
 
-KILLS = int(os.environ.get("LUNAROUTE_KILLS", "15"))
+KILLS = int(os.environ.get("TEST_KILLS", "15"))
 """How many, about; `make test-faults` has 200, with LONG=1 2,000."""
-SEED = os.environ.get("LUNAROUTE_KILLS_SEED", "storm")
+SEED = os.environ.get("TEST_KILLS_SEED", "storm")
 _KILLS_PER_ROUND = 200
 _ROUNDS = -(-KILLS // _KILLS_PER_ROUND)
 _CALM_S = 0.2

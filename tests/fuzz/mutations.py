@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-EXAMPLES = int(os.environ.get("LUNAROUTE_FUZZ_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("TEST_FUZZ_EXAMPLES", "40"))
 FUZZ = settings(deadline=None, max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 
 SPICE = [

@@ -61,12 +61,12 @@ class Server:
         """Everything it and its children have written to stdout and stderr."""
         return self._log.read_text(errors="replace")
 
-    def stop(self) -> int:
+    def stop(self, timeout_s: float = TIMEOUT_S) -> int:
         """SIGTERM, and wait: what passed is recorded, every session completed. The exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(TIMEOUT_S)
+            return self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self.process.kill()
             raise AssertionError(f"the server did not stop in time: {self.said}") from None

@@ -24,6 +24,8 @@ from tests.support.faults import Processes, Stream, check_recordings, end, is_re
 from tests.support.server import Server, start_server, wait_until
 
 _PAUSE_S = 0.02
+_STOP_S = 1200.0
+"""The recorder gets what processor time others leave, and has everything still to do that a storm left it."""
 
 VICTIMS: dict[str, Callable[[Processes, Random], list[int]]] = {
     "recorder": lambda here, chance: [here.recorder],
@@ -87,7 +89,7 @@ class Storm:
         try:
             if kind is None:
                 wait_until(self.is_complete)
-                assert self.server.stop() == 0, self.server.said
+                assert self.server.stop(_STOP_S) == 0, self.server.said
                 self._check_said()
         finally:
             end(self.server, self._pids)
