@@ -35,10 +35,11 @@ def around(owner: object, name: str, *, is_before: bool) -> SetTrap:
         def trapped(*arguments: Any, **more: Any) -> Any:
             nonlocal calls
             calls += 1
-            if calls == nth and is_before:
+            is_here = calls == nth  # others may call meanwhile, in threads of theirs
+            if is_here and is_before:
                 die()
             result = original(*arguments, **more)
-            if calls == nth:
+            if is_here:
                 die()
             return result
 
