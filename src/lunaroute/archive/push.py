@@ -67,7 +67,7 @@ class VerifyReport(msgspec.Struct, kw_only=True):
     verified_count: int = 0
     verified_bytes: int = 0
     problems: list[str] = []
-    """Objects that are missing or say something else, one line each."""
+    """Objects that are missing, cannot be read, or say something else, one line each."""
     damaged_ids: list[str] = []
     """Their sessions."""
 
@@ -134,7 +134,7 @@ def verify_archive(
     entries = list((store.entries() if only is None else store.entries_of(only)).values())
 
     def one(entry: Archived) -> tuple[Archived, str | None]:
-        return entry, _problem(store.get(entry.key), entry)
+        return entry, _problem_there(store, entry)
 
     for done, batch in _in_batches(one, entries):
         good = [entry for entry, problem in batch if problem is None]
@@ -157,7 +157,7 @@ def verified(store: ArchiveStore, sessions_dir: Path, session_ids: Collection[st
         path = existing_file(sessions_dir, entry.session_id)
         if path is not None and _is_news(path, entry):
             return None
-        return entry.session_id if _problem(store.get(entry.key), entry) is None else None
+        return entry.session_id if _problem_there(store, entry) is None else None
 
     for _, batch in _in_batches(one, wanted):
         good.update(session_id for session_id in batch if session_id is not None)
@@ -260,8 +260,7 @@ def _push_one(store: ArchiveStore, session_id: str, path: Path, row: dict[str, A
     for copy in range(_COPIES):
         key = key_of(session_id, sha256, copy)
         store.put(key, data)
-        found = store.get(key)
-        if found == data:
+        if _gives_back(store, key, data):
             break
     else:
         raise LunarouteError(f"the archive does not give back what is written to {key}")
@@ -277,6 +276,20 @@ def _push_one(store: ArchiveStore, session_id: str, path: Path, row: dict[str, A
         pushed_at=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
         **row,
     )
+
+
+def _gives_back(store: ArchiveStore, key: str, data: bytes) -> bool:
+    try:
+        return store.get(key) == data
+    except LunarouteError:  # a store that knows its object to be damaged
+        return False
+
+
+def _problem_there(store: ArchiveStore, entry: Archived) -> str | None:
+    try:
+        return _problem(store.get(entry.key), entry)
+    except LunarouteError as error:
+        return str(error)
 
 
 def _problem(data: bytes | None, entry: Archived) -> str | None:

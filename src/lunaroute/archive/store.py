@@ -12,6 +12,7 @@ Credentials and endpoints are those of the environment (AWS_…, GOOGLE_…, AZU
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -145,7 +146,11 @@ class ArchiveStore:
     def _open(self, url: str) -> ObjectStore:
         from obstore.store import LocalStore, from_url
 
-        store: ObjectStore = LocalStore(str(self._folder)) if self._folder is not None else from_url(url)
+        if self._folder is not None:
+            return LocalStore(str(self._folder))
+        # A bucket that gives each object a retention takes none without a checksum.
+        has_checksum = self._obstore.parse_scheme(url) == "s3" and "AWS_CHECKSUM_ALGORITHM" not in os.environ
+        store: ObjectStore = from_url(url, config={"checksum_algorithm": "SHA256"} if has_checksum else None)
         return store
 
     def _told(self, work: Any, url: str) -> Any:
