@@ -14,13 +14,14 @@ HOST_PYTHON ?= $(shell /usr/bin/python3 -c '$(USABLE)' 2>/dev/null && echo /usr/
 OFFLINE := $(shell unshare --map-root-user --net true 2>/dev/null && echo unshare --map-root-user --net tests/clients/offline.sh)
 AXE := build/axe/package/axe.min.js
 LITELLM := build/litellm/bin/litellm
+SEAWEED := build/seaweed/weed
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard test-s3 test-fleet test-otel check format compile bench bench-litellm seed-million bench-query bench-dashboard bench-live bench-reindex bench-storage lock clean
 
 help:  ## Show what can be made
-	@sed -n 's/^\([a-z-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: $(COMPILED)  ## Simulated provider, relay, scripted agents and recordings, then end; no keys
 	$(PYTHON) -m lunaroute demo --exit $(ARGS)
@@ -53,9 +54,9 @@ test-clients: $(COMPILED)  ## Install real clients into build/clients and drive 
 test-dashboard: $(COMPILED) $(AXE)  ## Drive the dashboard in Chromium: every page, live updates, keyboard, accessibility
 	$(PYTHON) -m pytest -m "browser or not browser" tests/dashboard $(ARGS)
 
-test-s3: $(COMPILED)  ## Install an S3 server and run the archive's tests against it
+test-s3: $(COMPILED) $(if $(LONG),$(SEAWEED))  ## Run the archive's tests against an S3 server; LONG=1 on SeaweedFS too, which it builds
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt --group s3
-	$(PYTHON) -m pytest -m s3 tests/s3 $(ARGS)
+	TEST_SEAWEED=$(if $(LONG),$(SEAWEED)) $(PYTHON) -m pytest -m s3 tests/s3 $(ARGS)
 
 test-otel: $(COMPILED)  ## Install Arize Phoenix into build/otel and let it receive spans
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target build/otel 'arize-phoenix>=20,<21'
@@ -119,6 +120,15 @@ $(AXE):
 	@mkdir -p build/axe
 	@cd build/axe && npm pack --silent --fetch-retries=1 --fetch-timeout=60000 axe-core@4.14.1 >/dev/null && tar xzf axe-core-*.tgz \
 	  || echo "Accessibility is not tested: there is no npm to bring axe-core"
+
+# SeaweedFS 4.53, at one commit and with the versions of its own go.sum; built where Go keeps its source, since a module
+# with replacements cannot be installed by name.
+$(SEAWEED):
+	@mkdir -p $(@D)
+	@command -v go >/dev/null && source=$$(go mod download -json github.com/seaweedfs/seaweedfs@v0.0.0-20261109003541-7506e5f91cd6 \
+	    | sed -n 's/^.*"Dir": "\(.*\)".*$$/\1/p') && test -n "$$source" \
+	  && go build -C "$$source" -trimpath -ldflags '-s -w' -o $(CURDIR)/$@ ./weed \
+	  || echo "SeaweedFS is not tested: there is no Go, or one that cannot build it"
 
 $(LITELLM):
 	$(HOST_PYTHON) -m venv build/litellm

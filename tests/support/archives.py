@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import urllib.request
 from pathlib import Path
 from typing import Protocol
 
@@ -13,6 +12,9 @@ from obstore.store import from_url
 class Place(Protocol):
     url: str
 
+    def beside(self, name: str) -> Place:
+        """Another one, empty."""
+
     def read(self, key: str) -> bytes: ...
     def damage(self, key: str, data: bytes | None) -> None:
         """Put other bytes under a key behind the archive's back; None = take the object away."""
@@ -22,6 +24,9 @@ class Directory:
     def __init__(self, folder: Path) -> None:
         self.url = str(folder)
         self._folder = folder
+
+    def beside(self, name: str) -> Directory:
+        return Directory(self._folder.with_name(name))
 
     def read(self, key: str) -> bytes:
         return (self._folder / key).read_bytes()
@@ -34,14 +39,15 @@ class Directory:
 
 
 class Bucket:
-    """A new bucket of a server that lets anybody make one."""
+    """A prefix in a bucket that is there, of a server that the environment names."""
 
-    def __init__(self, endpoint: str, name: str) -> None:
+    def __init__(self, name: str, prefix: str = "some/prefix") -> None:
         self.name = name
-        self.url = f"s3://{name}/some/prefix"
-        request = urllib.request.Request(f"{endpoint}/{name}", b"", method="PUT")
-        urllib.request.urlopen(request, timeout=30).close()
+        self.url = f"s3://{name}/{prefix}"
         self._store = from_url(self.url)
+
+    def beside(self, name: str) -> Bucket:
+        return Bucket(self.name, name)
 
     def read(self, key: str) -> bytes:
         return bytes(obstore.get(self._store, key).bytes())

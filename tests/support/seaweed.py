@@ -1,4 +1,4 @@
-"""SeaweedFS for tests: a master, a volume server, and a filer that speaks S3, each a process that can be killed.
+"""SeaweedFS for tests: a master, a volume server, a filer and its S3 gateway, each a process that can be killed.
 
     with SeaweedServer(program) as server:
         …  # S3 at server.endpoint, with the keys ACCESS_KEY and SECRET_KEY
@@ -27,7 +27,7 @@ from tests.support.postgres import SCRATCH
 from tests.support.server import wait_until
 
 ACCESS_KEY, SECRET_KEY = "testing", "testing-secret"
-_ROLES = ("master", "volume", "filer")
+_ROLES = ("master", "volume", "filer", "s3")
 _WAIT_S = 60.0
 _KEYS = {
     "identities": [
@@ -59,10 +59,9 @@ class SeaweedServer:
     def endpoint(self) -> str:
         return f"http://127.0.0.1:{self._ports[6]}"
 
-    @property
-    def volumes(self) -> list[Path]:
-        """The files in which the bytes of objects are."""
-        return sorted((self.folder / "volume").glob("*.dat"))
+    def volumes(self, bucket: str) -> list[Path]:
+        """The files in which the bytes of a bucket's objects are."""
+        return sorted((self.folder / "volume").glob(f"{bucket}_*.dat"))
 
     def __enter__(self) -> SeaweedServer:
         for role in _ROLES:
@@ -82,7 +81,7 @@ class SeaweedServer:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self, role: str) -> None:
-        """Start `master`, `volume` or `filer`, or start it again after `kill`, and wait until it can be worked with."""
+        """Start `master`, `volume`, `filer` or `s3`, or start it again after `kill`; return when it can be used."""
         with (self.folder / f"{role}.log").open("ab") as log:
             command = [self._program, f"-logdir={self.folder}", "-logtostderr=true", role, *self._flags(role)]
             process = subprocess.Popen(command, stdout=log, stderr=log, cwd=self.folder)
@@ -109,19 +108,19 @@ class SeaweedServer:
         if role == "volume":
             own = [f"-port={volume}", f"-port.grpc={volume_grpc}", f"-dir={folder}", "-max=100", "-preStopSeconds=0"]
             return [*here, asks, *own]
-        own = [f"-port={filer}", f"-port.grpc={filer_grpc}", f"-defaultStoreDir={folder}"]
-        own += [f"-localSocket={folder}/socket", "-s3", f"-s3.port={s3}", f"-s3.port.grpc={s3_grpc}"]
-        own += [f"-s3.config={self.folder}/keys.json", f"-s3.localSocket={folder}/s3", "-s3.port.iceberg=0"]
-        return [*here, asks, *own, "-s3.port.lance=0", "-s3.ip.bind=127.0.0.1"]
+        if role == "filer":
+            own = [f"-port={filer}", f"-port.grpc={filer_grpc}", f"-defaultStoreDir={folder}"]
+            return [*here, asks, *own, f"-localSocket={folder}/socket"]
+        own = [f"-filer=127.0.0.1:{filer}.{filer_grpc}", f"-port={s3}", f"-port.grpc={s3_grpc}"]
+        own += ["-port.iceberg=0", "-port.lance=0", f"-localSocket={folder}/socket"]
+        return [*here, *own, f"-config={self.folder}/keys.json"]
 
     def _is_ready(self, role: str) -> bool:
-        """A master knows that it leads, a volume server is known to the master, the filer's S3 answers."""
-        master, s3 = self._ports[0], self._ports[6]
-        if role == "filer":
-            return _get(f"http://127.0.0.1:{s3}/healthz") is not None
-        if role == "volume":
-            return _get(f"http://127.0.0.1:{master}/dir/assign") is not None
-        return b'"IsLeader":true' in (_get(f"http://127.0.0.1:{master}/cluster/status") or b"")
+        """It answers; a master also leads, and a volume server is known to the master."""
+        master, port = (f"http://127.0.0.1:{self._ports[2 * _ROLES.index(one)]}" for one in ("master", role))
+        if role == "master":
+            return b'"IsLeader":true' in (_get(f"{master}/cluster/status") or b"")
+        return _get(f"{port}/healthz") is not None and (role != "volume" or _get(f"{master}/dir/assign") is not None)
 
 
 def _get(url: str) -> bytes | None:

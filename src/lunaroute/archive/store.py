@@ -13,8 +13,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
@@ -26,10 +28,13 @@ from lunaroute.sinks.layout import COMPRESSED_SUFFIX, day_of, make_private_dir
 from lunaroute.sinks.syncfs import sync_filesystem
 
 if TYPE_CHECKING:
-    from obstore.store import ObjectStore
+    from obstore.store import ObjectStore, S3Config
 
 _MANIFESTS = "manifests"
 _AT_ONCE = 8
+_PATIENCE = timedelta(seconds=30)
+"""Of one request, its repeats included: one object that a store cannot read must not hold all others up for long."""
+_REASON = re.compile(r"<\?xml.*?<Code>(.*?)</Code>.*?<Message>(.*?)</Message>.*")
 
 
 class Archived(msgspec.Struct, frozen=True, kw_only=True):
@@ -150,7 +155,8 @@ class ArchiveStore:
             return LocalStore(str(self._folder))
         # A bucket that gives each object a retention takes none without a checksum.
         has_checksum = self._obstore.parse_scheme(url) == "s3" and "AWS_CHECKSUM_ALGORITHM" not in os.environ
-        store: ObjectStore = from_url(url, config={"checksum_algorithm": "SHA256"} if has_checksum else None)
+        config: S3Config | None = {"checksum_algorithm": "SHA256"} if has_checksum else None
+        store: ObjectStore = from_url(url, config=config, retry_config={"max_retries": 6, "retry_timeout": _PATIENCE})
         return store
 
     def _told(self, work: Any, url: str) -> Any:
@@ -168,7 +174,8 @@ def key_of(session_id: str, sha256: str, copy: int = 0) -> str:
 
 
 def _words(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+    """In one line; of a document of S3's, the reason only."""
+    return _REASON.sub(r"\1: \2", " ".join(str(error).split()))[:400]
 
 
 def _installed() -> Any:

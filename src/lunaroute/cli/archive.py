@@ -144,7 +144,8 @@ def _table(entries: list[Archived]) -> Table:
 
 @contextmanager
 def _progress(what: str) -> Iterator[Callable[[int, int], bool]]:
-    with Progress(console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=None)
 
         def show(done: int, total: int) -> bool:

@@ -193,11 +193,11 @@ getattr(push, sys.argv[4])(archive, Path(sys.argv[2]))
 """
 
 
-def test_a_push_killed_anywhere_is_finished_by_the_next(home: Path, place: Place, tmp_path: Path) -> None:
+def test_a_push_killed_anywhere_is_finished_by_the_next(home: Path, place: Place) -> None:
     _record(home, _session("a", 3), _session("b", 2))
     deaths = 0
     for step in range(10, 1000, 45):
-        folder = Directory(tmp_path / f"archive-{step}")
+        folder = place.beside(f"archive-{step}")
         words = [sys.executable, "-c", _DYING, folder.url, str(home / "sessions"), str(step), "push"]
         ended = subprocess.run(words, capture_output=True, env=dict(os.environ), timeout=60, check=False)
         for entry in _entries(folder):  # what a manifest names is there
