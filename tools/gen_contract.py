@@ -263,6 +263,7 @@ _SOURCES = {
     "daily_stats": ("RequestRecorded", "Tokens", "Cost", "FinalStats"),
     "hourly_stats": ("RequestRecorded", "Tokens", "Cost", "FinalStats"),
     "hourly_latencies": (),
+    "daily_latencies": (),
     "daily_tool_stats": ("ToolCallRecorded",),
     "session_facets": (COMMON,),
     "texts": (COMMON,),

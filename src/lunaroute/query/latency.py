@@ -16,7 +16,7 @@ from lunaroute.stats import histogram
 
 from .filter import EVERYTHING, Filter
 from .fragment import Sql
-from .spans import Span, cut
+from .spans import Span, cut_finely
 from .stores.base import Index
 from .stores.opening import dialect_of
 from .usage import GROUPS, KEY, Dimension, ended_exchanges, exchange_key, is_rolled_up, of_rollup
@@ -97,24 +97,27 @@ def _parts(connection: Index, wanted: Filter, by: Sequence[Dimension]) -> Iterat
     if not is_rolled_up(wanted):
         yield from _exchanges(connection, wanted, None, by)
         return
-    times = cut(wanted.since, wanted.until, "hour")
+    dialect = dialect_of(connection)
+    times = cut_finely(wanted.since, wanted.until, has_days=dialect.has_days and "hour" not in by)
     for edge in times.edges:
         yield from _exchanges(connection, wanted, edge, by)
-    if times.whole is None:
-        return
-    condition = of_rollup(wanted, times.whole)
-    dialect = dialect_of(connection)
-    if dialect.has_buckets:
-        source = Sql(
-            f"SELECT {', '.join(KEY)}, latency_bucket, ttft_bucket FROM {dialect.hourly_latencies}"
-            f" WHERE {condition.text}",
-            condition.parameters,
-        )
-        yield from _counted(connection, source, by)
-        return
+    for span in times.hours:
+        condition = of_rollup(wanted, span, "hour")
+        if dialect.has_buckets:
+            columns, table = f"{', '.join(KEY)}, latency_bucket, ttft_bucket", dialect.hourly_latencies
+            source = Sql(f"SELECT {columns} FROM {table} WHERE {condition.text}", condition.parameters)
+            yield from _counted(connection, source, by)
+        else:
+            yield from _kept(connection, "hourly_latencies", _columns(by), condition)
+    for span in times.days:
+        # "day" is a column there.
+        columns = "".join(f"{'day' if one == 'day' else GROUPS[one]}, " for one in by)
+        yield from _kept(connection, "daily_latencies", columns, of_rollup(wanted, span, "day"))
+
+
+def _kept(connection: Index, table: str, columns: str, condition: Sql) -> Iterator[tuple[_Key, int, int]]:
     rows = connection.execute(
-        f"SELECT {_columns(by)}latency_histogram, ttft_histogram FROM hourly_latencies WHERE {condition.text}",
-        condition.parameters,
+        f"SELECT {columns}latency_histogram, ttft_histogram FROM {table} WHERE {condition.text}", condition.parameters
     )
     for *key, latency, ttft in rows:
         yield tuple(key), histogram.unpack(latency), histogram.unpack(ttft)

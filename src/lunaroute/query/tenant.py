@@ -27,7 +27,7 @@ _ROWS = {
     "session_facets": _OF_SESSIONS,
     "texts": _OF_SESSIONS,
     "stream_events": _OF_SESSIONS,
-    **dict.fromkeys(("daily_stats", "hourly_stats", "hourly_latencies", "daily_tool_stats"), "0"),
+    **dict.fromkeys(("daily_stats", "hourly_stats", "hourly_latencies", "daily_latencies", "daily_tool_stats"), "0"),
 }
 
 

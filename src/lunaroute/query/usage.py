@@ -1,7 +1,8 @@
 """Sums over exchanges: requests, tokens, cost and time, by hour, day, provider, model or client.
 
 In: a filter and what to group by. Out: `Usage` values. Where the filter asks for nothing but time, provider, model and
-client, they come from the roll-ups (and, for parts of an hour, from single exchanges); else from the single exchanges.
+client, they come from the roll-ups (whole days from those by day, where nobody asks for hours or clients; parts of an
+hour from single exchanges); else from the single exchanges.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from lunaroute.sinks.tables.columns import TOKEN_COLUMNS
 from .conditions import compile_filter, within
 from .filter import EVERYTHING, Among, Filter
 from .fragment import ALWAYS, Sql, is_among
-from .spans import Span, cut
+from .spans import Grain, Span, cut_finely
 from .stores.base import Dialect, Index
 from .stores.opening import dialect_of
 from .values import resolve
@@ -68,6 +69,9 @@ SUMS: Final = Usage.__struct_fields__[5:]
 KEY: Final = ("hour", "provider", "model_name", "client_name")
 _ROLLED_UP: Final = {"provider": "provider", "model": "model_name", "client": "client_name"}
 """Fields of a filter that the roll-ups keep, and their columns there."""
+_DAY_KEY: Final = ("day AS hour", "provider", "model_name", "'' AS client_name")
+"""The same of `daily_stats`, which does not say whose client."""
+_MOMENT_CHARS: Final[dict[Grain, int]] = {"hour": len("2026-01-01 00:00:00"), "day": len("2026-01-01")}
 GROUPS: Final[dict[Dimension, str]] = {
     "hour": "hour",
     "day": "substr(hour, 1, 10)",
@@ -94,7 +98,7 @@ def usage(connection: Index, wanted: Filter = EVERYTHING, by: Sequence[Dimension
     """A row for each group, in the order of the groups; without `by`, one row. Exchanges count where they began. Raises
     FilterError, sqlite3.Error."""
     wanted = resolve(connection, wanted)
-    source = _source(connection, wanted)
+    source = _source(connection, wanted, by)
     groups = "".join(f"{GROUPS[one]} AS {one}_, " for one in by)
     sums = ", ".join(f"sum({name})" for name in SUMS)
     tail = " GROUP BY {0} ORDER BY {0}".format(", ".join(f"{one}_" for one in by)) if by else ""
@@ -120,13 +124,13 @@ def is_rolled_up(wanted: Filter) -> bool:
     return all(isinstance(one, Among) and one.field in _ROLLED_UP for one in wanted.conditions)
 
 
-def of_rollup(wanted: Filter, whole: Span) -> Sql:
-    """The condition on a roll-up by hour."""
-    condition = ALWAYS
+def of_rollup(wanted: Filter, whole: Span, grain: Grain) -> Sql:
+    """The condition on a roll-up by hour or by day."""
+    condition, chars = ALWAYS, _MOMENT_CHARS[grain]
     if whole.since is not None:
-        condition &= Sql("hour >= ?", (whole.since[:19],))
+        condition &= Sql(f"{grain} >= ?", (whole.since[:chars],))
     if whole.until is not None:
-        condition &= Sql("hour < ?", (whole.until[:19],))
+        condition &= Sql(f"{grain} < ?", (whole.until[:chars],))
     for one in wanted.conditions:
         assert isinstance(one, Among)
         condition &= is_among(_ROLLED_UP[one.field], one.names, is_negated=one.is_negated)
@@ -162,19 +166,23 @@ def ended_exchanges(connection: Index, wanted: Filter, span: Span | None) -> Sql
     return Sql(f"{source} WHERE {condition.text}", condition.parameters)
 
 
-def _source(connection: Index, wanted: Filter) -> Sql:
+def _source(connection: Index, wanted: Filter, by: Sequence[Dimension]) -> Sql:
     if not is_rolled_up(wanted):
         return _exchanges(connection, wanted, None)
-    times = cut(wanted.since, wanted.until, "hour")
+    asks_for_clients = any(isinstance(one, Among) and one.field == "client" for one in wanted.conditions)
+    has_days = dialect_of(connection).has_days and not asks_for_clients and not {"hour", "client"} & set(by)
+    times = cut_finely(wanted.since, wanted.until, has_days=has_days)
     parts = [_exchanges(connection, wanted, edge) for edge in times.edges]
-    if times.whole is not None:
-        condition = of_rollup(wanted, times.whole)
-        columns = ", ".join((*KEY, *SUMS))
-        parts.append(Sql(f"SELECT {columns} FROM hourly_stats WHERE {condition.text}", condition.parameters))
+    parts += [_kept("daily_stats", _DAY_KEY, of_rollup(wanted, span, "day")) for span in times.days]
+    parts += [_kept("hourly_stats", KEY, of_rollup(wanted, span, "hour")) for span in times.hours]
     if not parts:
         parts = [Sql(f"SELECT {', '.join((*KEY, *SUMS))} FROM hourly_stats WHERE 1 = 0")]
     text = " UNION ALL ".join(part.text for part in parts)
     return Sql(text, tuple(parameter for part in parts for parameter in part.parameters))
+
+
+def _kept(table: str, key: Sequence[str], condition: Sql) -> Sql:
+    return Sql(f"SELECT {', '.join((*key, *SUMS))} FROM {table} WHERE {condition.text}", condition.parameters)
 
 
 def _exchanges(connection: Index, wanted: Filter, span: Span | None) -> Sql:

@@ -26,6 +26,7 @@ _SUMS = {
     "daily_stats": ("day", "provider", "model_name"),
     "hourly_stats": ("hour", "provider", "model_name", "client_name"),
     "hourly_latencies": ("hour", "provider", "model_name", "client_name"),
+    "daily_latencies": ("day", "provider", "model_name", "client_name"),
     "daily_tool_stats": ("day", "model_name", "client_name", "tool_name"),
 }
 """Tables of sums over sessions."""

@@ -97,7 +97,7 @@ def test_each_clock_takes_its_part_and_the_sums_stay(home: Path, is_compressed: 
     assert (report.bodies_deleted, report.sessions_deleted, report.left_alone) == (1, 1, [])
     assert _state(home) == {new.session_id: "whole", middle.session_id: "bodiless", live.session_id: "whole"}
     after = dump(home / "sessions" / "sessions.db")
-    for table in ("hourly_stats", "hourly_latencies", "daily_stats", "daily_tool_stats"):
+    for table in ("hourly_stats", "hourly_latencies", "daily_stats", "daily_latencies", "daily_tool_stats"):
         assert after[table] == before[table]
     assert {row[0] for row in after["texts"]} == {new.session_id, live.session_id}
     assert len(after["session_stats"]) == 6
@@ -138,7 +138,7 @@ def _numbers(value: Any) -> Any:
 
 
 def test_nothing_of_what_was_said_stays_in_the_index_and_its_space_is_given_back(home: Path) -> None:
-    _record(home, *(_session(f"s{number}", 40 + number) for number in range(20)))
+    _record(home, *(_session(f"s{number}", 40 + number) for number in range(30)))
     database = home / "sessions" / "sessions.db"
     before = database.stat().st_size
     prune(_config(home, delete_sessions_after="30d"), NOW)

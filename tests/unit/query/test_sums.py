@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from lunaroute.query.index import open_index
 from lunaroute.query.latency import latencies, merged
 from lunaroute.query.sessions import list_sessions
 from lunaroute.query.tools import tool_usage
-from lunaroute.query.usage import Dimension, Usage, total, usage
+from lunaroute.query.usage import SUMS, Dimension, Usage, total, usage
 from lunaroute.simulator.store import seed_store
 from lunaroute.stats.percentile import percentile
 from tests.builders import TEN_OCLOCK, Call, SessionScript, tokens
@@ -138,6 +139,26 @@ def test_percentiles_are_within_two_percent(connection: sqlite3.Connection, span
     for one in found:
         for percent, got in [(50, one.latency.p50_ms), (95, one.latency.p95_ms), (100, one.latency.max_ms)]:
             assert got == pytest.approx(percentile(values, percent), rel=0.02)
+
+
+@pytest.mark.parametrize("extra", ["", "model:opus", "client:codex"])
+@pytest.mark.parametrize("span", SPANS)
+def test_days_are_the_sums_of_their_hours(connection: sqlite3.Connection, span: str, extra: str) -> None:
+    wanted = parse_filter(f"{span} {extra}", NOW)
+    for of_days, of_hours in zip(
+        usage(connection, wanted, ["day"]), _by_day(usage(connection, wanted, ["hour"]), total), strict=True
+    ):
+        for name in SUMS:
+            assert getattr(of_days, name) == pytest.approx(getattr(of_hours, name)), name
+    for days, hours in zip(
+        latencies(connection, wanted, ["day"]), _by_day(latencies(connection, wanted, ["hour"]), merged), strict=True
+    ):
+        assert (days.latency_buckets, days.ttft_buckets) == (hours.latency_buckets, hours.ttft_buckets)
+
+
+def _by_day(found: list[Any], together: Callable[[list[Any]], Any]) -> list[Any]:
+    days = groupby(found, key=lambda one: one.hour[:10])
+    return [together(list(hours)) for _, hours in days]
 
 
 @pytest.mark.parametrize("extra", ["", "tool:Read", "error:true"])

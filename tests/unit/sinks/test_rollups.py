@@ -62,6 +62,22 @@ def test_latencies_of_an_hour_are_those_of_its_exchanges(index: Index, scripts: 
     )
 
 
+def test_latencies_of_a_day_are_those_of_its_hours(index: Index, scripts: list[SessionScript]) -> None:
+    index.write(SessionScript("later").turn())  # a batch of its own adds to a day that is there
+    sums = "latency_histogram, ttft_histogram, provider, model_name, client_name"
+    hours = index.query(f"SELECT substr(hour, 1, 10), {sums} FROM hourly_latencies")
+    expected: dict[tuple[str, ...], list[int]] = {}
+    for day, latency, ttft, *names in hours:
+        both = expected.setdefault((day, *names), [0, 0])
+        both[0] += histogram.unpack(latency)
+        both[1] += histogram.unpack(ttft)
+    days = index.query(f"SELECT day, {sums} FROM daily_latencies")
+    assert len(days) < len(hours)
+    assert expected == {
+        (day, *names): [histogram.unpack(latency), histogram.unpack(ttft)] for day, latency, ttft, *names in days
+    }
+
+
 def test_tools_of_a_day_are_those_of_its_calls(index: Index, scripts: list[SessionScript]) -> None:
     rolled_up = index.query(
         "SELECT tool_name, sum(call_count), sum(result_count), sum(error_count), sum(total_execution_time_ms)"

@@ -296,6 +296,7 @@ def test_rows_in_memory_have_the_columns_of_their_tables(index: Index) -> None:
         *(n for n in HourRow.__struct_fields__ if n not in {"hour", "client_name"}),
     )
     assert _columns(index, "hourly_latencies") == LatencyRow.__struct_fields__
+    assert _columns(index, "daily_latencies") == ("day", *LatencyRow.__struct_fields__[1:])
     assert _columns(index, "daily_tool_stats") == ToolDayRow.__struct_fields__
     halves = (exchange_columns.REQUEST_COLUMNS, exchange_columns.RESPONSE_COLUMNS)
     assert set(_columns(index, "session_stats")) == {name for half in halves for name in half}

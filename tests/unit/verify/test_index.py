@@ -25,7 +25,7 @@ def _execute(store: Store, *statements: str) -> None:
 
 TABLES = (
     *("sessions", "session_stats", "tool_calls", "tool_call_executions", "session_facets", "texts"),
-    *("daily_stats", "hourly_stats", "hourly_latencies", "daily_tool_stats"),
+    *("daily_stats", "hourly_stats", "hourly_latencies", "daily_latencies", "daily_tool_stats"),
 )
 
 

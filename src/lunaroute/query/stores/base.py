@@ -87,6 +87,8 @@ class Dialect(ABC):
     has_buckets: ClassVar[bool] = False
     """Rows say which bucket of a histogram their durations are counted in (`latency_bucket`, `ttft_bucket`,
     `execution_bucket`), so that the store can count them; and there are no sums of tools by day."""
+    has_days: ClassVar[bool] = True
+    """Sums by day are rows of their own and so quicker to add up than those of hours."""
 
     @abstractmethod
     def hour(self, moment: str) -> str:

@@ -37,6 +37,7 @@ class ClickHouseDialect(WordsDialect):
     client: ClassVar[str] = "e.session_client_name"
     hourly_latencies: ClassVar[str] = "exchange_sums FINAL"
     has_buckets: ClassVar[bool] = True
+    has_days: ClassVar[bool] = False
 
     def hour(self, moment: str) -> str:
         return f"concat(substring(toString({moment}), 1, 13), ':00:00')"

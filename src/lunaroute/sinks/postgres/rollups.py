@@ -27,6 +27,7 @@ async def add_rollups(connection: Any, rollups: Rollups) -> None:
         ("hourly_stats", list(rollups.hours)),
         ("daily_stats", list(rollups.days())),
         ("hourly_latencies", list(rollups.latencies)),
+        ("daily_latencies", list(rollups.latency_days())),
         ("daily_tool_stats", list(rollups.tools)),
     ]
     if not any(rows for _, rows in sums):
@@ -58,8 +59,7 @@ async def _add(connection: Any, table: str, rows: Iterable[_Row]) -> None:
 
 def _key(table: str, row: HourRow | LatencyRow | ToolDayRow) -> tuple[str, ...]:
     # A day's sums stand in the row of an hour whose name is the day.
-    names = ("hour" if name == "day" and isinstance(row, HourRow) else name for name in KEYS[table])
-    return tuple(getattr(row, name) for name in names)
+    return tuple(getattr(row, name) for name in row.__struct_fields__[: len(KEYS[table])])
 
 
 def _to_store(name: str, amount: Any) -> object:

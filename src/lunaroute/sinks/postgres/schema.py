@@ -35,6 +35,7 @@ KEYS: Final[dict[str, tuple[str, ...]]] = {
     "daily_stats": ("day", "provider", "model_name"),
     "hourly_stats": ("hour", "provider", "model_name", "client_name"),
     "hourly_latencies": ("hour", "provider", "model_name", "client_name"),
+    "daily_latencies": ("day", "provider", "model_name", "client_name"),
     "daily_tool_stats": ("day", "model_name", "client_name", "tool_name"),
 }
 """What a row is known by; writing it again changes nothing."""

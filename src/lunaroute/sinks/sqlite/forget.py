@@ -21,7 +21,10 @@ from .rollups import rows_of
 _PER_SESSION = ("session_stats", "tool_calls", "tool_call_executions", "session_facets", "texts", "sessions")
 _MERGE_PAGES = 500
 _MERGES = 100
-_SUMS = (("hourly_stats", "hour"), ("hourly_latencies", "hour"), ("daily_stats", "day"), ("daily_tool_stats", "day"))
+_SUMS = (
+    *(("hourly_stats", "hour"), ("hourly_latencies", "hour")),
+    *(("daily_stats", "day"), ("daily_latencies", "day"), ("daily_tool_stats", "day")),
+)
 
 
 def replace_session(index: sqlite3.Connection, session_id: str, events: Sequence[Event]) -> None:

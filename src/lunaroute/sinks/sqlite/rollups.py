@@ -20,17 +20,19 @@ _Row = TypeVar("_Row", bound=HourRow | LatencyRow | ToolDayRow)
 
 def add_rollups(connection: sqlite3.Connection, rollups: Rollups) -> None:
     """Add to the rows there are, in the transaction of the caller. Raises sqlite3.Error."""
-    days = rollups.days()  # before what is stored is added to the hours
+    # Before what is stored is added to the hours.
+    days, latency_days = rollups.days(), rollups.latency_days()
     _flush(connection, sql.HOURLY, rollups.hours)
     _flush(connection, sql.DAILY, days)
     _flush(connection, sql.LATENCIES, rollups.latencies)
+    _flush(connection, sql.LATENCY_DAYS, latency_days)
     _flush(connection, sql.TOOL_DAYS, rollups.tools)
 
 
 def _flush(connection: sqlite3.Connection, table: sql.RollupSql, rows: Iterable[_Row]) -> None:
     written: list[list[object]] = []
     for row in rows:
-        key: list[str] = [getattr(row, name) for name in table.key]
+        key: list[str] = [getattr(row, name) for name in row.__struct_fields__[: len(table.key)]]
         found = connection.execute(table.select, key).fetchone()
         if found is not None:
             add_row(row, _stored(type(row), table.amounts, found))

@@ -243,17 +243,26 @@ CREATE TABLE hourly_stats (
   PRIMARY KEY (hour, provider, model_name, client_name)
 ) WITHOUT ROWID"""
 
-_HOURLY_LATENCIES = """
-CREATE TABLE hourly_latencies (
-  hour TEXT NOT NULL,
+_HISTOGRAMS_DDL = """
   provider TEXT NOT NULL,
   model_name TEXT NOT NULL,
   client_name TEXT NOT NULL,
   latency_histogram BLOB,
-  ttft_histogram BLOB,
+  ttft_histogram BLOB,"""
+
+_HOURLY_LATENCIES = f"""
+CREATE TABLE hourly_latencies (
+  hour TEXT NOT NULL,{_HISTOGRAMS_DDL}
   PRIMARY KEY (hour, provider, model_name, client_name)
 )"""
 """A table of its own, so that sums are read without the histograms, which are ten times as large."""
+
+_DAILY_LATENCIES = f"""
+CREATE TABLE daily_latencies (
+  day TEXT NOT NULL,{_HISTOGRAMS_DDL}
+  PRIMARY KEY (day, provider, model_name, client_name)
+)"""
+"""For long spans: histograms are dear to add up."""
 
 _DAILY_TOOL_STATS = """
 CREATE TABLE daily_tool_stats (
@@ -334,6 +343,7 @@ DDL: Final = (
     _DAILY_STATS,
     _HOURLY_STATS,
     _HOURLY_LATENCIES,
+    _DAILY_LATENCIES,
     _DAILY_TOOL_STATS,
     _SESSION_FACETS,
     _TEXTS,

@@ -138,6 +138,7 @@ _HOUR_KEY: Final = ("hour", "provider", "model_name", "client_name")
 HOURLY: Final = _rollup("hourly_stats", _HOUR_KEY, HourRow.__struct_fields__[4:])
 DAILY: Final = _rollup("daily_stats", ("day", "provider", "model_name"), HourRow.__struct_fields__[4:])
 LATENCIES: Final = _rollup("hourly_latencies", _HOUR_KEY, LatencyRow.__struct_fields__[4:])
+LATENCY_DAYS: Final = _rollup("daily_latencies", ("day", *_HOUR_KEY[1:]), LatencyRow.__struct_fields__[4:])
 TOOL_DAYS: Final = _rollup(
     "daily_tool_stats", ("day", "model_name", "client_name", "tool_name"), ToolDayRow.__struct_fields__[4:]
 )

@@ -133,13 +133,10 @@ class HourRow(msgspec.Struct):
     proxy_overhead_ms: float = 0.0
     total_duration_ms: float = 0.0
 
-    @property
-    def day(self) -> str:
-        return self.hour[:10]
-
 
 class LatencyRow(msgspec.Struct):
-    """A row of `hourly_latencies`; the histograms as `stats.histogram` makes them."""
+    """A row of `hourly_latencies` or, its hour then being a day, of `daily_latencies`; the histograms as
+    `stats.histogram` makes them."""
 
     hour: str
     provider: str

@@ -1,7 +1,7 @@
 """[pure] Sums that lists and charts read instead of the single exchanges: by hour, by day, by tool.
 
-In: what a batch counts. Out: what it adds to the rows of `hourly_stats`, `hourly_latencies`, `daily_stats` and
-`daily_tool_stats`; the store adds it in the transaction of the batch. What an event adds depends on that event, its
+In: what a batch counts. Out: what it adds to the rows of `hourly_stats`, `hourly_latencies`, `daily_stats`,
+`daily_latencies` and `daily_tool_stats`; the store adds it in the transaction of the batch. What an event adds depends on that event, its
 request and its session's beginning alone, and adding is the same in any order: a re-index gets the very same rows.
 
 Everything is counted once, by hour and client; the rows of the day are sums of those. So an exchange costs one
@@ -88,6 +88,14 @@ class Rollups:
         for (hour, provider, model, _), row in self._hours.items():
             key = (hour[:10], provider, model)
             add_row(days.setdefault(key, HourRow(*key, "")), row)
+        return days.values()
+
+    def latency_days(self) -> Iterable[LatencyRow]:
+        """Rows of `daily_latencies`: the hours' histograms together."""
+        days: dict[tuple[str, str, str, str], LatencyRow] = {}
+        for (hour, *names), row in self._latencies.items():
+            key = (hour[:10], *names)
+            add_row(days.setdefault(key, LatencyRow(*key)), row)
         return days.values()
 
     def _tool(self, at: str, model: str | None, client: str | None, name: str) -> ToolDayRow:
