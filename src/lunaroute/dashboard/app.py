@@ -25,7 +25,7 @@ from .event_routes import stream_routes
 from .metrics import metrics_handler
 from .pages import PAGE_ROUTES, TENANT_PAGES, PageCall
 from .probes import OPEN_PATHS, probe_routes
-from .site import STATIC, Site
+from .site import STATIC, VERSION_MARK, Site, static_version
 
 PageHandler = Callable[[PageCall], Response]
 
@@ -66,10 +66,14 @@ class _OwnFiles(StaticFiles):
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
     ) -> Response:
         response = super().file_response(full_path, stat_result, scope, status_code)
-        # An address with `v` changes with the file.
-        is_versioned = scope["query_string"].startswith(b"v=")
-        response.headers["cache-control"] = "public, max-age=31536000, immutable" if is_versioned else "no-cache"
+        # An older version's address, of a page that was open before an update, gets what there is now.
+        is_lasting = super().get_path(scope).startswith(static_version())
+        response.headers["cache-control"] = "public, max-age=31536000, immutable" if is_lasting else "no-cache"
         return response
+
+    def get_path(self, scope: Scope) -> str:
+        first, _, rest = super().get_path(scope).partition(os.sep)
+        return rest if first.startswith(VERSION_MARK) else os.path.join(first, rest)
 
 
 def _page(site: Site, handler: PageHandler, usual_range: str) -> Callable[[Request], Response]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ from .recordings import Recordings
 
 FOLDER: Final = Path(__file__).parent
 STATIC: Final = FOLDER / "static"
+VERSION_MARK: Final = "~"
+"""Before the version of `static` in an address."""
 
 PAGES: Final = (
     ("overview", "/", "Overview"),
@@ -83,11 +86,16 @@ def _environment() -> jinja2.Environment:
     return environment
 
 
-_DIGESTS: dict[str, str] = {}
+@cache
+def static_version() -> str:
+    """Changes with any file in `static`."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in STATIC.rglob("*") if path.is_file()):
+        digest.update(path.relative_to(STATIC).as_posix().encode() + b"\0" + path.read_bytes())
+    return f"{VERSION_MARK}{digest.hexdigest()[:10]}"
 
 
 def _static(name: str) -> str:
-    """The address of a file in `static`, which changes with the file, so that browsers may keep it."""
-    if name not in _DIGESTS:
-        _DIGESTS[name] = hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:10]
-    return f"/static/{name}?v={_DIGESTS[name]}"
+    """The address of a file in `static`, which browsers may keep. The version is a folder, so that what scripts and styles
+    name beside themselves has it too, and each script one address."""
+    return f"/static/{static_version()}/{name}"

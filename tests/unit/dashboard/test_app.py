@@ -72,16 +72,21 @@ def test_every_answer_has_the_strict_policy(client: TestClient, path: str) -> No
     assert headers["x-content-type-options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", ["/sessions", "/api/v1/sessions", "/nothing-here", "/static/nothing-here.js?v=1"])
+@pytest.mark.parametrize("path", ["/sessions", "/api/v1/sessions", "/nothing-here", "/static/~1/nothing-here.js"])
 def test_browsers_keep_no_recordings(client: TestClient, path: str) -> None:
     assert client.get(path).headers["cache-control"] == "no-store"
 
 
 def test_browsers_keep_files_for_as_long_as_they_are_the_same(client: TestClient) -> None:
-    style = re.search(r'href="(/static/app\.css\?v=\w+)"', client.get("/").text)
+    style = re.search(r'href="(/static/~\w+/)app\.css"', client.get("/").text)
     assert style is not None
-    assert client.get(style[1]).headers["cache-control"] == "public, max-age=31536000, immutable"
-    # Scripts import each other by addresses that stay the same.
+    # Scripts import each other from beside themselves.
+    for name in ("app.css", "js/app.js", "js/numbers.js", "vendor/inter.woff2"):
+        answer = client.get(style[1] + name)
+        assert (answer.status_code, answer.headers["cache-control"]) == (200, "public, max-age=31536000, immutable")
+    # A page from before an update still finds its scripts.
+    assert client.get("/static/~before/js/app.js").headers["cache-control"] == "no-cache"
+    assert client.get("/static/~before/../app.py").status_code == 404
     unversioned = client.get("/static/app.css")
     assert unversioned.headers["cache-control"] == "no-cache"
     again = client.get("/static/app.css", headers={"if-none-match": unversioned.headers["etag"]})

@@ -1,5 +1,4 @@
-// Asking the API and the reader, and telling what came of it. Without effects of its own: modules that import it under one address and a
-// page that loads it under another would have them twice.
+// Asking the API and the reader, and telling what came of it.
 export async function ask(path, method = "GET", body) {
   const answer = await fetch(`/api/v1${path}`, { method, headers: body ? { "content-type": "application/json" } : {}, body: body ? JSON.stringify(body) : undefined });
   const value = await answer.json();

@@ -1,5 +1,5 @@
 // Charts over the JSON API. Each says in data-… what it shows; colours are those of the style sheet.
-import { draw } from "./draw.js";
+import { draw, library } from "./draw.js";
 import { number } from "./numbers.js";
 
 const SERIES = ["s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8"];
@@ -160,12 +160,21 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-async function load(element) {
+async function rowsOf(address) {
+  const answer = await fetch(address);
+  const rows = await answer.json();
+  if (!answer.ok) throw new Error(rows.error);
+  return rows;
+}
+// `asked`: what other charts of this round have asked for.
+async function load(element, asked) {
   const { chart, src } = element.dataset;
   try {
-    const answer = await fetch(src);
-    if (!answer.ok) throw new Error((await answer.json()).error);
-    const rows = await answer.json();
+    if (!asked.has(src)) asked.set(src, rowsOf(src));
+    const [rows] = await Promise.all([asked.get(src), library()]);
+    // Others come in between: a press, what one types, the frame that shows it.
+    await whenIdle();
+    if (!element.isConnected) return;
     drawn.set(element, rows);
     charts[chart](element, rows);
   } catch (error) {
@@ -176,10 +185,20 @@ async function load(element) {
 }
 function redraw() { drawn.forEach((rows, element) => { if (element.isConnected) charts[element.dataset.chart](element, rows); }); }
 
-const all = () => document.querySelectorAll("[data-chart]");
-all().forEach(load);
+// The page is shown first: a frame, and whatever follows it.
+const whenShown = () => new Promise((shown) => requestAnimationFrame(() => setTimeout(shown)));
+const whenIdle = () => new Promise((idle) => requestIdleCallback(idle, { timeout: 200 }));
+function loadAll(main = document) {
+  const asked = new Map();
+  main.querySelectorAll("[data-chart]").forEach((one) => load(one, asked));
+}
+export async function arrive(main) {
+  drawn.clear();
+  await whenShown();
+  if (main.isConnected) loadAll(main);
+}
 let again = null;
-document.body.addEventListener("live", () => { clearTimeout(again); again = setTimeout(() => all().forEach(load), 400); });
+document.body.addEventListener("live", () => { clearTimeout(again); again = setTimeout(loadAll, 400); });
 document.addEventListener("theme", redraw);
 let resized = null, width = innerWidth;
 addEventListener("resize", () => { if (innerWidth === width) return; width = innerWidth; clearTimeout(resized); resized = setTimeout(redraw, 150); });

@@ -1,8 +1,19 @@
-// Drawing one chart, and the table behind it. Without effects of its own (see ask.js).
+// Drawing one chart, and the table behind it.
 import { spanAddress } from "./filter.js";
 import { number } from "./numbers.js";
+import { visit } from "./visit.js";
 
 export const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+// uPlot is no module; whoever draws waits for it.
+let isLoaded = null;
+export function library() {
+  return isLoaded ??= new Promise((loaded, failed) => {
+    const script = document.createElement("script");
+    script.src = new URL("../vendor/uPlot.iife.min.js", import.meta.url);
+    script.onload = loaded; script.onerror = () => failed(new Error("the charts cannot be loaded"));
+    document.head.append(script);
+  });
+}
 const FONT = "11px Inter, system-ui, sans-serif";
 const MOST_LINES = 400;
 
@@ -25,9 +36,9 @@ function stack(data) {
 // What a press asks for, and a drag over times.
 function picks(options, xs) {
   const { addressOf, isTime, step } = options;
-  if (addressOf) return { ready: [(plot) => plot.over.addEventListener("click", () => { const at = plot.cursor.idx; if (Number.isInteger(at)) location.href = addressOf(xs[at]); })] };
+  if (addressOf) return { ready: [(plot) => plot.over.addEventListener("click", () => { const at = plot.cursor.idx; if (Number.isInteger(at)) visit(addressOf(xs[at])); })] };
   if (!step || !isTime) return {};
-  const go = (from, to) => { const address = spanAddress(from, to + step, step); if (address) location.href = address; };
+  const go = (from, to) => { const address = spanAddress(from, to + step, step); if (address) visit(address); };
   return {
     setSelect: [(plot) => {
       const { left, width } = plot.select, chosen = xs.filter((at) => { const x = plot.valToPos(at, "x"); return x >= left && x <= left + width; });

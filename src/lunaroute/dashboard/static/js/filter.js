@@ -1,4 +1,4 @@
-// Filters in addresses. Without effects of its own (see ask.js).
+// Filters in addresses.
 // The address of this page with a filter of other times; null where there is nothing to filter.
 export function spanAddress(since, until, step) {
   if (!document.querySelector("[data-filter]")) return null;

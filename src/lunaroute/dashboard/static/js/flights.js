@@ -1,5 +1,5 @@
 // What is in flight: the texts of this page's session as they stream, and ticking numbers wherever an exchange or a session
-// is shown. Without effects of its own (see ask.js).
+// is shown.
 import { number } from "./numbers.js";
 
 const flights = new Map();

@@ -1,25 +1,27 @@
 // The list of sessions: columns, order, marks, saved views.
 import { ask, tell } from "./ask.js";
+import { visit } from "./visit.js";
 
-const table = document.querySelector("#sessions"), boxes = [...document.querySelectorAll("[data-columns] input")];
-function showColumns() {
-  const hidden = boxes.filter((one) => !one.checked).map((one) => one.value);
-  if (table) table.dataset.hide = hidden.join(" ");
-  localStorage.setItem("columns", JSON.stringify(hidden));
+export function arrive(main) {
+  const table = main.querySelector("#sessions"), boxes = [...main.querySelectorAll("[data-columns] input")];
+  const showColumns = () => {
+    const hidden = boxes.filter((one) => !one.checked).map((one) => one.value);
+    if (table) table.dataset.hide = hidden.join(" ");
+    localStorage.setItem("columns", JSON.stringify(hidden));
+  };
+  try { const hidden = JSON.parse(localStorage.getItem("columns") || "[]"); boxes.forEach((one) => { one.checked = !hidden.includes(one.value); }); } catch { localStorage.removeItem("columns"); }
+  showColumns();
+  boxes.forEach((one) => one.addEventListener("change", showColumns));
+  main.querySelectorAll("select[data-param]").forEach((one) => one.addEventListener("change", () => {
+    const address = new URL(location.href);
+    if (one.value && one.value !== "newest") address.searchParams.set(one.dataset.param, one.value); else address.searchParams.delete(one.dataset.param);
+    visit(address);
+  }));
+  main.querySelector("[data-save-view]").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    try { await ask("/views", "PUT", { name: event.target.elements.name.value, address: location.pathname + location.search }); visit(location.href, { isReplaced: true }); } catch (error) { tell(error.message); }
+  });
+  main.querySelectorAll("[data-remove-view]").forEach((one) => one.addEventListener("click", async () => {
+    try { await ask("/views", "DELETE", { name: one.dataset.removeView }); one.parentElement.remove(); } catch (error) { tell(error.message); }
+  }));
 }
-try { const hidden = JSON.parse(localStorage.getItem("columns") || "[]"); boxes.forEach((one) => { one.checked = !hidden.includes(one.value); }); } catch { localStorage.removeItem("columns"); }
-showColumns();
-boxes.forEach((one) => one.addEventListener("change", showColumns));
-
-document.querySelectorAll("select[data-param]").forEach((one) => one.addEventListener("change", () => {
-  const address = new URL(location.href);
-  if (one.value && one.value !== "newest") address.searchParams.set(one.dataset.param, one.value); else address.searchParams.delete(one.dataset.param);
-  location.href = address.href;
-}));
-document.querySelector("[data-save-view]")?.addEventListener("submit", async (event) => {
-  event.preventDefault();
-  try { await ask("/views", "PUT", { name: event.target.elements.name.value, address: location.pathname + location.search }); location.reload(); } catch (error) { tell(error.message); }
-});
-document.querySelectorAll("[data-remove-view]").forEach((one) => one.addEventListener("click", async () => {
-  try { await ask("/views", "DELETE", { name: one.dataset.removeView }); one.parentElement.remove(); } catch (error) { tell(error.message); }
-}));

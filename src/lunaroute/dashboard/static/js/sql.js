@@ -1,11 +1,11 @@
 // The SQL console: run, show as a table, draw what can be drawn, keep queries.
 import { ask, askText, tell } from "./ask.js";
+import { library } from "./draw.js";
 import { number } from "./numbers.js";
+import { visit } from "./visit.js";
 
-const $ = (selector) => document.querySelector(selector);
-const form = $("[data-sql]"), statement = $("#statement"), told = $("[data-sql-told]"), problem = $("[data-sql-problem]"), result = $("[data-sql-result]"), chart = $("[data-sql-chart]"), csv = $("[data-csv]");
 const MOST_SHOWN = 500;
-let last = null;
+let statement, told, problem, result, chart, csv, last;
 
 async function run() {
   problem.hidden = true;
@@ -14,7 +14,7 @@ async function run() {
   try {
     last = await ask("/sql", "POST", { statement: statement.value });
     told.textContent = `${last.rows.length.toLocaleString("en")} rows${last.is_cut ? ", and more" : ""} in ${number.ms(performance.now() - began)}`;
-    showTable(last); showChart(last);
+    showTable(last); await showChart(last);
     csv.disabled = false;
   } catch (error) {
     told.textContent = "";
@@ -37,13 +37,14 @@ function showTable({ columns, rows }) {
   });
   result.replaceChildren(table);
 }
-function showChart({ columns, rows }) {
+async function showChart({ columns, rows }) {
   // The first column along, the first column of numbers up.
   const up = columns.findIndex((_, at) => at > 0 && rows.length && rows.every((row) => row[at] === null || typeof row[at] === "number"));
   const isTime = rows.every((row) => typeof row[0] === "string" && /^\d{4}-\d\d-\d\d/.test(row[0]));
   chart.hidden = up < 0 || rows.length < 2 || rows.length > 400;
   chart.replaceChildren();
   if (chart.hidden) return;
+  await library();
   const style = getComputedStyle(document.documentElement), color = (name) => style.getPropertyValue(`--${name}`).trim();
   const points = rows.map((row, at) => [isTime ? Date.parse(row[0].replace(" ", "T") + (row[0].length > 10 ? "Z" : "T00:00:00Z")) / 1000 : at, row[up]]).sort((a, b) => a[0] - b[0]);
   const font = "11px Inter, system-ui, sans-serif", stroke = color("faint");
@@ -53,16 +54,14 @@ function showChart({ columns, rows }) {
     series: [{ label: columns[0], value: (_, at) => at === null ? "" : isTime ? new Date(at * 1000).toISOString().slice(0, 16).replace("T", " ") : String(rows[at]?.[0] ?? "") }, { label: columns[up], stroke: color("accent"), fill: color("accent"), width: 0, paths: uPlot.paths.bars({ size: [0.7, 46], radius: 0.12 }), points: { show: false } }],
   }, [points.map((one) => one[0]), points.map((one) => one[1])], chart);
 }
-form.addEventListener("submit", (event) => { event.preventDefault(); run(); });
-statement.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); run(); } });
-csv.addEventListener("click", () => {
+function keep() {
   // A cell that a spreadsheet would run as a formula is disarmed.
   const cell = (value) => { let text = value === null ? "" : String(value); if (typeof value === "string" && /^[=+\-@]/.test(text)) text = `'${text}`; return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text; };
   const text = [last.columns, ...last.rows].map((row) => row.map(cell).join(",")).join("\n") + "\n";
   const link = document.createElement("a");
   link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" })); link.download = "lunaroute.csv"; link.click();
   URL.revokeObjectURL(link.href);
-});
+}
 document.addEventListener("click", async (event) => {
   const chosen = event.target.closest("[data-statement]");
   if (chosen) { statement.value = chosen.dataset.statement; run(); return; }
@@ -71,7 +70,13 @@ document.addEventListener("click", async (event) => {
   if (event.target.closest("[data-save-query]")) {
     const name = await askText("Name of this query");
     if (!name) return;
-    try { await ask("/queries", "PUT", { name, statement: statement.value }); location.reload(); } catch (error) { tell(error.message); }
+    try { await ask("/queries", "PUT", { name, statement: statement.value }); visit(location.href, { isReplaced: true }); } catch (error) { tell(error.message); }
   }
 });
-if (new URLSearchParams(location.search).has("statement")) run();
+export function arrive(main) {
+  [statement, told, problem, result, chart, csv] = ["#statement", "[data-sql-told]", "[data-sql-problem]", "[data-sql-result]", "[data-sql-chart]", "[data-csv]"].map((name) => main.querySelector(name));
+  main.querySelector("[data-sql]").addEventListener("submit", (event) => { event.preventDefault(); run(); });
+  statement.addEventListener("keydown", (event) => { if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) { event.preventDefault(); run(); } });
+  csv.addEventListener("click", keep);
+  if (new URLSearchParams(location.search).has("statement")) run();
+}

@@ -2,11 +2,12 @@
 // which somebody thought or slept would leave nothing of the rest to see. A stretch can be looked at closely.
 import { color } from "./draw.js";
 import { number } from "./numbers.js";
+import { visit } from "./visit.js";
 
-const frame = document.querySelector("[data-timeline]"), canvas = frame.querySelector("canvas"), tip = frame.querySelector(".tip"), pen = canvas.getContext("2d");
-const id = frame.dataset.timeline, LANE = 46, TOP = 26, LEFT = 96, BAR = 18, LONGEST_PAUSE_MS = 60_000, MOST_LANES = 24, CLOSEST_MS = 200;
+const LANE = 46, TOP = 26, LEFT = 96, BAR = 18, LONGEST_PAUSE_MS = 60_000, MOST_LANES = 24, CLOSEST_MS = 200;
 const at = (text) => text ? Date.parse(text.replace(" ", "T") + "Z") : null;
 const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+let frame = null, canvas, tip, pen, id;
 let boxes = [], exchanges = [], calls = [], scale = null, shown = null, drag = null;
 
 const endOf = (one) => at(one.completed_at) ?? Date.now();
@@ -128,48 +129,56 @@ function zoom(factor, middle) {
 function pan(share) { const [from, to] = shown || [0, scale.whole]; show(from + (to - from) * share, to + (to - from) * share); }
 const placeOf = (px) => { const [from, to] = shown || [0, scale.whole]; return from + (px - LEFT) / (frame.clientWidth - LEFT - 6) * (to - from); };
 const actions = { in: () => zoom(0.5), out: () => zoom(2), all: () => show(0, Infinity) };
-document.querySelectorAll("[data-zoom]").forEach((one) => one.addEventListener("click", () => scale && actions[one.dataset.zoom]()));
-canvas.addEventListener("keydown", (event) => {
-  const action = { "+": actions.in, "=": actions.in, "-": actions.out, 0: actions.all, ArrowLeft: () => pan(-0.2), ArrowRight: () => pan(0.2) }[event.key];
-  if (action && scale && !event.ctrlKey && !event.metaKey) { event.preventDefault(); action(); }
-});
-canvas.addEventListener("wheel", (event) => {
-  if (!scale || !(event.ctrlKey || event.metaKey)) return;
-  event.preventDefault();
-  zoom(event.deltaY > 0 ? 1.25 : 0.8, placeOf(event.clientX - canvas.getBoundingClientRect().left));
-}, { passive: false });
-canvas.addEventListener("dblclick", () => scale && actions.all());
 
 function under(event) {
   const place = canvas.getBoundingClientRect(), px = event.clientX - place.left, py = event.clientY - place.top;
   return [boxes.findLast((one) => px >= one.a - 1 && px <= one.c + 1 && py >= one.y - 2 && py <= one.y + one.h + 2), px, py];
 }
-canvas.addEventListener("pointerdown", (event) => { if (event.pointerType === "mouse" && scale) drag = { from: under(event)[1], to: under(event)[1] }; });
-canvas.addEventListener("pointermove", (event) => {
-  const [box, px, py] = under(event);
-  if (drag && event.buttons) { drag.to = px; tip.hidden = true; draw(); return; }
-  tip.hidden = !box; canvas.style.cursor = box ? "pointer" : "";
-  if (box) { tip.textContent = box.text; tip.style.left = `${Math.max(0, Math.min(px + 12, frame.clientWidth - 240))}px`; tip.style.top = `${py + 14}px`; }
-});
-canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
 addEventListener("pointerup", () => {
-  if (!drag) return;
+  if (!drag || !frame.isConnected) return;
   const { from, to } = drag, wasDragged = Math.abs(to - from) > 6;
   setTimeout(() => { drag = null; });
   if (wasDragged) show(placeOf(Math.min(from, to)), placeOf(Math.max(from, to)));
 });
-canvas.addEventListener("click", (event) => {
-  const [box] = under(event);
-  if (box && !(drag && Math.abs(drag.to - drag.from) > 6)) location.href = `/sessions/${id}?from=${box.n}#${box.id}`;
-});
 async function load() {
+  const mine = frame;
   try {
-    [exchanges, calls] = await Promise.all(["exchanges", "calls"].map((what) => fetch(`/api/v1/sessions/${id}/${what}`).then((answer) => answer.json())));
+    const found = await Promise.all(["exchanges", "calls"].map((what) => fetch(`/api/v1/sessions/${id}/${what}`).then((answer) => answer.json())));
+    if (mine !== frame) return;
+    [exchanges, calls] = found;
     draw();
     frame.dataset.drawn = "true";
   } catch { /* the next change asks again */ }
 }
-load();
-document.body.addEventListener("live", load);
-document.addEventListener("theme", draw);
-addEventListener("resize", draw);
+export function arrive(main) {
+  frame = main.querySelector("[data-timeline]"); canvas = frame.querySelector("canvas"); tip = frame.querySelector(".tip"); pen = canvas.getContext("2d"); id = frame.dataset.timeline;
+  boxes = []; exchanges = []; calls = []; scale = shown = drag = null;
+  main.querySelectorAll("[data-zoom]").forEach((one) => one.addEventListener("click", () => scale && actions[one.dataset.zoom]()));
+  canvas.addEventListener("keydown", (event) => {
+    const action = { "+": actions.in, "=": actions.in, "-": actions.out, 0: actions.all, ArrowLeft: () => pan(-0.2), ArrowRight: () => pan(0.2) }[event.key];
+    if (action && scale && !event.ctrlKey && !event.metaKey) { event.preventDefault(); action(); }
+  });
+  canvas.addEventListener("wheel", (event) => {
+    if (!scale || !(event.ctrlKey || event.metaKey)) return;
+    event.preventDefault();
+    zoom(event.deltaY > 0 ? 1.25 : 0.8, placeOf(event.clientX - canvas.getBoundingClientRect().left));
+  }, { passive: false });
+  canvas.addEventListener("dblclick", () => scale && actions.all());
+  canvas.addEventListener("pointerdown", (event) => { if (event.pointerType === "mouse" && scale) drag = { from: under(event)[1], to: under(event)[1] }; });
+  canvas.addEventListener("pointermove", (event) => {
+    const [box, px, py] = under(event);
+    if (drag && event.buttons) { drag.to = px; tip.hidden = true; draw(); return; }
+    tip.hidden = !box; canvas.style.cursor = box ? "pointer" : "";
+    if (box) { tip.textContent = box.text; tip.style.left = `${Math.max(0, Math.min(px + 12, frame.clientWidth - 240))}px`; tip.style.top = `${py + 14}px`; }
+  });
+  canvas.addEventListener("pointerleave", () => { tip.hidden = true; });
+  canvas.addEventListener("click", (event) => {
+    const [box] = under(event);
+    if (box && !(drag && Math.abs(drag.to - drag.from) > 6)) visit(`/sessions/${id}?from=${box.n}#${box.id}`);
+  });
+  load();
+}
+const again = (what) => () => { if (frame.isConnected) what(); };
+document.body.addEventListener("live", again(load));
+document.addEventListener("theme", again(draw));
+addEventListener("resize", again(draw));
