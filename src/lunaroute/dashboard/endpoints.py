@@ -32,7 +32,7 @@ from lunaroute.query.sql import SqlResult
 from lunaroute.query.stores.base import Index
 from lunaroute.query.tools import ToolUsage, tool_usage
 from lunaroute.query.turns import read_turns
-from lunaroute.query.usage import Usage, usage
+from lunaroute.query.usage import SUMS, Usage, some_sums, usage
 from lunaroute.query.values import FACETS, known_values
 
 from .asked import Asked
@@ -120,8 +120,15 @@ class SavedName(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
-def list_usage(call: Call) -> list[Usage]:
-    return [] if call.index is None else usage(call.index, call.asked.wanted, call.asked.dimensions())
+def list_usage(call: Call) -> list[Usage] | list[dict[str, object]]:
+    names = [name for name in call.asked.parameters.get("fields", "").split(",") if name]
+    for name in names:
+        if name not in SUMS:
+            raise FilterError(f"fields={name[:40]}: must be some of {', '.join(SUMS)}")
+    by = call.asked.dimensions()
+    if call.index is None:
+        return []
+    return some_sums(call.index, call.asked.wanted, by, names) if names else usage(call.index, call.asked.wanted, by)
 
 
 def list_latencies(call: Call) -> list[Latency]:
@@ -265,6 +272,7 @@ PARAMETERS: Final = {
     "q": "A filter, as docs/queries.md describes it.",
     "range": "How far back, where the filter names no `since:`: 1h, 24h, 7d, 30d, 90d or all (the default).",
     "by": "What to group by, separated by commas: hour, day, provider, model, client.",
+    "fields": "Only these sums beside the groups, separated by commas; without it, all fields.",
     "order": f"{', '.join(_ORDERS)}; the largest first.",
     "limit": "At most so many, up to 500.",
     "after": "`next` of the page before.",
@@ -279,7 +287,7 @@ ENDPOINTS: Final = (
         summary="Requests, tokens, cost and time by group",
         answer=list_usage,
         result=list[Usage],
-        parameters=(*_SPAN, "by"),
+        parameters=(*_SPAN, "by", "fields"),
     ),
     Endpoint(
         path="/latency",

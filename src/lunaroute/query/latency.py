@@ -88,8 +88,9 @@ def percentiles(counted: int) -> Percentiles:
 
 
 def _percentiles(found: list[tuple[float, int]]) -> Percentiles:
-    at = {f"p{percent}_ms": histogram.percentile_of(found, percent) for percent in (50, 90, 95, 99)}
-    return Percentiles(count=sum(count for _, count in found), max_ms=histogram.percentile_of(found, 100), **at)
+    p50, p90, p95, p99, longest = histogram.percentiles_of(found, (50, 90, 95, 99, 100))
+    count = sum(count for _, count in found)
+    return Percentiles(count=count, p50_ms=p50, p90_ms=p90, p95_ms=p95, p99_ms=p99, max_ms=longest)
 
 
 def _parts(connection: Index, wanted: Filter, by: Sequence[Dimension]) -> Iterator[tuple[_Key, int, int]]:

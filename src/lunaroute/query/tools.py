@@ -22,7 +22,7 @@ from .fragment import ALWAYS, Sql, is_among
 from .latency import Percentiles, percentiles
 from .moments import sql_moment
 from .spans import Span, cut
-from .stores.base import Dialect, Index
+from .stores.base import Index
 from .stores.opening import dialect_of
 from .values import resolve
 from .ways import way_to_calls
@@ -53,11 +53,12 @@ _Part = tuple[str, int, int, int, float, int]
 """Tool, and the fields of `_Sums`."""
 
 
-def tool_usage(connection: Index, wanted: Filter = EVERYTHING) -> list[ToolUsage]:
-    """Raises FilterError, sqlite3.Error."""
+def tool_usage(connection: Index, wanted: Filter = EVERYTHING, *, has_percentiles: bool = True) -> list[ToolUsage]:
+    """Without `has_percentiles` for a fraction of the time, `execution` then being of no calls. Raises FilterError,
+    sqlite3.Error."""
     wanted = resolve(connection, wanted)
     totals: defaultdict[str, _Sums] = defaultdict(_Sums)
-    for tool, calls, results, errors, total_ms, execution in _parts(connection, wanted):
+    for tool, calls, results, errors, total_ms, execution in _parts(connection, wanted, has_percentiles=has_percentiles):
         sums = totals[tool]
         sums.call_count += calls
         sums.result_count += results
@@ -68,20 +69,20 @@ def tool_usage(connection: Index, wanted: Filter = EVERYTHING) -> list[ToolUsage
     return sorted(found, key=lambda one: (-one.call_count, one.tool))
 
 
-def _parts(connection: Index, wanted: Filter) -> Iterator[_Part]:
+def _parts(connection: Index, wanted: Filter, *, has_percentiles: bool) -> Iterator[_Part]:
     is_rolled_up = all(isinstance(one, Among) and one.field in _ROLLED_UP for one in wanted.conditions)
     if not is_rolled_up or dialect_of(connection).has_buckets:
         since, until = (None if moment is None else sql_moment(moment) for moment in (wanted.since, wanted.until))
-        yield from _single(connection, wanted, Span(since, until))
+        yield from _single(connection, wanted, Span(since, until), has_percentiles=has_percentiles)
         return
     times = cut(wanted.since, wanted.until, "day")
     for edge in times.edges:
-        yield from _single(connection, wanted, edge)
+        yield from _single(connection, wanted, edge, has_percentiles=has_percentiles)
     if times.whole is not None:
-        yield from _days(connection, wanted, times.whole)
+        yield from _days(connection, wanted, times.whole, has_percentiles=has_percentiles)
 
 
-def _days(connection: Index, wanted: Filter, whole: Span) -> Iterator[_Part]:
+def _days(connection: Index, wanted: Filter, whole: Span, *, has_percentiles: bool) -> Iterator[_Part]:
     condition = ALWAYS
     if whole.since is not None:
         condition &= Sql("day >= ?", (whole.since[:10],))
@@ -90,16 +91,19 @@ def _days(connection: Index, wanted: Filter, whole: Span) -> Iterator[_Part]:
     for one in wanted.conditions:
         assert isinstance(one, Among)
         condition &= is_among(_ROLLED_UP[one.field], one.names, is_negated=one.is_negated)
+    sums = ("call_count", "result_count", "error_count", "total_execution_time_ms")
+    if has_percentiles:
+        columns, tail = f"{', '.join(sums)}, execution_histogram", ""
+    else:
+        columns, tail = f"{', '.join(f'sum({one})' for one in sums)}, NULL", " GROUP BY tool_name"
     rows = connection.execute(
-        "SELECT tool_name, call_count, result_count, error_count, total_execution_time_ms, execution_histogram"
-        f" FROM daily_tool_stats WHERE {condition.text}",
-        condition.parameters,
+        f"SELECT tool_name, {columns} FROM daily_tool_stats WHERE {condition.text}{tail}", condition.parameters
     )
-    for *sums, execution in rows:
-        yield (*sums, histogram.unpack(execution))
+    for *amounts, execution in rows:
+        yield (*amounts, histogram.unpack(execution))
 
 
-def _single(connection: Index, wanted: Filter, span: Span) -> Iterator[_Part]:
+def _single(connection: Index, wanted: Filter, span: Span, *, has_percentiles: bool) -> Iterator[_Part]:
     dialect = dialect_of(connection)
     condition, source = compile_filter(wanted, "calls", dialect), dialect.calls
     way = way_to_calls(wanted) if dialect.is_told_the_way else None
@@ -111,8 +115,8 @@ def _single(connection: Index, wanted: Filter, span: Span) -> Iterator[_Part]:
     ):
         yield tool, calls, 0, 0, 0.0, histogram.EMPTY
     returned = _in_span(condition, "c.returned_at", span)
-    if dialect.has_buckets:
-        yield from _counted(connection, returned, dialect)
+    if dialect.has_buckets or not has_percentiles:
+        yield from _counted(connection, source, returned, has_percentiles=has_percentiles)
         return
     times: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
     for tool, success, took_ms in connection.execute(
@@ -126,12 +130,13 @@ def _single(connection: Index, wanted: Filter, span: Span) -> Iterator[_Part]:
         yield tool, 0, 0, 0, 0.0, histogram.of(took)
 
 
-def _counted(connection: Index, returned: Sql, dialect: Dialect) -> Iterator[_Part]:
+def _counted(connection: Index, source: str, returned: Sql, *, has_percentiles: bool) -> Iterator[_Part]:
     """The store has counted results of the same tool and bucket."""
+    bucket, tail = ("c.execution_bucket", ", c.execution_bucket") if has_percentiles else ("NULL", "")
     rows = connection.execute(
         "SELECT c.tool_name, count(*), sum(CASE WHEN c.success = 0 THEN 1 ELSE 0 END),"
-        f" sum(round(coalesce(c.execution_time_ms, 0), 6)), c.execution_bucket FROM {dialect.calls}"
-        f" WHERE {returned.text} GROUP BY c.tool_name, c.execution_bucket",
+        f" sum(round(coalesce(c.execution_time_ms, 0), 6)), {bucket} FROM {source}"
+        f" WHERE {returned.text} GROUP BY c.tool_name{tail}",
         returned.parameters,
     )
     for tool, results, errors, total_ms, bucket in rows:

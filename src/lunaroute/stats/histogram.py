@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import math
 import sys
+from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import accumulate
 from typing import Final
 
 EMPTY: Final = 0
@@ -79,25 +81,20 @@ def buckets(histogram: int) -> list[tuple[float, int]]:
 def percentile(histogram: int, percent: float) -> float | None:
     """The percentile in milliseconds, by linear interpolation between the two nearest ranks like `stats.percentile`;
     None of no durations."""
-    return percentile_of(buckets(histogram), percent)
+    return percentiles_of(buckets(histogram), (percent,))[0]
 
 
-def percentile_of(found: list[tuple[float, int]], percent: float) -> float | None:
-    """The same of its buckets."""
-    total = sum(count for _, count in found)
-    if not total:
-        return None
-    rank = (total - 1) * percent / 100
-    below, above = _at_rank(found, math.floor(rank)), _at_rank(found, math.ceil(rank))
+def percentiles_of(found: list[tuple[float, int]], percents: Sequence[float]) -> list[float | None]:
+    """The same of its buckets, several at once."""
+    counted = list(accumulate(count for _, count in found))
+    if not counted:
+        return [None] * len(percents)
+    return [_at_rank(found, counted, (counted[-1] - 1) * percent / 100) for percent in percents]
+
+
+def _at_rank(found: list[tuple[float, int]], counted: list[int], rank: float) -> float:
+    below, above = (found[bisect_right(counted, whole)][0] for whole in (math.floor(rank), math.ceil(rank)))
     return below + (above - below) * (rank - math.floor(rank))
-
-
-def _at_rank(found: list[tuple[float, int]], rank: int) -> float:
-    for middle_ms, count in found:
-        if rank < count:
-            return middle_ms
-        rank -= count
-    return found[-1][0]
 
 
 def _middle_ms(bucket: int) -> float:

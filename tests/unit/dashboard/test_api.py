@@ -33,6 +33,13 @@ def test_usage_is_that_of_the_python_api(client: TestClient, home: Path) -> None
     assert {one["model"]: (one["requests"], one["total_cost_usd"]) for one in answer} == expected
 
 
+def test_usage_may_be_asked_for_some_sums_only(client: TestClient) -> None:
+    whole = client.get("/api/v1/usage", params={"by": "day,model"}).json()
+    some = client.get("/api/v1/usage", params={"by": "day,model", "fields": "requests,output_tokens"}).json()
+    assert some == [{name: one[name] for name in ("day", "model", "requests", "output_tokens")} for one in whole]
+    assert len(some) > 1
+
+
 @pytest.mark.parametrize("path", ["usage", "latency", "tools", "sessions", "exchanges", "calls"])
 def test_filter_and_range_narrow_every_list(client: TestClient, path: str) -> None:
     everything, little = (
@@ -56,6 +63,7 @@ def test_filter_and_range_narrow_every_list(client: TestClient, path: str) -> No
         ("sessions?order=prettiest", "order=prettiest"),
         ("sessions?after=nowhere", "go on from"),
         ("usage?by=colour", "by=colour"),
+        ("usage?fields=requests,colour", "fields=colour"),
         ("values/secrets", "must be one of"),
         ("search", "which words"),
     ],

@@ -11,6 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from lunaroute.query import ways
@@ -19,11 +20,12 @@ from lunaroute.query.fields import WEEKDAYS
 from lunaroute.query.gaps import stream_gaps
 from lunaroute.query.grammar import parse_filter
 from lunaroute.query.index import open_index
-from lunaroute.query.latency import latencies, merged
+from lunaroute.query.latency import latencies, merged, percentiles
 from lunaroute.query.sessions import list_sessions
 from lunaroute.query.tools import tool_usage
 from lunaroute.query.usage import SUMS, Dimension, Usage, total, usage
 from lunaroute.simulator.store import seed_store
+from lunaroute.stats import histogram
 from lunaroute.stats.percentile import percentile
 from tests.builders import TEN_OCLOCK, Call, SessionScript, tokens
 
@@ -175,6 +177,19 @@ def test_tools_are_the_sum_of_their_calls(connection: sqlite3.Connection, span: 
     )
     found = tool_usage(connection, parse_filter(f"{span} {extra}", NOW))
     assert sorted((t.tool, t.call_count, t.result_count, t.error_count) for t in found if t.call_count) == expected
+
+
+@pytest.mark.parametrize("span", SPANS)
+def test_tools_without_percentiles_are_the_same(connection: sqlite3.Connection, span: str) -> None:
+    wanted = parse_filter(span, NOW)
+    nothing = percentiles(histogram.EMPTY)
+    whole = [
+        msgspec.structs.replace(one, execution=nothing, execution_buckets=[]) for one in tool_usage(connection, wanted)
+    ]
+    found = tool_usage(connection, wanted, has_percentiles=False)
+    for one, right in zip(found, whole, strict=True):
+        assert one.total_execution_time_ms == pytest.approx(right.total_execution_time_ms)
+        assert msgspec.structs.replace(one, total_execution_time_ms=right.total_execution_time_ms) == right
 
 
 def test_everything_is_one_row(connection: sqlite3.Connection) -> None:

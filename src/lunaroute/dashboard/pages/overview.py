@@ -55,7 +55,7 @@ def overview_page(call: PageCall) -> Response:
         return call.show("overview.html", page="overview", title="Overview", kpis=None, tools=[], running=[], latest=[])
     try:
         kpis = _kpis(call.index, call.asked)
-        tools = tool_usage(call.index, call.asked.wanted)[:_TOOLS_SHOWN]
+        tools = tool_usage(call.index, call.asked.wanted, has_percentiles=False)[:_TOOLS_SHOWN]
         problem = None
     except FilterError as error:
         kpis, tools, problem = [], [], error
