@@ -189,6 +189,7 @@ def _page(browser: Browser) -> Page:
 
 def _settle(page: Page) -> None:
     page.wait_for_selector("[data-live].on")
+    page.wait_for_selector("[data-chart]:empty", state="detached")
     page.wait_for_timeout(150)
 
 

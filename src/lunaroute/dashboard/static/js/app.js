@@ -164,11 +164,18 @@ document.addEventListener("change", (event) => {
   if (event.target.matches("[data-range]")) { const typed = event.target.form.elements.q; typed.value = withoutTimes(typed.value); }
   if (event.target.matches("[data-submit]")) event.target.form.requestSubmit();
 });
-document.addEventListener("htmx:afterSwap", (event) => {
-  tellTimes(event.target.parentElement || document);
-  if (selected) select($$("[data-row]").find((one) => one.dataset.session === selected || one.id === selected));
+// htmx tells of each element that came; what came together is looked through once.
+let isSwapTold = false;
+document.addEventListener("htmx:afterSwap", () => {
+  if (isSwapTold) return;
+  isSwapTold = true;
+  queueMicrotask(() => {
+    isSwapTold = false;
+    tellTimes();
+    if (selected) select($$("[data-row]").find((one) => one.dataset.session === selected || one.id === selected));
+    settleFlights();
+  });
 });
-document.addEventListener("htmx:afterSettle", () => { tellTimes(); settleFlights(); });
 setInterval(tick, 500);
 $("[data-help-dialog]").addEventListener("click", (event) => { if (event.target === event.currentTarget) event.currentTarget.close(); });
 onPrepare(tellTimes);
