@@ -93,8 +93,49 @@ def test_filter_stands_in_the_address_and_narrows(watched: Watched) -> None:
     page.wait_for_url(re.compile("range=24h"))
     assert "q=client%3Acodex" in page.url
     page.go_back()
+    until(page, "document.querySelector('[data-range]:checked').value === 'all'")
     assert page.input_value("[data-search]") == "client:codex"
+    page.go_forward()
+    until(page, "document.querySelector('[data-range]:checked').value === '24h'")
     watched.assert_quiet()
+
+
+def test_pages_come_without_being_loaded_anew(watched: Watched) -> None:
+    page = watched.open("/sessions")
+    page.evaluate("window.notReloaded = true")
+    page.keyboard.press("End")
+    until(page, "scrollY > 200")
+    scrolled = page.evaluate("scrollY")
+    page.locator("#rows [data-open]").nth(40).click()
+    page.wait_for_selector("article.session")
+    assert page.evaluate("scrollY") == 0
+    assert page.evaluate("document.activeElement.id") == "main"
+    assert page.get_attribute("#nav [aria-current]", "href") == "/sessions"
+    page.click(".tabs a:has-text('Tokens')")
+    page.wait_for_selector(".u-legend")
+    page.click("#nav a:has-text('SQL')")
+    page.fill("#statement", "SELECT 1 AS one, 2 AS two")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("[data-sql-result] td")
+    assert "SQL" in page.title()
+    for place in ("tab=tokens", "/sessions/", "/sessions"):
+        page.go_back()
+        page.wait_for_url(lambda url, place=place: place in url)
+    page.wait_for_selector("#rows [data-row]")
+    until(page, f"scrollY > {scrolled} / 2")
+    assert page.evaluate("window.notReloaded")
+    watched.assert_quiet()
+
+
+def test_a_page_that_cannot_be_had_is_loaded(watched: Watched) -> None:
+    page = watched.open("/sessions")
+    page.evaluate("window.notReloaded = true")
+    page.route("**/models", lambda route: route.abort() if route.request.resource_type == "fetch" else route.continue_())
+    page.click("#nav a:has-text('Models')")
+    page.wait_for_url("**/models")
+    until(page, LIVE)
+    assert "Models" in page.inner_text("main h1")
+    assert not page.evaluate("window.notReloaded === true")
 
 
 def test_fields_and_names_are_completed(watched: Watched) -> None:
@@ -134,6 +175,47 @@ def test_columns_are_chosen_and_kept(watched: Watched) -> None:
     assert not page.locator("#rows .col-cost").first.is_visible()
     page = watched.open("/sessions")
     assert not page.locator("#rows .col-cost").first.is_visible()
+    watched.assert_quiet()
+
+
+HEADS = "[...document.querySelectorAll('#sessions thead th')].slice(2).map(one => one.textContent)"
+# Of every row that there is, the names of its cells: all alike.
+CELLS = """[...new Set([...document.querySelectorAll('#rows [data-row]')].map(row =>
+    [...row.cells].slice(2).map(cell => cell.dataset.label).join()))].join(';')"""
+USUAL = ["Models", "Started", "Duration", "Turns", "Tools", "Tokens", "Cost"]
+
+
+def test_columns_are_moved_by_key_and_drag_and_kept(watched: Watched) -> None:
+    page = watched.open("/sessions")
+    assert page.evaluate(HEADS) == USUAL
+    page.click("text=Columns")
+    page.focus("[data-columns] input[value=cost]")
+    page.keyboard.press("Alt+ArrowUp")
+    page.keyboard.press("Alt+ArrowUp")
+    assert page.evaluate("document.activeElement.value") == "cost"
+    assert page.evaluate(HEADS) == ["Models", "Started", "Duration", "Turns", "Cost", "Tools", "Tokens"]
+    page.locator("[data-column=models]").get_by_role("button", name="down").press("Enter")
+    page.locator("[data-column=tokens]").drag_to(page.locator("[data-column=started]"), target_position={"x": 9, "y": 3})
+    moved = ["Tokens", "Started", "Models", "Duration", "Turns", "Cost", "Tools"]
+    until(page, f"{HEADS}.join() === {','.join(moved)!r}")
+    page.uncheck("[data-columns] input[value=tools]")
+    cells = ",".join("Model" if name == "Models" else name for name in moved)
+    assert page.evaluate(CELLS) == cells
+    page.keyboard.press("Escape")
+    assert not page.locator("[data-columns]").is_visible()
+    # Rows that come later, another page, and the next time.
+    until(page, "document.querySelectorAll('#rows [data-row]').length > 50", lambda: page.keyboard.press("End"))
+    until(page, f"{CELLS} === {cells!r}")
+    page.locator(".ranges label", has_text="30d").click()
+    page.wait_for_url(re.compile("range=30d"))
+    until(page, f"{HEADS}.join() === {','.join(moved)!r}")
+    page = watched.open("/sessions")
+    until(page, f"{HEADS}.join() === {','.join(moved)!r}")
+    assert not page.locator("#rows .col-tools").first.is_visible()
+    page.click("text=Columns")
+    page.click("[data-columns-usual]")
+    assert page.evaluate(HEADS) == USUAL
+    assert page.locator("#rows .col-tools").first.is_visible()
     watched.assert_quiet()
 
 

@@ -20,8 +20,16 @@ from lunaroute.query.usage import is_rolled_up
 
 from .call import PageCall
 
-COLUMNS = ("models", "started", "duration", "requests", "tools", "tokens", "cost")
-"""What the column picker can hide."""
+COLUMNS = {
+    "models": "Models",
+    "started": "Started",
+    "duration": "Duration",
+    "requests": "Turns",
+    "tools": "Tools",
+    "tokens": "Tokens",
+    "cost": "Cost",
+}
+"""What the column picker can hide and move, in the usual order, as their heads have them."""
 _PAGE = 50
 _ORDERS = get_args(Order)
 

@@ -109,6 +109,8 @@ const isTyping = (target) => target.closest("input, textarea, select, [contented
 
 document.addEventListener("keydown", (event) => {
   if ((event.metaKey || event.ctrlKey) && event.key.toLowerCase() === "k") { event.preventDefault(); openPalette(); return; }
+  const menu = event.key === "Escape" && $("details.menu-button[open]");
+  if (menu) { menu.open = false; $("summary", menu).focus(); return; }
   if (event.key === "Escape" && isTyping(event.target) && !event.target.closest("dialog")) { hideCompletions(); event.target.blur(); return; }
   if (event.metaKey || event.ctrlKey || event.altKey || isTyping(event.target) || $("dialog[open]")) return;
   const actions = {

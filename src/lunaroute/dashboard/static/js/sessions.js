@@ -1,17 +1,8 @@
-// The list of sessions: columns, order, marks, saved views.
+// The list of sessions: order, marks, saved views.
 import { ask, tell } from "./ask.js";
 import { visit } from "./visit.js";
 
 export function arrive(main) {
-  const table = main.querySelector("#sessions"), boxes = [...main.querySelectorAll("[data-columns] input")];
-  const showColumns = () => {
-    const hidden = boxes.filter((one) => !one.checked).map((one) => one.value);
-    if (table) table.dataset.hide = hidden.join(" ");
-    localStorage.setItem("columns", JSON.stringify(hidden));
-  };
-  try { const hidden = JSON.parse(localStorage.getItem("columns") || "[]"); boxes.forEach((one) => { one.checked = !hidden.includes(one.value); }); } catch { localStorage.removeItem("columns"); }
-  showColumns();
-  boxes.forEach((one) => one.addEventListener("change", showColumns));
   main.querySelectorAll("select[data-param]").forEach((one) => one.addEventListener("change", () => {
     const address = new URL(location.href);
     if (one.value && one.value !== "newest") address.searchParams.set(one.dataset.param, one.value); else address.searchParams.delete(one.dataset.param);

@@ -1,6 +1,6 @@
 // Going from page to page without loading one anew: `main`, the title and the mark in the navigation change; scripts, styles,
 // fonts and the connection stay. What cannot be had this way is loaded as ever.
-const SCRIPTS = { "[data-chart]": "charts", "[data-buckets]": "buckets", "[data-columns]": "sessions", ".session": "session", "[data-timeline]": "timeline", "[data-sql]": "sql" };
+const SCRIPTS = { "[data-chart]": "charts", "[data-buckets]": "buckets", "[data-columns]": "columns", "[data-views]": "sessions", ".session": "session", "[data-timeline]": "timeline", "[data-sql]": "sql" };
 const NO_PAGES = /^\/(api|static|metrics)(\/|$)/;
 const prepared = [], arrived = [];
 let under = null, asked = 0, shown = location.pathname + location.search;
@@ -15,11 +15,13 @@ export async function visit(address, { isReplaced = false, isBack = false, y = n
   under?.abort();
   under = new AbortController();
   before.setAttribute("aria-busy", "true");
-  let page;
+  let page, scripts;
   try {
     const answer = await fetch(url, { headers: { accept: "text/html" }, signal: under.signal });
     page = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (answer.redirected || !page.getElementById("main")) throw new Error("no page of this dashboard");
+    // Before it is shown, so that whatever can be pressed does something.
+    scripts = await scriptsOf(page);
   } catch {
     if (mine === asked) location.href = url.href;
     return;
@@ -30,6 +32,7 @@ export async function visit(address, { isReplaced = false, isBack = false, y = n
     history[isReplaced ? "replaceState" : "pushState"]({ y: 0 }, "", url);
   }
   show(page, before, url, y);
+  arrive(document.getElementById("main"), scripts);
 }
 
 function show(page, before, url, y) {
@@ -45,7 +48,6 @@ function show(page, before, url, y) {
   ((focused && next.querySelector(focused)) || next).focus({ preventScroll: true });
   const target = y === null && url.hash ? document.getElementById(decodeURIComponent(url.hash.slice(1))) : null;
   if (target) target.scrollIntoView(); else scrollTo(0, y ?? 0);
-  arrive(next);
 }
 
 // Where the keyboard was, so that it can go on from there; a pointer needs no place.
@@ -54,20 +56,20 @@ function placeOf(element) {
   return `[name="${CSS.escape(element.name)}"]${element.type === "radio" ? `[value="${CSS.escape(element.value)}"]` : ""}`;
 }
 
-function arrive(main) {
+function scriptsOf(page) {
+  return Promise.all(Object.entries(SCRIPTS).filter(([selector]) => page.querySelector(selector)).map(([, name]) => import(`./${name}.js`)));
+}
+function arrive(main, scripts) {
   arrived.forEach((listener) => listener(main));
-  Object.entries(SCRIPTS).forEach(async ([selector, name]) => {
-    if (!main.querySelector(selector)) return;
-    const script = await import(`./${name}.js`);
-    if (main.isConnected) script.arrive(main);
-  });
+  scripts.forEach((script) => script.arrive(main));
 }
 
 // The first page, once everybody listens.
-export function begin() {
+export async function begin() {
   history.scrollRestoration = "manual";
   if (history.state?.y && !location.hash) scrollTo(0, history.state.y);
-  arrive(document.getElementById("main"));
+  const main = document.getElementById("main"), scripts = await scriptsOf(main);
+  if (main.isConnected) arrive(main, scripts);
 }
 addEventListener("pagehide", () => history.replaceState({ y: scrollY }, ""));
 addEventListener("popstate", (event) => {
