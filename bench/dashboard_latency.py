@@ -24,7 +24,6 @@ from pathlib import Path
 from statistics import median
 
 import msgspec
-
 from bench.dashboard_interactions import (
     Waited,
     children_cpu_ms,

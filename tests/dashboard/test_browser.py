@@ -130,7 +130,7 @@ def test_pages_come_without_being_loaded_anew(watched: Watched) -> None:
 def test_a_page_that_cannot_be_had_is_loaded(watched: Watched) -> None:
     page = watched.open("/sessions")
     page.evaluate("window.notReloaded = true")
-    page.route("**/models", lambda route: route.abort() if route.request.resource_type == "fetch" else route.continue_())
+    page.route("**/models", lambda one: one.abort() if one.request.resource_type == "fetch" else one.continue_())
     page.click("#nav a:has-text('Models')")
     page.wait_for_url("**/models")
     until(page, LIVE)
@@ -195,7 +195,8 @@ def test_columns_are_moved_by_key_and_drag_and_kept(watched: Watched) -> None:
     assert page.evaluate("document.activeElement.value") == "cost"
     assert page.evaluate(HEADS) == ["Models", "Started", "Duration", "Turns", "Cost", "Tools", "Tokens"]
     page.locator("[data-column=models]").get_by_role("button", name="down").press("Enter")
-    page.locator("[data-column=tokens]").drag_to(page.locator("[data-column=started]"), target_position={"x": 9, "y": 3})
+    started = page.locator("[data-column=started]")
+    page.locator("[data-column=tokens]").drag_to(started, target_position={"x": 9, "y": 3})
     moved = ["Tokens", "Started", "Models", "Duration", "Turns", "Cost", "Tools"]
     until(page, f"{HEADS}.join() === {','.join(moved)!r}")
     page.uncheck("[data-columns] input[value=tools]")

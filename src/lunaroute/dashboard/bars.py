@@ -56,7 +56,7 @@ def latency_bar(first_ms: float | None, latency_ms: float | None, longest_ms: fl
 
 
 def _bar(parts: Sequence[tuple[str, float]], whole: float, told: str) -> Markup:
-    """`told` and the names of `parts` are words of ours: hundreds of these stand in a page, and escaping takes most of it."""
+    """`told` and the names of `parts` are words of ours, not escaped: pages have hundreds of these."""
     drawn, at = [], 0.0
     for name, amount in parts:
         width = _WIDTH * amount / whole

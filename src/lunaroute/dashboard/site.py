@@ -96,6 +96,6 @@ def static_version() -> str:
 
 
 def _static(name: str) -> str:
-    """The address of a file in `static`, which browsers may keep. The version is a folder, so that what scripts and styles
-    name beside themselves has it too, and each script one address."""
+    """The address of a file in `static`, which browsers may keep. The version is a folder, so that what scripts and
+    styles name beside themselves has it too, and each script one address."""
     return f"/static/{static_version()}/{name}"

@@ -58,7 +58,8 @@ def tool_usage(connection: Index, wanted: Filter = EVERYTHING, *, has_percentile
     sqlite3.Error."""
     wanted = resolve(connection, wanted)
     totals: defaultdict[str, _Sums] = defaultdict(_Sums)
-    for tool, calls, results, errors, total_ms, execution in _parts(connection, wanted, has_percentiles=has_percentiles):
+    for part in _parts(connection, wanted, has_percentiles=has_percentiles):
+        tool, calls, results, errors, total_ms, execution = part
         sums = totals[tool]
         sums.call_count += calls
         sums.result_count += results

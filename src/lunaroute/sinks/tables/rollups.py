@@ -1,8 +1,9 @@
 """[pure] Sums that lists and charts read instead of the single exchanges: by hour, by day, by tool.
 
 In: what a batch counts. Out: what it adds to the rows of `hourly_stats`, `hourly_latencies`, `daily_stats`,
-`daily_latencies` and `daily_tool_stats`; the store adds it in the transaction of the batch. What an event adds depends on that event, its
-request and its session's beginning alone, and adding is the same in any order: a re-index gets the very same rows.
+`daily_latencies` and `daily_tool_stats`; the store adds it in the transaction of the batch. What an event adds depends
+on that event, its request and its session's beginning alone, and adding is the same in any order: a re-index gets the
+very same rows.
 
 Everything is counted once, by hour and client; the rows of the day are sums of those. So an exchange costs one
 addition, and a batch one read and one write for each row it touches, however many exchanges it has.
@@ -93,8 +94,8 @@ class Rollups:
     def latency_days(self) -> Iterable[LatencyRow]:
         """Rows of `daily_latencies`: the hours' histograms together."""
         days: dict[tuple[str, str, str, str], LatencyRow] = {}
-        for (hour, *names), row in self._latencies.items():
-            key = (hour[:10], *names)
+        for (hour, provider, model, client), row in self._latencies.items():
+            key = (hour[:10], provider, model, client)
             add_row(days.setdefault(key, LatencyRow(*key)), row)
         return days.values()
 
