@@ -206,13 +206,21 @@ def test_sums(sqlite_index: Index, store: Index, span: str) -> None:
         wanted = _filter(f"{text} {span}")
         for by in dimensions if text in ROLLED_UP else dimensions[:3]:
             _compare(sqlite_index, store, lambda index, by=by, wanted=wanted: usage(index, wanted, by))
-        _compare(sqlite_index, store, lambda index, wanted=wanted: latencies(index, wanted, ("model",)))
+        for by in (("model",), ("day", "client"), ("hour",)):
+            _compare(sqlite_index, store, lambda index, by=by, wanted=wanted: latencies(index, wanted, by))
 
 
 @pytest.mark.parametrize("span", SPANS)
 def test_tools(sqlite_index: Index, store: Index, span: str) -> None:
     for text in ["", *CALLS]:
-        _compare(sqlite_index, store, lambda index, text=text: tool_usage(index, _filter(f"{text} {span}")))
+        for has_percentiles in (True, False):
+            _compare(
+                sqlite_index,
+                store,
+                lambda index, text=text, wanted=has_percentiles: tool_usage(
+                    index, _filter(f"{text} {span}"), has_percentiles=wanted
+                ),
+            )
 
 
 @pytest.mark.parametrize("span", SPANS)

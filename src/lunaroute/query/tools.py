@@ -135,14 +135,14 @@ def _counted(connection: Index, source: str, returned: Sql, *, has_percentiles: 
     """The store has counted results of the same tool and bucket."""
     bucket, tail = ("c.execution_bucket", ", c.execution_bucket") if has_percentiles else ("NULL", "")
     rows = connection.execute(
-        "SELECT c.tool_name, count(*), sum(CASE WHEN c.success = 0 THEN 1 ELSE 0 END),"
-        f" sum(round(coalesce(c.execution_time_ms, 0), 6)), {bucket} FROM {source}"
+        "SELECT c.tool_name, count(*), sum(CASE WHEN NOT c.success THEN 1 ELSE 0 END),"
+        f" sum(coalesce(c.execution_time_ms, 0)), {bucket} FROM {source}"
         f" WHERE {returned.text} GROUP BY c.tool_name{tail}",
         returned.parameters,
     )
-    for tool, results, errors, total_ms, bucket in rows:
-        execution = histogram.EMPTY if bucket is None else histogram.of_bucket(bucket, results)
-        yield tool, 0, results, errors, total_ms, execution
+    for tool, results, errors, total_ms, bucket_of_rows in rows:
+        execution = histogram.EMPTY if bucket_of_rows is None else histogram.of_bucket(bucket_of_rows, results)
+        yield tool, 0, results, errors, round(total_ms, 6), execution
 
 
 def _in_span(condition: Sql, column: str, span: Span) -> Sql:
