@@ -11,7 +11,9 @@ from hypothesis import settings
 from lunaroute.compiled import stale_modules
 from lunaroute.encryption.keys import KEY_VARIABLE, look_for_keys
 from tests.support.clickhouse import ChdbServer, ClickHouseServer
+from tests.support.cluster import ClickHouseCluster
 from tests.support.postgres import PostgresServer, find_postgres
+from tests.support.zookeeper import has_zookeeper
 
 settings.register_profile("any machine", deadline=None)  # a slow one is no failure
 settings.load_profile("any machine")
@@ -56,3 +58,11 @@ def new_clickhouse() -> Iterator[ChdbServer]:
     pytest.importorskip("chdb", reason="needs chdb (make test-fleet installs it)")
     with ChdbServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def clickhouse_cluster() -> Iterator[ClickHouseCluster]:
+    if shutil.which("clickhouse-server") is None or not has_zookeeper():
+        pytest.skip("needs clickhouse-server and ZooKeeper (Debian: apt-get install clickhouse-server zookeeper)")
+    with ClickHouseCluster() as cluster:
+        yield cluster

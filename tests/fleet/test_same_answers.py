@@ -1,6 +1,6 @@
 """Every store answers every question as SQLite does, row by row; sums of floats may differ in their last digits.
 
-With LUNAROUTE_FLEET_LONG, all spans of time, all filters and today's ClickHouse; without, some of them.
+With LUNAROUTE_FLEET_LONG, all spans of time, all filters, today's ClickHouse and a cluster; without, some of them.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ from lunaroute.query.values import FACETS, known_values
 from lunaroute.sinks.clickhouse.sink import ClickHouseSink
 from lunaroute.sinks.postgres.sink import PostgresSink
 from tests.support.clickhouse import ChdbServer, ClickHouseServer
+from tests.support.cluster import NAME, ClickHouseCluster
 from tests.support.postgres import PostgresServer
 
 from .stored import NOW, fill, make_index, recorded_events
@@ -104,9 +105,9 @@ SEARCHES = [
 ]
 
 
-STORES = ["postgres", "old_clickhouse", "new_clickhouse"]
+STORES = ["postgres", "old_clickhouse", "new_clickhouse", "clickhouse_cluster"]
 if not os.environ.get("LUNAROUTE_FLEET_LONG"):
-    STORES.remove("new_clickhouse")
+    STORES = STORES[:2]
     SPANS = SPANS[1:4:2]
     EXCHANGES, CALLS, SESSIONS = EXCHANGES[::3], CALLS[::3], SESSIONS[::3]
 
@@ -137,6 +138,13 @@ def on_old_clickhouse(old_clickhouse: ClickHouseServer) -> str:
 def on_new_clickhouse(new_clickhouse: ChdbServer) -> str:
     url = new_clickhouse.new_database()
     fill(ClickHouseSink(url, _refuse), recorded_events())
+    return url
+
+
+@pytest.fixture(scope="module")
+def on_clickhouse_cluster(clickhouse_cluster: ClickHouseCluster) -> str:
+    url = clickhouse_cluster.new_database()
+    fill(ClickHouseSink(url, _refuse, cluster=NAME), recorded_events())
     return url
 
 

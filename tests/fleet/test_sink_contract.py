@@ -18,6 +18,7 @@ from lunaroute.sinks.postgres.schema import KEYS
 from lunaroute.sinks.postgres.sink import PostgresSink
 from lunaroute.testing.sink_contract import SinkContract
 from tests.support.clickhouse import ChdbServer, ClickHouseServer
+from tests.support.cluster import NAME, ClickHouseCluster
 from tests.support.postgres import PostgresServer
 
 pytestmark = pytest.mark.fleet
@@ -55,11 +56,12 @@ class TestPostgres(SinkContract):
 
 
 class _ClickHouse(SinkContract):
-    _server: ClickHouseServer | ChdbServer
+    _server: ClickHouseServer | ChdbServer | ClickHouseCluster
     _urls: dict[Path, str]
+    _cluster: str | None = None
 
     def make(self, place: Path) -> Sink:
-        return ClickHouseSink(self._url(place))
+        return ClickHouseSink(self._url(place), cluster=self._cluster)
 
     def read(self, place: Path) -> dict[str, list[tuple[Any, ...]]]:
         server = ClickHouse(self._url(place))
@@ -82,8 +84,20 @@ class TestOldClickHouse(_ClickHouse):
         self._server, self._urls = old_clickhouse, {}
 
 
-@pytest.mark.skipif(not os.environ.get("LUNAROUTE_FLEET_LONG"), reason="takes long: make test-fleet LONG=1")
+_is_long = pytest.mark.skipif(not os.environ.get("LUNAROUTE_FLEET_LONG"), reason="takes long: make test-fleet LONG=1")
+
+
+@_is_long
 class TestNewClickHouse(_ClickHouse):
     @pytest.fixture(autouse=True)
     def _on_a_server(self, new_clickhouse: ChdbServer) -> None:
         self._server, self._urls = new_clickhouse, {}
+
+
+@_is_long
+class TestClusteredClickHouse(_ClickHouse):
+    _cluster = NAME
+
+    @pytest.fixture(autouse=True)
+    def _on_servers(self, clickhouse_cluster: ClickHouseCluster) -> None:
+        self._server, self._urls = clickhouse_cluster, {}

@@ -6,7 +6,6 @@ import http.client
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.support.postgres import SCRATCH
+from tests.support.zookeeper import free_port
 
 _WAIT_S = 60
 
@@ -27,6 +27,7 @@ _CONFIG = """<yandex>
   <users_config>{folder}/users.xml</users_config><default_profile>default</default_profile>
   <default_database>default</default_database><mark_cache_size>67108864</mark_cache_size>
   <uncompressed_cache_size>0</uncompressed_cache_size>
+  {more}
 </yandex>
 """
 _USERS = """<yandex>
@@ -70,15 +71,16 @@ class ClickHouseServer(_Databases):
 
     def __init__(self) -> None:
         super().__init__()
+        self.port, self.tcp_port, self.more_config = free_port(), free_port(), ""
         self.folder = Path(tempfile.mkdtemp(prefix="lr-ch-", dir=SCRATCH))
         self._as: dict[str, Any] = {"user": "nobody", "extra_groups": ()} if os.getuid() == 0 else {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> ClickHouseServer:
-        self.port, tcp = _free_port(), _free_port()
         for name in ("data", "tmp", "files", "schemas"):
             (self.folder / name).mkdir()
-        (self.folder / "config.xml").write_text(_CONFIG.format(folder=self.folder, http=self.port, tcp=tcp))
+        ports = {"http": self.port, "tcp": self.tcp_port}
+        (self.folder / "config.xml").write_text(_CONFIG.format(folder=self.folder, more=self.more_config, **ports))
         (self.folder / "users.xml").write_text(_USERS)
         if self._as:
             for path in (self.folder, *self.folder.rglob("*")):
@@ -132,9 +134,3 @@ class ChdbServer(_Databases):
         if self._process.stdout is not None:
             self._process.stdout.close()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])

@@ -22,8 +22,8 @@ from .words import WordsDialect
 _MARK: Final = re.compile(r"\?")
 _ESCAPED: Final = str.maketrans({"\\": "\\\\", "'": "\\'", "\0": "\\0"})
 _TOO_SLOW: Final = 159
-_READ_ONLY: Final = {"readonly": 2}
-"""2: reading only, though with settings."""
+_READ_ONLY: Final[dict[str, str | int]] = {"readonly": 2, "distributed_product_mode": "global"}
+"""2: reading only, though with settings. What a cluster's tables are compared with is asked of all shards, too."""
 
 
 class ClickHouseDialect(WordsDialect):
@@ -70,7 +70,7 @@ class ClickHouseIndex:
     dialect = CLICKHOUSE
     schema_sql = (
         'SELECT table AS "table", name AS "column", type FROM system.columns WHERE database = currentDatabase()'
-        " ORDER BY table, name"
+        " AND table NOT LIKE '%\\_local' ORDER BY table, name"
     )
 
     def __init__(self, url: str) -> None:

@@ -1,25 +1,32 @@
 """ClickHouse's HTTP interface, with the standard library: a POST, and the answer or one line of what was wrong.
 
-In: a URL, `clickhouse://user:password@host:8123/database`, or `clickhouses://` for TLS. A statement may be sent twice:
-where a kept connection turns out to be closed, nobody knows whether it had arrived. All that is written here may be
-written again.
+In: a URL, `clickhouse://user:password@host:8123/database`, or `clickhouses://` for TLS; of a cluster, several addresses
+with commas between them, of which the next is taken when one does not answer. A statement may be sent twice: where a
+connection breaks off, nobody knows whether it had arrived. All that is written here may be written again.
 """
 
 from __future__ import annotations
 
 import http.client
 import re
+from collections import deque
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 from urllib.parse import unquote, urlencode, urlsplit
 
 from lunaroute.errors import StoreUnavailable
 
+_CONNECT_S: Final = 10.0
 _TIMEOUT_S: Final = 120.0
 _PORT: Final = 8123
 _TLS_PORT: Final = 8443
 _PREFIX: Final = re.compile(r"Code: (\d+)\W*(?:e\.displayText\(\) = )?(?:DB::Exception: )*")
 _SUFFIX: Final = re.compile(r",? ?(?:e\.what\(\) = DB::Exception|\(version .*\))\s*$", re.DOTALL)
+
+
+class Unanswered(StoreUnavailable):
+    """No answer came, or not all of it."""
 
 
 class Refused(StoreUnavailable):
@@ -32,14 +39,13 @@ class Refused(StoreUnavailable):
 
 
 class ClickHouse:
-    """One server. One thread at a time."""
+    """One server, or whichever of several answers. One thread at a time."""
 
     def __init__(self, url: str) -> None:
         """Connects with the first statement."""
         parts = urlsplit(url)
         self.is_tls = parts.scheme == "clickhouses"
-        self.host = parts.hostname or "127.0.0.1"
-        self.port = parts.port or (_TLS_PORT if self.is_tls else _PORT)
+        self._addresses = deque(self._address(one) for one in parts.netloc.rpartition("@")[2].split(","))
         self.database = parts.path.strip("/") or "default"
         self._headers = {"connection": "keep-alive"}
         if parts.username:
@@ -50,6 +56,18 @@ class ClickHouse:
     def run(self, statement: bytes, settings: Mapping[str, str | int] | None = None) -> bytes:
         """What the server answers. Raises StoreUnavailable; Refused where it did answer."""
         target = f"/?{urlencode({'database': self.database, **(settings or {})})}"
+        for _ in range(len(self._addresses) - 1):
+            with suppress(Unanswered):
+                return self._run_here(target, statement)
+            self.go_on()
+        return self._run_here(target, statement)
+
+    def go_on(self) -> None:
+        """Ask at the next address from now on."""
+        self.close()
+        self._addresses.rotate(-1)
+
+    def _run_here(self, target: str, statement: bytes) -> bytes:
         is_kept = self._http is not None
         try:
             try:
@@ -62,7 +80,7 @@ class ClickHouse:
         except (http.client.HTTPException, OSError) as error:
             self.close()
             text = " ".join(str(error).split()) or type(error).__name__
-            raise StoreUnavailable(f"{self.name}: {text}") from error
+            raise Unanswered(f"{self.name}: {text}") from error
 
     def close(self) -> None:
         kept, self._http = self._http, None
@@ -72,7 +90,9 @@ class ClickHouse:
     def _send(self, target: str, statement: bytes) -> bytes:
         if self._http is None:
             kind = http.client.HTTPSConnection if self.is_tls else http.client.HTTPConnection
-            self._http = kind(self.host, self.port, timeout=_TIMEOUT_S)
+            self._http = kind(*self._addresses[0], timeout=_CONNECT_S)
+            self._http.connect()
+            self._http.sock.settimeout(_TIMEOUT_S)
         self._http.request("POST", target, statement, self._headers)
         response = self._http.getresponse()
         answer = response.read()
@@ -89,4 +109,9 @@ class ClickHouse:
     @property
     def name(self) -> str:
         """For messages, without the password."""
-        return f"clickhouse://{self.host}:{self.port}/{self.database}"
+        host, port = self._addresses[0]
+        return f"clickhouse://{host}:{port}/{self.database}"
+
+    def _address(self, text: str) -> tuple[str, int]:
+        parts = urlsplit(f"//{text}")
+        return parts.hostname or "127.0.0.1", parts.port or (_TLS_PORT if self.is_tls else _PORT)

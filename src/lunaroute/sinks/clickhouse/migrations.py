@@ -8,11 +8,15 @@ from typing import Final
 
 from lunaroute.errors import IndexTooNew, LunarouteError
 
+from .clustered import clustered_ddl
 from .connection import ClickHouse, Refused
 from .schema import OLDEST_MODERN, SCHEMA_VERSION, ddl
 
 MIGRATIONS: Final[dict[tuple[int, bool], Sequence[str]]] = {}
 """(version, whether the server is a modern one) → the statements that lead to the next one. 1 is the first."""
+"""Those of a cluster, which are more, have to be told apart when there is a first."""
+_ON_ALL: Final[dict[str, str | int]] = {"distributed_ddl_task_timeout": 60, "wait_end_of_query": 1}
+"""Servers that are down make a statement fail, and get it later; what says the version is written when all have it."""
 _NO_SUCH_TABLE: Final = 60
 
 
@@ -22,19 +26,24 @@ def is_modern(server: ClickHouse) -> bool:
     return int(version.split(".")[0]) >= OLDEST_MODERN
 
 
-def migrate(server: ClickHouse) -> None:
-    """Create or upgrade the tables. Raises IndexTooNew, StoreUnavailable."""
+def migrate(server: ClickHouse, cluster: str | None = None) -> None:
+    """Create or upgrade the tables, those of a cluster on all its servers. Raises IndexTooNew, StoreUnavailable;
+    LunarouteError where the tables are those of a single server and should not be, or the other way round."""
     version = _version(server)
+    if version is not None:
+        _check_kind(server, cluster)
     if version == SCHEMA_VERSION:
         return
     modern = is_modern(server)
-    if version is None:
+    if version is None and cluster is None:
         statements = ddl(is_modern=modern)
+    elif version is None:
+        statements = clustered_ddl(str(cluster), server.database, is_modern=modern)
     else:
         _refuse_newer(version)
         statements = [text for step in range(version, SCHEMA_VERSION) for text in MIGRATIONS[step, modern]]
     for statement in statements:
-        server.run(statement.encode())
+        server.run(statement.encode(), _ON_ALL if cluster is not None else None)
     server.run(f"INSERT INTO schema_version VALUES ({SCHEMA_VERSION})".encode())
 
 
@@ -46,6 +55,17 @@ def check_version(server: ClickHouse) -> None:
     _refuse_newer(version)
     if version < SCHEMA_VERSION:
         raise LunarouteError("the tables are those of an older lunaroute; a recorder of this one upgrades them")
+
+
+def _check_kind(server: ClickHouse, cluster: str | None) -> None:
+    found = server.run(
+        b"SELECT engine FROM system.tables WHERE database = currentDatabase() AND name = 'sessions' FORMAT TabSeparated"
+    )
+    is_clustered = found.strip() == b"Distributed"
+    if is_clustered and cluster is None:
+        raise LunarouteError(f"{server.name}: the tables are those of a cluster; name it in the sink: cluster = …")
+    if cluster is not None and not is_clustered:
+        raise LunarouteError(f"{server.name}: the tables are those of a single server, not of the cluster {cluster}")
 
 
 def _refuse_newer(version: int) -> None:

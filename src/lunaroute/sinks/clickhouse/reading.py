@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .connection import ClickHouse
+from .connection import ClickHouse, Unanswered
 
 _SETTINGS: Final[dict[str, str | int]] = {"output_format_json_quote_64bit_integers": 0}
 
@@ -30,7 +30,12 @@ _decoder = msgspec.json.Decoder(Answer)
 def ask(server: ClickHouse, statement: str, settings: Mapping[str, str | int] | None = None) -> Answer:
     """Numbers as the columns' types say; moments as text. Raises StoreUnavailable."""
     text = f"{statement}\nFORMAT JSONCompact".encode()
-    answer = _decoder.decode(server.run(text, {**_SETTINGS, **(settings or {})}))
+    found = server.run(text, {**_SETTINGS, **(settings or {})})
+    try:
+        answer = _decoder.decode(found)
+    except msgspec.DecodeError as error:
+        # What goes wrong in the middle of an answer, such as another server's end, comes after its first lines.
+        raise Unanswered(f"{server.name}: the answer broke off") from error
     floats = [place for place, column in enumerate(answer.meta) if "Float" in column.type]
     for row in answer.data:
         for place in floats:

@@ -123,29 +123,46 @@ _ONE: Final = {
     "total_duration_ms": "round(ifNull(total_duration_ms, 0), 6)",
 }
 """What one exchange adds, from the columns of `session_stats`."""
-_TOOL_CALLS: Final = (
-    "CREATE VIEW IF NOT EXISTS tool_calls AS SELECT session_id, request_id, model_name, tool_name,"
-    " countIf(called_at IS NOT NULL) AS call_count, sum(execution_time_ms) AS total_execution_time_ms,"
-    " avg(execution_time_ms) AS avg_execution_time_ms, countIf(success = 0) AS error_count"
-    " FROM tool_call_executions FINAL GROUP BY session_id, request_id, model_name, tool_name"
-)
+
+
+class Definition(msgspec.Struct, frozen=True, kw_only=True):
+    """A table, in pieces of SQL."""
+
+    name: str
+    columns: str
+    indexes: str = ""
+    """Goes on with the columns."""
+    version: str = ""
+    """As in `Table`."""
+    rest: str
+    """What stands after the engine."""
 
 
 def ddl(*, is_modern: bool) -> list[str]:
     """Everything of an empty store, in order. Each statement may be executed again."""
     statements = ["CREATE TABLE IF NOT EXISTS schema_version (version Int64) ENGINE = TinyLog"]
-    statements += [_table_ddl(name, table, is_modern=is_modern) for name, table in WRITTEN.items()]
-    return [*statements, *_sums_ddl(), _TOOL_CALLS]
+    statements += [
+        f"CREATE TABLE IF NOT EXISTS {one.name} ({one.columns}{one.indexes})"
+        f" ENGINE = ReplacingMergeTree({one.version}) {one.rest}"
+        for one in definitions(is_modern=is_modern)
+    ]
+    filled = "CREATE MATERIALIZED VIEW IF NOT EXISTS exchange_sums_of_rows TO exchange_sums"
+    statements.append(f"{filled} AS {sums_of_rows('session_stats')}")
+    return statements + [f"CREATE VIEW IF NOT EXISTS {name} AS {query}" for name, query in views().items()]
 
 
-def _table_ddl(name: str, table: Table, *, is_modern: bool) -> str:
-    columns = [f"{one.name} {_type(one, is_modern=is_modern)}" for one in table.columns]
-    columns += table.indexes if is_modern else ()
+def definitions(*, is_modern: bool) -> list[Definition]:
+    """The tables that rows are written to, in order, and `exchange_sums`."""
+    found = [_definition(name, table, is_modern=is_modern) for name, table in WRITTEN.items()]
+    return [*found, _SUMS_TABLE]
+
+
+def _definition(name: str, table: Table, *, is_modern: bool) -> Definition:
+    columns = ", ".join(f"{one.name} {_type(one, is_modern=is_modern)}" for one in table.columns)
+    indexes = "".join(f", {one}" for one in table.indexes) if is_modern else ""
     settings = " SETTINGS index_granularity = 256" if name == "texts" else ""
-    return (
-        f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}) ENGINE = ReplacingMergeTree({table.version or ''})"
-        f" PARTITION BY {table.partition} ORDER BY ({', '.join(table.key)}){settings}"
-    )
+    rest = f"PARTITION BY {table.partition} ORDER BY ({', '.join(table.key)}){settings}"
+    return Definition(name=name, columns=columns, indexes=indexes, version=table.version or "", rest=rest)
 
 
 def _type(column: Column, *, is_modern: bool) -> str:
@@ -162,26 +179,41 @@ def _type(column: Column, *, is_modern: bool) -> str:
     return f"{kind} CODEC(Delta, ZSTD(1))" if column.kind == "moment" else kind
 
 
-def _sums_ddl() -> list[str]:
-    """`exchange_sums`, what fills it, and the sums by hour and by day over it."""
+def sums_of_rows(table: str) -> str:
+    """The query that makes rows of `exchange_sums` from those of `session_stats`, of this name."""
+    return (
+        "SELECT concat(substring(toString(started_at), 1, 13), ':00:00') AS hour, ifNull(provider, 'unknown') AS"
+        " provider, ifNull(model_name, 'unknown') AS model_name, ifNull(session_client_name, 'unknown') AS client_name,"
+        f" request_id, {', '.join(f'{text} AS one_{name}' for name, text in _ONE.items())}, latency_bucket, ttft_bucket"
+        f" FROM {table} WHERE outcome IS NOT NULL"
+    )
+
+
+def views(prefix: str = "") -> dict[str, str]:
+    """Name → query. `prefix` stands before the tables that they read."""
+    sums = ", ".join(f"sum(one_{name}) AS {name}" for name in _SUMS)
+    return {
+        "hourly_stats": f"SELECT {', '.join(_HOUR_KEY)}, {sums} FROM {prefix}exchange_sums FINAL"
+        f" GROUP BY {', '.join(_HOUR_KEY)}",
+        "daily_stats": f"SELECT substring(hour, 1, 10) AS day, provider, model_name, {sums}"
+        f" FROM {prefix}exchange_sums FINAL GROUP BY day, provider, model_name",
+        "tool_calls": "SELECT session_id, request_id, model_name, tool_name,"
+        " countIf(called_at IS NOT NULL) AS call_count, sum(execution_time_ms) AS total_execution_time_ms,"
+        " avg(execution_time_ms) AS avg_execution_time_ms, countIf(success = 0) AS error_count"
+        f" FROM {prefix}tool_call_executions FINAL GROUP BY session_id, request_id, model_name, tool_name",
+    }
+
+
+def _sums_table() -> Definition:
     kinds = {name: "Int64" if _ONE[name].startswith("toInt64") else "Float64" for name in _SUMS}
     kinds |= dict.fromkeys(TOKEN_COLUMNS, "Nullable(Int64)") | {"total_cost_usd": "Nullable(Float64)"}
     keys = ", ".join(f"{name} String" for name in (*_HOUR_KEY, "request_id"))
     amounts = ", ".join(f"one_{name} {kind}" for name, kind in kinds.items())
-    filled = (
-        "SELECT concat(substring(toString(started_at), 1, 13), ':00:00') AS hour, ifNull(provider, 'unknown') AS"
-        " provider, ifNull(model_name, 'unknown') AS model_name, ifNull(session_client_name, 'unknown') AS client_name,"
-        f" request_id, {', '.join(f'{text} AS one_{name}' for name, text in _ONE.items())}, latency_bucket, ttft_bucket"
-        " FROM session_stats WHERE outcome IS NOT NULL"
+    return Definition(
+        name="exchange_sums",
+        columns=f"{keys}, {amounts}, latency_bucket Nullable(Int64), ttft_bucket Nullable(Int64)",
+        rest=f"PARTITION BY substring(hour, 1, 7) ORDER BY ({', '.join(_HOUR_KEY)}, request_id)",
     )
-    sums = ", ".join(f"sum(one_{name}) AS {name}" for name in _SUMS)
-    return [
-        f"CREATE TABLE IF NOT EXISTS exchange_sums ({keys}, {amounts}, latency_bucket Nullable(Int64),"
-        " ttft_bucket Nullable(Int64)) ENGINE = ReplacingMergeTree() PARTITION BY substring(hour, 1, 7)"
-        f" ORDER BY ({', '.join(_HOUR_KEY)}, request_id)",
-        f"CREATE MATERIALIZED VIEW IF NOT EXISTS exchange_sums_of_rows TO exchange_sums AS {filled}",
-        f"CREATE VIEW IF NOT EXISTS hourly_stats AS SELECT {', '.join(_HOUR_KEY)}, {sums} FROM exchange_sums FINAL"
-        f" GROUP BY {', '.join(_HOUR_KEY)}",
-        f"CREATE VIEW IF NOT EXISTS daily_stats AS SELECT substring(hour, 1, 10) AS day, provider, model_name, {sums}"
-        " FROM exchange_sums FINAL GROUP BY day, provider, model_name",
-    ]
+
+
+_SUMS_TABLE: Final = _sums_table()

@@ -17,6 +17,7 @@ from lunaroute.sinks.tables.event_rows import EventRows
 
 from .blocks import Blocks, answered, make_blocks
 from .connection import ClickHouse
+from .inserting import Inserting
 from .known import Stored
 from .migrations import migrate
 
@@ -26,21 +27,24 @@ _Key = list[tuple[str, int]]
 
 
 class ClickHouseSink:
-    """Sink over one database."""
+    """Sink over one database, of a single server or of a cluster."""
 
     name = "clickhouse"
 
-    def __init__(self, url: str, on_rejected: Rejected | None = None) -> None:
-        """`on_rejected` is told of each event that could not be stored; by default a line on stderr says so."""
+    def __init__(self, url: str, on_rejected: Rejected | None = None, *, cluster: str | None = None) -> None:
+        """`on_rejected` is told of each event that could not be stored; by default a line on stderr says so.
+        `cluster`: its name in the servers' configuration."""
         self._server = ClickHouse(url)
+        self._cluster = cluster
+        self._inserting = Inserting(self._server, cluster)
         self._on_rejected = on_rejected or _say_rejected
         self._stored = Stored(self._server)
         self._pending: tuple[_Key, EventRows, Blocks] | None = None
         """A batch of which not all was acknowledged."""
 
     def open(self) -> None:
-        """Connect, and create or migrate the tables. Raises StoreUnavailable, IndexTooNew."""
-        migrate(self._server)
+        """Connect, and create or migrate the tables. Raises StoreUnavailable, IndexTooNew, LunarouteError."""
+        migrate(self._server, self._cluster)
 
     def write_batch(self, events: Sequence[Event]) -> None:
         """Raises StoreUnavailable; the same batch then goes on with the identical blocks where it was left."""
@@ -52,7 +56,7 @@ class ClickHouseSink:
         _, rows, blocks = self._pending
         while blocks.blocks:
             table, block = blocks.blocks[0]
-            self._server.run(f"INSERT INTO {table} FORMAT JSONEachRow\n".encode() + block)
+            self._inserting.insert(table, block)
             del blocks.blocks[0]
         self._remember(rows, blocks)
         self._pending = None
