@@ -159,6 +159,16 @@ def _children(parent: int) -> dict[str, list[int]]:
     return found
 
 
+def descendants(pid: int) -> list[int]:
+    """Its children, theirs, and so on."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid="], capture_output=True, text=True, check=True)
+    parents = {int(one): int(parent) for one, parent in map(str.split, listed.stdout.splitlines())}
+    found = [pid]
+    for known in found:
+        found += [one for one, parent in parents.items() if parent == known]
+    return found[1:]
+
+
 def kill(*pids: int) -> None:
     """kill -9, all of them before any can react to the end of another."""
     for number in (signal.SIGSTOP, signal.SIGKILL):

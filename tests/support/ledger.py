@@ -80,7 +80,7 @@ def _check_meaning(entry: LedgerEntry, found: RecordedExchange) -> None:
     assert calls == [(call.id or None, call.name, call.arguments) for call in entry.tool_calls]
     tokens = _told(response.stats.tokens)
     if entry.is_usage_served:
-        assert tokens == _inclusive(entry)
+        assert tokens == inclusive(entry)
     else:
         assert set(tokens.values()) == {None}
 
@@ -96,7 +96,7 @@ def _told(tokens: Tokens) -> dict[str, int | None]:
     }
 
 
-def _inclusive(entry: LedgerEntry) -> dict[str, int | None]:
+def inclusive(entry: LedgerEntry) -> dict[str, int | None]:
     """CONTRACT §3 in so many words: all input is input, thinking is output."""
     usage = entry.usage or {}
     cache_read, cache_creation = usage.get("cache_read_input_tokens"), usage.get("cache_creation_input_tokens")

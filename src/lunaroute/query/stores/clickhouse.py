@@ -22,8 +22,8 @@ from .words import WordsDialect
 _MARK: Final = re.compile(r"\?")
 _ESCAPED: Final = str.maketrans({"\\": "\\\\", "'": "\\'", "\0": "\\0"})
 _TOO_SLOW: Final = 159
-_READ_ONLY: Final[dict[str, str | int]] = {"readonly": 2, "distributed_product_mode": "global"}
-"""2: reading only, though with settings. What a cluster's tables are compared with is asked of all shards, too."""
+_READ_ONLY: Final = {"readonly": 2}
+"""2: reading only, though with settings."""
 
 
 class ClickHouseDialect(WordsDialect):

@@ -9,7 +9,13 @@ import msgspec
 
 from .connection import ClickHouse, Unanswered
 
-_SETTINGS: Final[dict[str, str | int]] = {"output_format_json_quote_64bit_integers": 0}
+_SETTINGS: Final[dict[str, str | int]] = {
+    "output_format_json_quote_64bit_integers": 0,
+    # In a cluster: what is compared with another table of it is compared with all of that. A server of 2018 cannot sort
+    # what it reads with FINAL from itself and from others; so it asks itself as it asks others.
+    "distributed_product_mode": "global",
+    "prefer_localhost_replica": 0,
+}
 
 
 class _Column(msgspec.Struct):
