@@ -18,9 +18,11 @@ from lunaroute.errors import LunarouteError, SqlRefused, StoreUnavailable
 from lunaroute.sinks.clickhouse.sink import ClickHouseSink
 from lunaroute.sinks.postgres.sink import PostgresSink
 from tests.support.clickhouse import ClickHouseServer
+from tests.support.cluster import NAME, ClickHouseCluster
 from tests.support.postgres import PostgresServer
 from tests.support.server import clean_environment
 
+from .long import only_long
 from .stored import fill, make_index, recorded_events
 
 pytestmark = pytest.mark.fleet
@@ -47,7 +49,14 @@ def on_clickhouse(old_clickhouse: ClickHouseServer) -> str:
     return url
 
 
-@pytest.fixture(params=["postgres", "clickhouse"])
+@pytest.fixture(scope="module")
+def on_cluster(clickhouse_cluster: ClickHouseCluster) -> str:
+    url = clickhouse_cluster.new_database()
+    fill(ClickHouseSink(url, cluster=NAME), recorded_events())
+    return url
+
+
+@pytest.fixture(params=["postgres", "clickhouse", pytest.param("cluster", marks=only_long)])
 def url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(f"on_{request.param}"))
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -44,6 +43,7 @@ from tests.support.clickhouse import ChdbServer, ClickHouseServer
 from tests.support.cluster import NAME, ClickHouseCluster
 from tests.support.postgres import PostgresServer
 
+from .long import IS_LONG
 from .stored import NOW, fill, make_index, recorded_events
 
 pytestmark = pytest.mark.fleet
@@ -106,7 +106,7 @@ SEARCHES = [
 
 
 STORES = ["postgres", "old_clickhouse", "new_clickhouse", "clickhouse_cluster"]
-if not os.environ.get("LUNAROUTE_FLEET_LONG"):
+if not IS_LONG:
     STORES = STORES[:2]
     SPANS = SPANS[1:4:2]
     EXCHANGES, CALLS, SESSIONS = EXCHANGES[::3], CALLS[::3], SESSIONS[::3]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,8 @@ from lunaroute.testing.sink_contract import SinkContract
 from tests.support.clickhouse import ChdbServer, ClickHouseServer
 from tests.support.cluster import NAME, ClickHouseCluster
 from tests.support.postgres import PostgresServer
+
+from .long import only_long
 
 pytestmark = pytest.mark.fleet
 
@@ -84,17 +85,14 @@ class TestOldClickHouse(_ClickHouse):
         self._server, self._urls = old_clickhouse, {}
 
 
-_is_long = pytest.mark.skipif(not os.environ.get("LUNAROUTE_FLEET_LONG"), reason="takes long: make test-fleet LONG=1")
-
-
-@_is_long
+@only_long
 class TestNewClickHouse(_ClickHouse):
     @pytest.fixture(autouse=True)
     def _on_a_server(self, new_clickhouse: ChdbServer) -> None:
         self._server, self._urls = new_clickhouse, {}
 
 
-@_is_long
+@only_long
 class TestClusteredClickHouse(_ClickHouse):
     _cluster = NAME
 

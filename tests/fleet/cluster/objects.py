@@ -5,10 +5,11 @@ Which one it is, is for `object_store` to say; the tests know the protocol.
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import subprocess
 import sys
-import urllib.request
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
@@ -40,7 +41,11 @@ class ObjectStore(Protocol):
 
 
 def object_store(folder: Path) -> ObjectStore:
+    """SeaweedFS where TEST_SEAWEED names its program, else moto."""
     pytest.importorskip("obstore")
+    pytest.importorskip("boto3", reason="no S3 client to make a bucket with: make test-fleet LONG=1 installs one")
+    if os.environ.get("TEST_SEAWEED"):
+        return SeaweedStore()
     pytest.importorskip("moto.server", reason="no S3 server: make test-fleet LONG=1 installs one")
     return MotoStore(folder)
 
@@ -55,14 +60,7 @@ class MotoStore:
         self._port = free_port()
         self._log = folder / "moto.log"
         self._process: subprocess.Popen[bytes] | None = None
-        self._endpoint = f"http://127.0.0.1:{self._port}"
-        self.variables = {
-            "AWS_ENDPOINT_URL": self._endpoint,
-            "AWS_ALLOW_HTTP": "true",
-            "AWS_ACCESS_KEY_ID": "testing",
-            "AWS_SECRET_ACCESS_KEY": "testing",
-            "AWS_REGION": "us-east-1",
-        }
+        self.variables = _variables(f"http://127.0.0.1:{self._port}", "testing", "testing")
 
     def __enter__(self) -> MotoStore:
         self.start()
@@ -75,7 +73,8 @@ class MotoStore:
         with self._log.open("ab") as log:
             command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self._port)]
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
-        wait_until(self._has_bucket, _PATIENCE_S)
+        wait_until(self._listens, _PATIENCE_S)
+        _make_bucket(self.variables)
 
     def kill(self) -> None:
         process, self._process = self._process, None
@@ -83,10 +82,58 @@ class MotoStore:
             process.send_signal(signal.SIGKILL)
             process.wait(_PATIENCE_S)
 
-    def _has_bucket(self) -> bool:
+    def _listens(self) -> bool:
         try:
-            request = urllib.request.Request(f"{self._endpoint}/{_BUCKET}", b"", method="PUT")
-            urllib.request.urlopen(request, timeout=30).close()
+            socket.create_connection(("127.0.0.1", self._port), timeout=5).close()
         except OSError:
             return False
         return True
+
+
+class SeaweedStore:
+    """SeaweedFS: what is killed is its volume server, which has the objects."""
+
+    url = f"s3://{_BUCKET}/recordings"
+    keeps_objects = True
+
+    def __init__(self) -> None:
+        seaweed = pytest.importorskip("tests.support.seaweed")
+        program = seaweed.seaweed_program()
+        assert program is not None
+        self._server = seaweed.SeaweedServer(program)
+        self.variables = _variables(self._server.endpoint, seaweed.ACCESS_KEY, seaweed.SECRET_KEY)
+
+    def __enter__(self) -> SeaweedStore:
+        self._server.__enter__()
+        _make_bucket(self.variables)
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._server.__exit__()
+
+    def kill(self) -> None:
+        self._server.kill("volume")
+
+    def start(self) -> None:
+        self._server.start("volume")
+
+
+def _variables(endpoint: str, key: str, secret: str) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": key,
+        "AWS_SECRET_ACCESS_KEY": secret,
+        "AWS_REGION": "us-east-1",
+    }
+
+
+def _make_bucket(variables: dict[str, str]) -> None:
+    client = pytest.importorskip("boto3").client(
+        "s3",
+        endpoint_url=variables["AWS_ENDPOINT_URL"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        region_name=variables["AWS_REGION"],
+    )
+    client.create_bucket(Bucket=_BUCKET)

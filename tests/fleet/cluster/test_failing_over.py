@@ -3,7 +3,6 @@ are right however often and however incompletely something was inserted."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -19,20 +18,20 @@ from lunaroute.query.sessions import list_sessions
 from lunaroute.query.stores.base import Index
 from lunaroute.query.stores.clickhouse import ClickHouseIndex
 from lunaroute.query.usage import usage
+from lunaroute.sinks.clickhouse import inserting
 from lunaroute.sinks.clickhouse.clustered import clustered_ddl
 from lunaroute.sinks.clickhouse.connection import ClickHouse
 from lunaroute.sinks.clickhouse.inserting import Inserting
+from lunaroute.sinks.clickhouse.known import Stored
 from lunaroute.sinks.clickhouse.sink import ClickHouseSink
+from tests.fleet.long import only_long
 from tests.fleet.stored import make_index, recorded_events
 from tests.support.clickhouse import ChdbServer, ClickHouseServer
 from tests.support.cluster import NAME, ClickHouseCluster
 from tests.support.server import wait_until
 from tests.support.zookeeper import free_port
 
-pytestmark = [
-    pytest.mark.fleet,
-    pytest.mark.skipif(not os.environ.get("LUNAROUTE_FLEET_LONG"), reason="takes long: make test-fleet LONG=1"),
-]
+pytestmark = [pytest.mark.fleet, only_long]
 
 _PATIENCE_S = 180.0
 _EVENTS = recorded_events()[:600]
@@ -121,6 +120,39 @@ def test_sums_have_what_their_view_had_missed_when_an_insert_is_repeated(
             for table, block in inserted:
                 Inserting(server, NAME).insert(table, block)
     _check(url, expected)
+
+
+def test_what_is_stored_is_read_back_from_a_replica_that_has_it(
+    clickhouse_cluster: ClickHouseCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of each shard is made to be behind, as one is whose disk has lost its latest files."""
+    url = clickhouse_cluster.new_database()
+    database = url.rpartition("/")[2]
+    behind = [replicas[1] for replicas in clickhouse_cluster.servers]
+    delay = f"SELECT max(absolute_delay) > 10 FROM system.replicas WHERE database = '{database}'"
+    with closing(ClickHouseSink(url, _refuse, cluster=NAME)) as sink:
+        sink.open()
+        sink.write_batch(_EVENTS[:200])
+        for server in behind:
+            server.execute(f"SYSTEM STOP REPLICATION QUEUES {database}.sessions_local")
+        with monkeypatch.context() as patched:
+            patched.setattr(inserting, "_settings", lambda *_: {"insert_distributed_sync": 1, "insert_deduplicate": 0})
+            for server in clickhouse_cluster.all:  # a replica that is written to itself has what is written
+                if server not in behind:
+                    with closing(ClickHouseSink(clickhouse_cluster.url(database, server), cluster=NAME)) as other:
+                        other.write_batch(_EVENTS)
+        wait_until(lambda: all(server.execute(delay) == b"1\n" for server in behind), _PATIENCE_S)
+    last: dict[str, int] = {}
+    for event in _EVENTS:
+        last[event.session_id] = event.seq
+    for _ in range(8):
+        with closing(ClickHouse(url)) as connection:
+            stored = Stored(connection)
+            stored.load(_EVENTS)
+        read = {session_id: stored.session(session_id) for session_id in last}
+        assert {session_id: row and row.last_seq for session_id, row in read.items()} == last
+    for server in behind:
+        server.execute(f"SYSTEM START REPLICATION QUEUES {database}.sessions_local")
 
 
 def test_tables_of_a_cluster_are_not_taken_for_those_of_a_server(

@@ -3,7 +3,6 @@ everything that the provider saw is in the store once, and can be read."""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -23,6 +22,8 @@ from lunaroute.query.stores.base import Index
 from lunaroute.query.stores.clickhouse import ClickHouseIndex
 from lunaroute.query.usage import usage
 from lunaroute.simulator import LedgerEntry, RunningSimulator, start_simulator
+from tests.fleet.long import only_long
+from tests.support.clickhouse import ClickHouseServer
 from tests.support.cluster import ClickHouseCluster
 from tests.support.faults import check_recordings
 from tests.support.ledger import inclusive
@@ -31,10 +32,7 @@ from tests.support.server import RecordedSession, clean_environment, sessions, w
 from .node import Agents, Node
 from .objects import ObjectStore, object_store
 
-pytestmark = [
-    pytest.mark.fleet,
-    pytest.mark.skipif(not os.environ.get("LUNAROUTE_FLEET_LONG"), reason="takes long: make test-fleet LONG=1"),
-]
+pytestmark = [pytest.mark.fleet, only_long]
 
 _PATIENCE_S = 240.0
 _NODES = 3
@@ -105,11 +103,13 @@ def test_what_was_seen_is_stored_once_whatever_is_killed(
             fleet.befall(nodes[0].kill_recorder, lambda: None)
             fleet.befall(nodes[1].kill_whole, nodes[1].start)
             fleet.befall(nodes[2].kill_shipper, lambda: None)
-            for server in (cluster.servers[0][0], cluster.servers[1][1]):
-                fleet.befall(server.kill, server.start)
+            for down in ([cluster.servers[0][0]], [cluster.servers[1][1]], cluster.servers[1]):
+                fleet.befall(lambda down=down: _all(down, "kill"), lambda down=down: _all(down, "start"))  # type: ignore[misc]
             fleet.befall(cluster.zookeeper.kill, cluster.zookeeper.start)
             wait_until(lambda: list(ArchiveStore(objects.url).entries()), _PATIENCE_S)
+            pushed = ArchiveStore(objects.url).entries().keys()
             fleet.befall(objects.kill, objects.start)
+            assert not objects.keeps_objects or pushed <= ArchiveStore(objects.url).entries().keys()
         wait_until(lambda: fleet.stored_count() == sum(node.answered_count() for node in nodes), _PATIENCE_S)
     recorded = [session for home in homes for session in check_recordings(home)]
     answered = {marker for one in agents for marker in one.answered}
@@ -120,6 +120,11 @@ def test_what_was_seen_is_stored_once_whatever_is_killed(
         _check_rows(index, homes)
     _check_replicas(cluster, store)
     _check_archive(objects, homes, recorded, tmp_path / "elsewhere")
+
+
+def _all(servers: list[ClickHouseServer], what: str) -> None:
+    for server in servers:
+        getattr(server, what)()
 
 
 def _check_ledger(index: Index, ledger: list[LedgerEntry], kills: int) -> None:

@@ -24,6 +24,11 @@ from .reading import rows_of
 
 _MOST_SESSIONS: Final = 20_000
 _TOGETHER: Final = 500
+_OF_UP_TO_DATE: Final[dict[str, str | int]] = {
+    "max_replica_delay_for_distributed_queries": 10,
+    "fallback_to_stale_replicas_for_distributed_queries": 0,
+}
+"""In a cluster each replica has what was acknowledged; but one may have lost some with its power and be fetching it."""
 CALL_COLUMNS: Final = tuple(one.name for one in TABLES["tool_call_executions"])
 CallKey = tuple[str, str | None]
 """(request id, tool call id)."""
@@ -91,7 +96,7 @@ class Stored:
         for start in range(0, len(wanted), _TOGETHER):
             listed = ", ".join(f"'{one}'" for one in map(_escaped, wanted[start : start + _TOGETHER]))
             text = f"SELECT {', '.join(columns)} FROM {table} FINAL WHERE {key} IN ({listed})"
-            yield from rows_of(self._server, text)
+            yield from rows_of(self._server, text, _OF_UP_TO_DATE)
 
 
 def _escaped(text: str) -> str:
