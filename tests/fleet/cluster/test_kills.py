@@ -205,8 +205,10 @@ def _check_replicas(cluster: ClickHouseCluster, store: str) -> None:
 
 def _check_archive(objects: ObjectStore, homes: list[Path], recorded: list[RecordedSession], elsewhere: Path) -> None:
     """Every session can be read from the object store, too, and is the same there."""
+    # A store without a disk may also have been killed between an object and the manifest that names it.
+    check = [] if objects.keeps_objects else ["--check"]
     for home in homes:
-        _run("archive", "push", f"--home={home}")
+        _run("archive", "push", *check, f"--home={home}")
     archive = ArchiveStore(objects.url)
     report = verify_archive(archive)
     assert report.problems == []
