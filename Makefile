@@ -61,9 +61,9 @@ test-s3: $(COMPILED) $(if $(LONG),$(SEAWEED))  ## Run the archive's tests agains
 test-otel: $(COMPILED)  ## Install Arize Phoenix into build/otel and let it receive spans
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target build/otel 'arize-phoenix>=20,<21'
 	$(PYTHON) -m pytest -m otel tests/otel $(ARGS)
-test-fleet: $(COMPILED)  ## Run the tests of PostgreSQL and ClickHouse where their servers are; LONG=1 for all of them
+test-fleet: $(COMPILED) $(if $(LONG),$(SEAWEED))  ## Run the tests of PostgreSQL and ClickHouse where their servers are; LONG=1 for all, and a cluster
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt --group $(if $(LONG),fleet-long,fleet)
-	LUNAROUTE_FLEET_LONG=$(LONG) $(PYTHON) -m pytest -m fleet tests/fleet $(ARGS)
+	TEST_SEAWEED=$(if $(LONG),$(SEAWEED)) LUNAROUTE_FLEET_LONG=$(LONG) $(PYTHON) -m pytest -m fleet tests/fleet $(ARGS)
 
 compile: $(COMPILED)  ## Compile the relay's hot path, where there is a C compiler
 

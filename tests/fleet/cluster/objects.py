@@ -44,8 +44,9 @@ def object_store(folder: Path) -> ObjectStore:
     """SeaweedFS where TEST_SEAWEED names its program, else moto."""
     pytest.importorskip("obstore")
     pytest.importorskip("boto3", reason="no S3 client to make a bucket with: make test-fleet LONG=1 installs one")
-    if os.environ.get("TEST_SEAWEED"):
-        return SeaweedStore()
+    program = os.environ.get("TEST_SEAWEED")
+    if program and Path(program).exists():
+        return SeaweedStore(Path(program).absolute())
     pytest.importorskip("moto.server", reason="no S3 server: make test-fleet LONG=1 installs one")
     return MotoStore(folder)
 
@@ -96,10 +97,8 @@ class SeaweedStore:
     url = f"s3://{_BUCKET}/recordings"
     keeps_objects = True
 
-    def __init__(self) -> None:
+    def __init__(self, program: Path) -> None:
         seaweed = pytest.importorskip("tests.support.seaweed")
-        program = seaweed.seaweed_program()
-        assert program is not None
         self._server = seaweed.SeaweedServer(program)
         self.variables = _variables(self._server.endpoint, seaweed.ACCESS_KEY, seaweed.SECRET_KEY)
 

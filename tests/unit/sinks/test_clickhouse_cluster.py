@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
@@ -13,10 +13,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from lunaroute.errors import StoreUnavailable
+from lunaroute.errors import LunarouteError, StoreUnavailable
 from lunaroute.sinks.clickhouse.clustered import clustered_ddl
 from lunaroute.sinks.clickhouse.connection import ClickHouse, Refused
+from lunaroute.sinks.clickhouse.inserting import Inserting
 from lunaroute.sinks.clickhouse.plugin import Options
+from lunaroute.sinks.clickhouse.reading import rows_of
 from lunaroute.sinks.clickhouse.schema import WRITTEN, ddl
 
 
@@ -92,6 +94,77 @@ def test_where_nobody_answers_every_address_has_been_tried() -> None:
         pytest.raises(StoreUnavailable, match=re.escape(other)),
     ):
         server.run(b"SELECT 1")
+
+
+class _Cluster(ClickHouse):
+    """Refuses the first inserts with these codes."""
+
+    def __init__(self, *codes: int, sizes: Sequence[int] = (2,)) -> None:
+        super().__init__("clickhouse://one,other/db")
+        self._codes = list(codes)
+        self._sizes = sizes
+        self.inserts: list[tuple[str, bytes, Mapping[str, str | int] | None]] = []
+
+    def run(self, statement: bytes, settings: Mapping[str, str | int] | None = None) -> bytes:
+        if statement.startswith(b"SELECT"):
+            return msgspec.json.encode({"meta": [{"name": "n", "type": "UInt64"}], "data": [[n] for n in self._sizes]})
+        self.inserts.append((self.name, statement, settings))
+        if self._codes:
+            raise Refused("not now", self._codes.pop(0))
+        return b""
+
+
+def test_all_replicas_are_waited_for_and_no_block_is_passed_over() -> None:
+    cluster = _Cluster(sizes=[3])
+    Inserting(cluster, "team").insert("texts", b"{}")
+    ((_, statement, settings),) = cluster.inserts
+    assert statement == b"INSERT INTO texts FORMAT JSONEachRow\n{}"
+    assert settings is not None
+    assert settings["insert_quorum"] == 3
+    assert settings["insert_distributed_sync"] == 1
+    assert settings["insert_deduplicate"] == 0
+
+
+def test_the_insert_of_another_node_is_waited_for() -> None:
+    cluster = _Cluster(286, 286)
+    Inserting(cluster, "team").insert("texts", b"{}")
+    assert len(set(map(str, cluster.inserts))) == 1
+    assert len(cluster.inserts) == 3
+
+
+def test_where_a_cluster_refuses_the_identical_block_goes_to_the_next_address() -> None:
+    cluster = _Cluster(242)
+    inserting = Inserting(cluster, "team")
+    with pytest.raises(Refused):
+        inserting.insert("texts", b"{}")
+    inserting.insert("texts", b"{}")
+    first, second = cluster.inserts
+    assert (first[0], second[0]) == ("clickhouse://one:8123/db", "clickhouse://other:8123/db")
+    assert first[1:] == second[1:]
+
+
+def test_a_single_server_is_told_nothing_of_all_this() -> None:
+    server = _Cluster()
+    Inserting(server, None).insert("texts", b"{}")
+    assert server.inserts[0][2] == {}
+
+
+@pytest.mark.parametrize(("sizes", "said"), [([], "no cluster team"), ([1, 2], "different numbers of replicas")])
+def test_what_is_no_cluster_of_equal_shards_is_not_written_to(sizes: list[int], said: str) -> None:
+    cluster = _Cluster(sizes=sizes)
+    with pytest.raises(LunarouteError, match=said):
+        Inserting(cluster, "team").insert("texts", b"{}")
+    assert cluster.inserts == []
+
+
+def test_an_answer_that_breaks_off_is_none() -> None:
+    half = b'{"meta": [{"name": "n", "type": "UInt64"}], "data": [[1], Code: 209, e.displayText() = timeout'
+    with (
+        _server(half) as address,
+        closing(ClickHouse(f"clickhouse://{address}/db")) as server,
+        pytest.raises(StoreUnavailable, match="broke off"),
+    ):
+        rows_of(server, "SELECT n")
 
 
 def test_addresses_may_be_of_any_kind() -> None:
