@@ -5,7 +5,6 @@ Which one it is, is for `object_store` to say; the tests know the protocol.
 
 from __future__ import annotations
 
-import os
 import signal
 import socket
 import subprocess
@@ -16,6 +15,7 @@ from typing import Protocol
 
 import pytest
 
+from tests.support.seaweed import ACCESS_KEY, SECRET_KEY, SeaweedServer, seaweed_program
 from tests.support.server import wait_until
 from tests.support.zookeeper import free_port
 
@@ -44,9 +44,9 @@ def object_store(folder: Path) -> ObjectStore:
     """SeaweedFS where TEST_SEAWEED names its program, else moto."""
     pytest.importorskip("obstore")
     pytest.importorskip("boto3", reason="no S3 client to make a bucket with: make test-fleet LONG=1 installs one")
-    program = os.environ.get("TEST_SEAWEED")
-    if program and Path(program).exists():
-        return SeaweedStore(Path(program).absolute())
+    program = seaweed_program()
+    if program is not None:
+        return SeaweedStore(program)
     pytest.importorskip("moto.server", reason="no S3 server: make test-fleet LONG=1 installs one")
     return MotoStore(folder)
 
@@ -98,9 +98,8 @@ class SeaweedStore:
     keeps_objects = True
 
     def __init__(self, program: Path) -> None:
-        seaweed = pytest.importorskip("tests.support.seaweed")
-        self._server = seaweed.SeaweedServer(program)
-        self.variables = _variables(self._server.endpoint, seaweed.ACCESS_KEY, seaweed.SECRET_KEY)
+        self._server = SeaweedServer(program)
+        self.variables = _variables(self._server.endpoint, ACCESS_KEY, SECRET_KEY)
 
     def __enter__(self) -> SeaweedStore:
         self._server.__enter__()
