@@ -174,7 +174,8 @@ def _asked(ask: Ask, index: Index) -> Any:
 
 def _differences(expected: Any, found: Any, place: str = "") -> Iterator[str]:
     if isinstance(expected, float) and isinstance(found, float | int):
-        is_same = math.isclose(expected, found, rel_tol=1e-9, abs_tol=1e-9)
+        # Milliseconds are rounded to six digits, and where that is at a half, the last digit before may decide.
+        is_same = math.isclose(expected, found, rel_tol=1e-8, abs_tol=1e-9)
     elif isinstance(expected, dict) and isinstance(found, dict) and expected.keys() == found.keys():
         for name, value in expected.items():
             yield from _differences(value, found[name], f"{place}.{name}")
