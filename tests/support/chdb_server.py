@@ -25,7 +25,7 @@ class _Engine:
             self._session.query(f"USE {asked.pop('database', 'default')}")
             for name, value in asked.items():
                 if name not in _NOT_KEPT:
-                    self._session.query(f"SET {name} = {value}")
+                    self._session.query(f"SET {name} = '{value}'")
             result = self._session.query(statement)
             return b"" if result is None else bytes(result.bytes())
 
