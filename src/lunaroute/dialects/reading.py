@@ -16,6 +16,7 @@ from lunaroute.assemble.json_stream import JsonStreamParser
 from lunaroute.assemble.sse import ServerSentEvent, SseParser
 from lunaroute.dialects.anthropic_messages import AnthropicMessagesReader
 from lunaroute.dialects.bedrock_converse import BedrockConverseReader
+from lunaroute.dialects.delta_shape import DeltaShape
 from lunaroute.dialects.detect import is_streaming_path, model_in_path
 from lunaroute.dialects.dialect import DialectReader
 from lunaroute.dialects.facts import MessageFacts, RequestFacts, ResponseFacts, WireFormat
@@ -131,8 +132,22 @@ class StreamedBody:
 
     def feed(self, t_ns: int, data: bytes) -> None:
         """Take the next decoded bytes, which arrived at `t_ns`."""
+        if isinstance(self._parser, SseParser) and self._stream.deltas is not None:
+            self._feed_blocks(self._parser, self._stream.deltas, self._parser.blocks(data, t_ns))
+            return
         for event in self._parser.feed(data, t_ns):
             self._stream.feed(event)
+
+    def _feed_blocks(self, parser: SseParser, deltas: DeltaShape, blocks: list[bytes]) -> None:
+        """Deltas that follow each other together, all others as events."""
+        at = 0
+        while at < len(blocks):
+            taken = deltas.take_blocks(blocks, at)
+            if not taken:
+                event = parser.read(blocks[at])
+                if event is not None:
+                    self._stream.feed(event)
+            at += taken or 1
 
     def so_far(self) -> SoFar:
         """What there is of it until now."""
