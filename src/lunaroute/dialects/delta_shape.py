@@ -1,6 +1,6 @@
 """Deltas that differ from the one before in nothing but their text: nearly all events of a stream.
 
-In: the data of events, or whole blocks of a stream of server-sent events. Out: the texts of those that have the shape of
+In: the data of events, or blocks of a stream of server-sent events. Out: the texts of those that have the shape of
 an event which was read in full before, put where that event's text went. Invariant: whatever is recognised would have
 had the very same effect if it had been read in full; everything else, and anything odd, is left to the full reading.
 This makes a delta several times cheaper than decoding all of its JSON, and many that follow each other cheaper still:

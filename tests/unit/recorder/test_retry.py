@@ -168,7 +168,7 @@ def test_turns_of_a_websocket_and_cut_streams_are_read_too(tmp_path: Path, monke
     home = copied(tmp_path / "healthy", "home")
     record(tmp_path / "healthy")
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "read_response_body", raise_a_bug)
+        patch.setattr(reading, "read_framed_body", raise_a_bug)
         patch.setattr(reading, "read_messages", raise_a_bug)
         record(home)
     assert try_again(home).left == {}
@@ -200,7 +200,7 @@ def raise_a_bug(*_: object) -> Any:
 def test_what_still_breaks_stays_with_its_reason_and_one_alone_may_be_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "read_response_body", raise_a_bug)
+    monkeypatch.setattr(reading, "read_framed_body", raise_a_bug)
     spool(tmp_path)
     record(tmp_path)
     names = [name for name, _ in letters(tmp_path).read()]
