@@ -5,19 +5,19 @@ In: what a batch counts. Out: what it adds to the rows of `hourly_stats`, `hourl
 on that event, its request and its session's beginning alone, and adding is the same in any order: a re-index gets the
 very same rows.
 
-Everything is counted once, by hour and client; the rows of the day are sums of those. So an exchange costs one
-addition, and a batch one read and one write for each row it touches, however many exchanges it has.
+Everything is counted once, by hour and client, and all exchanges of a row at once; the rows of the day are sums of
+those. A batch costs one read and one write for each row it touches, however many exchanges it has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lunaroute.events.types import ResponseRecorded, ToolCallRecorded
-from lunaroute.stats import histogram
+from lunaroute.events.types import ToolCallRecorded
 
 from .columns import HourRow, LatencyRow, ToolDayRow
-from .rows import add_row, count_hour, count_tool_result
+from .rows import Values
+from .sums import add_row, add_to_hour, count_tool_result
 
 _UNKNOWN = "unknown"
 
@@ -26,26 +26,19 @@ class Rollups:
     """What a batch adds."""
 
     def __init__(self) -> None:
+        self._uncounted: dict[tuple[str, str, str, str], list[Values]] = {}
+        """Amounts of exchanges that are not in their hour's rows yet."""
         self._hours: dict[tuple[str, str, str, str], HourRow] = {}
         self._latencies: dict[tuple[str, str, str, str], LatencyRow] = {}
         self._tools: dict[tuple[str, str, str, str], ToolDayRow] = {}
 
-    def add_response(
-        self, event: ResponseRecorded, started_at: str, provider: str | None, model: str | None, client: str | None
+    def add_exchange(
+        self, amounts: Values, started_at: str, provider: str | None, model: str | None, client: str | None
     ) -> None:
-        """`started_at` as `sql_time` gives it: an exchange belongs to the hour in which it began."""
-        stats = event.stats
+        """`amounts` as `amounts_of` gives them, `started_at` as `sql_time` does: an exchange belongs to the hour in
+        which it began."""
         key = (f"{started_at[:13]}:00:00", provider or _UNKNOWN, model or _UNKNOWN, client or _UNKNOWN)
-        hour = self._hours.get(key)
-        if hour is None:
-            hour = self._hours[key] = HourRow(*key)
-            self._latencies[key] = LatencyRow(*key)
-        count_hour(hour, event)
-        latency = self._latencies[key]
-        if stats.provider_latency_ms is not None:
-            latency.latency_histogram += histogram.one(stats.provider_latency_ms)
-        if stats.time_to_first_token_ms is not None:
-            latency.ttft_histogram += histogram.one(stats.time_to_first_token_ms)
+        self._uncounted.setdefault(key, []).append(amounts)
 
     def add_calls(self, names: Iterable[str], called_at: str, model: str | None, client: str | None) -> None:
         """Calls belong to the day on which the model asked for them."""
@@ -71,11 +64,13 @@ class Rollups:
     @property
     def hours(self) -> Iterable[HourRow]:
         """Rows of `hourly_stats`."""
+        self._count()
         return self._hours.values()
 
     @property
     def latencies(self) -> Iterable[LatencyRow]:
         """Rows of `hourly_latencies`."""
+        self._count()
         return self._latencies.values()
 
     @property
@@ -86,18 +81,24 @@ class Rollups:
     def days(self) -> Iterable[HourRow]:
         """Rows of `daily_stats`: the hours' sums."""
         days: dict[tuple[str, str, str], HourRow] = {}
-        for (hour, provider, model, _), row in self._hours.items():
-            key = (hour[:10], provider, model)
+        for row in self.hours:
+            key = (row.hour[:10], row.provider, row.model_name)
             add_row(days.setdefault(key, HourRow(*key, "")), row)
         return days.values()
 
     def latency_days(self) -> Iterable[LatencyRow]:
         """Rows of `daily_latencies`: the hours' histograms together."""
         days: dict[tuple[str, str, str, str], LatencyRow] = {}
-        for (hour, provider, model, client), row in self._latencies.items():
-            key = (hour[:10], provider, model, client)
+        for row in self.latencies:
+            key = (row.hour[:10], row.provider, row.model_name, row.client_name)
             add_row(days.setdefault(key, LatencyRow(*key)), row)
         return days.values()
+
+    def _count(self) -> None:
+        for key, exchanges in self._uncounted.items():
+            hour = self._hours.setdefault(key, HourRow(*key))
+            add_to_hour(hour, self._latencies.setdefault(key, LatencyRow(*key)), exchanges)
+        self._uncounted.clear()
 
     def _tool(self, at: str, model: str | None, client: str | None, name: str) -> ToolDayRow:
         key = (at[:10], model or _UNKNOWN, client or _UNKNOWN, name)

@@ -1,0 +1,112 @@
+"""[pure] What exchanges come to: sums of a session, of an hour, of a day.
+
+In: the response halves of rows of `session_stats`. Out: what they add to the rows that sum them up. A batch's exchanges
+are added column by column, all those of a row at once: one by one, looking at each amount costs more than the sum.
+
+Sums over an hour or a day are whole numbers of a grain finer than any price or clock, so that they do not depend on the
+order of additions: a re-index, which goes session by session, gets the very same rows as the live index.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import add, itemgetter
+from typing import Any, Final
+
+from lunaroute.events.types import ToolCallRecorded
+from lunaroute.stats import histogram
+
+from .columns import COST_COLUMNS, TOKEN_COLUMNS, HourRow, LatencyRow, SessionRow, ToolDayRow
+from .exchange_columns import RESPONSE_COLUMNS
+from .rows import Values
+
+Sums = HourRow | LatencyRow | ToolDayRow
+
+_KEY_COLUMNS: Final = 4
+_USD_GRAINS: Final = 1e10
+_MS_GRAINS: Final = 1e6
+
+_AMOUNTS: Final = (
+    *TOKEN_COLUMNS,
+    *COST_COLUMNS,
+    "unpriced_requests",
+    "tool_call_count",
+    "provider_latency_ms",
+    "total_proxy_overhead_ms",
+    "success",
+    "total_duration_ms",
+    "time_to_first_token_ms",
+)
+_SESSION_SUMS: Final = (*_AMOUNTS[:-4], "proxy_overhead_ms")
+"""The columns of `sessions` that are sums of the first amounts."""
+
+amounts_of: Callable[[Values], Values] = itemgetter(*map(RESPONSE_COLUMNS.index, _AMOUNTS))
+"""RESPONSE_COLUMNS → what an exchange adds."""
+
+
+def add_to_session(row: SessionRow, exchanges: Sequence[Values]) -> None:
+    """`exchanges` are amounts, in the order of the session: its costs are not in grains, and depend on it."""
+    for name, column in zip(_SESSION_SUMS, zip(*exchanges, strict=True), strict=False):
+        known = _known(column)
+        if known:
+            # Not `sum`, which since Python 3.12 is more exact the more it has to add.
+            setattr(row, name, reduce(add, known, getattr(row, name) or 0))
+
+
+def add_to_hour(hour: HourRow, latency: LatencyRow, exchanges: Sequence[Values]) -> None:
+    """`exchanges` are amounts, in any order."""
+    columns = dict(zip(_AMOUNTS, zip(*exchanges, strict=True), strict=True))
+    successes = sum(columns["success"])
+    more = HourRow(*("",) * _KEY_COLUMNS, len(exchanges), successes, len(exchanges) - successes)
+    for name in TOKEN_COLUMNS:
+        known = _known(columns[name])
+        if known:
+            setattr(more, name, sum(known))
+    costs = _known(columns["total_cost_usd"])
+    more.total_cost_usd = _in_grains(costs, _USD_GRAINS) if costs else None
+    more.unpriced_requests = sum(_known(columns["unpriced_requests"]))
+    more.tool_call_count = sum(columns["tool_call_count"])
+    more.provider_latency_ms = _in_grains(_known(columns["provider_latency_ms"]), _MS_GRAINS)
+    more.proxy_overhead_ms = _in_grains(columns["total_proxy_overhead_ms"], _MS_GRAINS)
+    more.total_duration_ms = _in_grains(columns["total_duration_ms"], _MS_GRAINS)
+    add_row(hour, more)
+    latency.latency_histogram += histogram.of(_known(columns["provider_latency_ms"]))
+    latency.ttft_histogram += histogram.of(_known(columns["time_to_first_token_ms"]))
+
+
+def count_tool_result(row: ToolDayRow, event: ToolCallRecorded) -> None:
+    row.result_count += 1
+    row.error_count += event.success is False
+    if event.execution_time_ms is not None:
+        row.total_execution_time_ms = _in_grains((row.total_execution_time_ms, event.execution_time_ms), _MS_GRAINS)
+        row.execution_histogram += histogram.one(event.execution_time_ms)
+
+
+def add_row(row: Sums, more: Sums) -> None:
+    """Add the amounts of a row of the same table, key columns apart."""
+    for name in row.__struct_fields__[_KEY_COLUMNS:]:
+        amount = getattr(more, name)
+        if amount is None:
+            continue
+        if name == "total_cost_usd":
+            total = add_usd(getattr(row, name), amount)
+        elif type(amount) is float:
+            total = _in_grains((getattr(row, name), amount), _MS_GRAINS)
+        else:
+            total = (getattr(row, name) or 0) + amount
+        setattr(row, name, total)
+
+
+def add_usd(total: float | None, amount: float | None) -> float | None:
+    """A sum of a day and another amount, to the grain of such sums; None + None is None."""
+    return total if amount is None else _in_grains((total or 0.0, amount), _USD_GRAINS)
+
+
+def _known(column: Iterable[Any]) -> list[Any]:
+    return [amount for amount in column if amount is not None]
+
+
+def _in_grains(amounts: Iterable[float], grains: float) -> float:
+    """Their sum, each of them being rounded to a grain, of which there are so many in one."""
+    return sum([round(amount * grains) for amount in amounts]) / grains
