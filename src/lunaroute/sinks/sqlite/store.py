@@ -41,8 +41,8 @@ _EVENT_FAULTS = (
 )
 _CORRUPT_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
-# Python's sqlite3 asks of every value that is not exactly an int, float or str how it is to be adapted: its registry first,
-# then two attributes that nobody has. A row has fifty values of these two types, and what is registered is found at once.
+# Of every value that is not exactly an int, float or str, Python's sqlite3 asks how it is to be adapted: its registry
+# first, then two attributes that nobody has. A row has fifty values of these two types; what is registered is found.
 sqlite3.register_adapter(type(None), {None: None}.get)
 sqlite3.register_adapter(bool, operator.pos)
 

@@ -30,9 +30,9 @@ from .rows import (
     Values,
     complete_session,
     count_request,
-    count_response,
     execution_values,
     new_calls,
+    note_response,
     result_values,
     sql_time,
     start_session,
@@ -122,16 +122,16 @@ class EventRows:
         if event.seq <= row.last_seq:
             return
         row.last_seq = event.seq
-        if at > row.last_active_at:
-            row.last_active_at = at
+        row.last_active_at = max(row.last_active_at, at)
         match event:
             case Started():
                 start_session(row, event)
-                self._add_facets(event.session_id, "source", event.source)
-                self._add_facets(event.session_id, "client", event.metadata.client.name)
-                self._add_facets(event.session_id, "tag", *event.metadata.session_tags)
-                self._add_facets(event.session_id, "tenant", event.tenant)
-                self._add_facets(event.session_id, "node", event.node)
+                self._add_facet(event.session_id, "source", event.source)
+                self._add_facet(event.session_id, "client", event.metadata.client.name)
+                self._add_facet(event.session_id, "tenant", event.tenant)
+                self._add_facet(event.session_id, "node", event.node)
+                for tag in event.metadata.session_tags:
+                    self._add_facet(event.session_id, "tag", tag)
             case RequestRecorded():
                 self._add_request(row, event, at)
             case ResponseRecorded():
@@ -157,8 +157,8 @@ class EventRows:
         self._requests[event.request_id] = values
         self.begun[event.request_id] = Begun(at, event.provider, event.model_requested)
         count_request(row, event)
-        self._add_facets(event.session_id, "provider", event.provider)
-        self._add_facets(event.session_id, "model", event.model_requested)
+        self._add_facet(event.session_id, "provider", event.provider)
+        self._add_facet(event.session_id, "model", event.model_requested)
         self._add_text(event, at, "user", event.request_text)
 
     def _add_response(self, row: SessionRow, event: ResponseRecorded, at: str) -> None:
@@ -170,19 +170,20 @@ class EventRows:
             self._answered.append(request + values)
         else:
             self.responses.append((*values, event.request_id))
-        count_response(row, event, at)
+        note_response(row, event)
         amounts = amounts_of(values)
         self._uncounted.setdefault(event.session_id, []).append(amounts)
         self.rollups.add_exchange(amounts, begun.started_at, begun.provider, model_name, row.client_name)
-        self._add_facets(event.session_id, "model", model_name)
-        self._add_facets(event.session_id, "outcome", event.outcome)
-        self._add_facets(event.session_id, "status", None if event.status_code is None else str(event.status_code))
+        self._add_facet(event.session_id, "model", model_name)
+        self._add_facet(event.session_id, "outcome", event.outcome)
+        self._add_facet(event.session_id, "status", None if event.status_code is None else str(event.status_code))
         if event.stats.tool_calls:
             self.tool_calls += tool_call_values(event, model_name)
             self.executions += execution_values(event, at, model_name)
             names = [call.tool_name for call in event.stats.tool_calls]
             self.rollups.add_calls(names, at, model_name, row.client_name)
-            self._add_facets(event.session_id, "tool", *names)
+            for name in names:
+                self._add_facet(event.session_id, "tool", name)
         self._add_text(event, at, "assistant", event.response_text)
         for call in new_calls(event.stats):
             self._add_text(event, at, "tool_arguments", call.arguments)
@@ -234,7 +235,6 @@ class EventRows:
         )
         return begun
 
-    def _add_facets(self, session_id: str, kind: str, *values: str | None) -> None:
-        for value in values:
-            if value is not None:
-                self.facets[kind, value, session_id] = None
+    def _add_facet(self, session_id: str, kind: str, value: str | None) -> None:
+        if value is not None:
+            self.facets[kind, value, session_id] = None

@@ -17,20 +17,23 @@ from lunaroute.events.types import ToolCallRecorded
 
 from .columns import HourRow, LatencyRow, ToolDayRow
 from .rows import Values
-from .sums import add_row, add_to_hour, count_tool_result
+from .sums import add_row, add_to_hour, add_to_tool
 
 _UNKNOWN = "unknown"
+_Key = tuple[str, str, str, str]
 
 
 class Rollups:
     """What a batch adds."""
 
     def __init__(self) -> None:
-        self._uncounted: dict[tuple[str, str, str, str], list[Values]] = {}
+        self._uncounted: dict[_Key, list[Values]] = {}
         """Amounts of exchanges that are not in their hour's rows yet."""
-        self._hours: dict[tuple[str, str, str, str], HourRow] = {}
-        self._latencies: dict[tuple[str, str, str, str], LatencyRow] = {}
-        self._tools: dict[tuple[str, str, str, str], ToolDayRow] = {}
+        self._hours: dict[_Key, HourRow] = {}
+        self._latencies: dict[_Key, LatencyRow] = {}
+        self._tools: dict[_Key, ToolDayRow] = {}
+        self._durations_ms: dict[_Key, list[float]] = {}
+        """Of calls that are not in their tool's row yet."""
 
     def add_exchange(
         self, amounts: Values, started_at: str, provider: str | None, model: str | None, client: str | None
@@ -43,11 +46,16 @@ class Rollups:
     def add_calls(self, names: Iterable[str], called_at: str, model: str | None, client: str | None) -> None:
         """Calls belong to the day on which the model asked for them."""
         for name in names:
-            self._tool(called_at, model, client, name).call_count += 1
+            self._tool(_tool_key(called_at, model, client, name)).call_count += 1
 
     def add_result(self, event: ToolCallRecorded, returned_at: str, client: str | None) -> None:
         """Results, errors and times belong to the day on which the result came, and to the client that sent it."""
-        count_tool_result(self._tool(returned_at, event.model_name, client, event.tool_name), event)
+        key = _tool_key(returned_at, event.model_name, client, event.tool_name)
+        row = self._tool(key)
+        row.result_count += 1
+        row.error_count += event.success is False
+        if event.execution_time_ms is not None:
+            self._durations_ms.setdefault(key, []).append(event.execution_time_ms)
 
     def add_rows(self, hours: Iterable[HourRow], latencies: Iterable[LatencyRow], tools: Iterable[ToolDayRow]) -> None:
         """Rows of `hourly_stats`, `hourly_latencies` and `daily_tool_stats`, as `rows_of` gives them."""
@@ -58,8 +66,7 @@ class Rollups:
             key = (latency.hour, latency.provider, latency.model_name, latency.client_name)
             add_row(self._latencies.setdefault(key, LatencyRow(*key)), latency)
         for tool in tools:
-            key = (tool.day, tool.model_name, tool.client_name, tool.tool_name)
-            add_row(self._tools.setdefault(key, ToolDayRow(*key)), tool)
+            add_row(self._tool((tool.day, tool.model_name, tool.client_name, tool.tool_name)), tool)
 
     @property
     def hours(self) -> Iterable[HourRow]:
@@ -76,6 +83,7 @@ class Rollups:
     @property
     def tools(self) -> Iterable[ToolDayRow]:
         """Rows of `daily_tool_stats`."""
+        self._count()
         return self._tools.values()
 
     def days(self) -> Iterable[HourRow]:
@@ -99,10 +107,16 @@ class Rollups:
             hour = self._hours.setdefault(key, HourRow(*key))
             add_to_hour(hour, self._latencies.setdefault(key, LatencyRow(*key)), exchanges)
         self._uncounted.clear()
+        for key, durations_ms in self._durations_ms.items():
+            add_to_tool(self._tools[key], durations_ms)
+        self._durations_ms.clear()
 
-    def _tool(self, at: str, model: str | None, client: str | None, name: str) -> ToolDayRow:
-        key = (at[:10], model or _UNKNOWN, client or _UNKNOWN, name)
+    def _tool(self, key: _Key) -> ToolDayRow:
         row = self._tools.get(key)
         if row is None:
             row = self._tools[key] = ToolDayRow(*key)
         return row
+
+
+def _tool_key(at: str, model: str | None, client: str | None, name: str) -> _Key:
+    return at[:10], model or _UNKNOWN, client or _UNKNOWN, name

@@ -7,7 +7,6 @@ changed row. `at` is the event's time as `sql_time` gives it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
@@ -34,7 +33,7 @@ SESSION_COST_COLUMNS = (*COST_COLUMNS, "price_version", "unpriced_requests")
 _session_costs: Callable[[Cost], Values] = attrgetter(*SESSION_COST_COLUMNS)
 
 _EXCERPT_CHARS = 300
-_SHORTEST_MS = 0.001
+SHORTEST_MS = 0.001
 """The grain of timestamps: an exchange that is over has lasted, and queries divide by its duration."""
 
 
@@ -88,23 +87,13 @@ def count_request(row: SessionRow, event: RequestRecorded) -> None:
     _note_text(row, event.request_text)
 
 
-def count_response(row: SessionRow, event: ResponseRecorded, at: str) -> None:
-    """Everything but what is a sum over the session's exchanges (`sums.add_to_session`)."""
+def note_response(row: SessionRow, event: ResponseRecorded) -> None:
+    """Everything but what follows from all of the session's exchanges (`sums.add_to_session`)."""
     stats = event.stats
     row.model_used = event.model_used or row.model_used
     row.success = event.success
     row.error_message = None if event.success or event.error is None else event.error.message
     row.finish_reason = event.finish_reason
-    row.error_count += not event.success
-    row.total_duration_ms = max(
-        row.total_duration_ms or 0.0,
-        _ms_between(row.started_at, at),
-        stats.total_duration_ms,
-        _SHORTEST_MS,
-    )
-    row.max_latency_ms = _slower(row.max_latency_ms, stats.provider_latency_ms)
-    row.max_ttft_ms = _slower(row.max_ttft_ms, stats.time_to_first_token_ms)
-    row.thinking_is_estimated |= stats.tokens.thinking_is_estimated
     if stats.estimated_cost is not None:
         row.price_version = stats.estimated_cost.price_version or row.price_version
     miss = None if stats.context is None else stats.context.cache_miss
@@ -128,7 +117,7 @@ def complete_session(row: SessionRow, event: Completed, at: str) -> None:
     row.finish_reason = event.finish_reason
     row.request_count = final.request_count
     row.error_count = final.error_count
-    row.total_duration_ms = max(final.total_duration_ms, _SHORTEST_MS)
+    row.total_duration_ms = max(final.total_duration_ms, SHORTEST_MS)
     row.provider_latency_ms = final.provider_time_ms
     row.proxy_overhead_ms = final.proxy_overhead_ms
     row.tool_call_count = final.tool_summary.total_calls
@@ -218,17 +207,6 @@ def result_values(event: ToolCallRecorded, at: str) -> Values:
         event.success_confidence,
         event.parallel_count,
     )
-
-
-def _slower(slowest_ms: float | None, duration_ms: float | None) -> float | None:
-    if duration_ms is None or (slowest_ms is not None and slowest_ms >= duration_ms):
-        return slowest_ms
-    return duration_ms
-
-
-def _ms_between(earlier: str, later: str) -> float:
-    seconds = (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
-    return round(seconds * 1000, 3)
 
 
 def _note_text(row: SessionRow, text: str) -> None:

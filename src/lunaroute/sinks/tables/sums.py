@@ -10,16 +10,16 @@ order of additions: a re-index, which goes session by session, gets the very sam
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from functools import reduce
 from operator import add, itemgetter
 from typing import Any, Final
 
-from lunaroute.events.types import ToolCallRecorded
 from lunaroute.stats import histogram
 
 from .columns import COST_COLUMNS, TOKEN_COLUMNS, HourRow, LatencyRow, SessionRow, ToolDayRow
 from .exchange_columns import RESPONSE_COLUMNS
-from .rows import Values
+from .rows import SHORTEST_MS, Values
 
 Sums = HourRow | LatencyRow | ToolDayRow
 
@@ -34,31 +34,40 @@ _AMOUNTS: Final = (
     "tool_call_count",
     "provider_latency_ms",
     "total_proxy_overhead_ms",
-    "success",
     "total_duration_ms",
     "time_to_first_token_ms",
+    "success",
+    "thinking_is_estimated",
+    "completed_at",
 )
-_SESSION_SUMS: Final = (*_AMOUNTS[:-4], "proxy_overhead_ms")
+_SESSION_SUMS: Final = (*_AMOUNTS[: _AMOUNTS.index("total_proxy_overhead_ms")], "proxy_overhead_ms")
 """The columns of `sessions` that are sums of the first amounts."""
 
 amounts_of: Callable[[Values], Values] = itemgetter(*map(RESPONSE_COLUMNS.index, _AMOUNTS))
-"""RESPONSE_COLUMNS → what an exchange adds."""
+"""RESPONSE_COLUMNS → what of an exchange goes into sums."""
 
 
 def add_to_session(row: SessionRow, exchanges: Sequence[Values]) -> None:
     """`exchanges` are amounts, in the order of the session: its costs are not in grains, and depend on it."""
-    for name, column in zip(_SESSION_SUMS, zip(*exchanges, strict=True), strict=False):
+    columns = _columns(exchanges)
+    for name, column in zip(_SESSION_SUMS, columns.values(), strict=False):
         known = _known(column)
         if known:
             # Not `sum`, which since Python 3.12 is more exact the more it has to add.
             setattr(row, name, reduce(add, known, getattr(row, name) or 0))
+    row.error_count += columns["success"].count(False)
+    row.thinking_is_estimated |= any(columns["thinking_is_estimated"])
+    row.max_latency_ms = max(_known((row.max_latency_ms, *columns["provider_latency_ms"])), default=None)
+    row.max_ttft_ms = max(_known((row.max_ttft_ms, *columns["time_to_first_token_ms"])), default=None)
+    lasted_ms = _ms_between(row.started_at, max(columns["completed_at"]))
+    row.total_duration_ms = max(row.total_duration_ms or 0.0, lasted_ms, SHORTEST_MS, *columns["total_duration_ms"])
 
 
 def add_to_hour(hour: HourRow, latency: LatencyRow, exchanges: Sequence[Values]) -> None:
     """`exchanges` are amounts, in any order."""
-    columns = dict(zip(_AMOUNTS, zip(*exchanges, strict=True), strict=True))
-    successes = sum(columns["success"])
-    more = HourRow(*("",) * _KEY_COLUMNS, len(exchanges), successes, len(exchanges) - successes)
+    columns = _columns(exchanges)
+    failures = columns["success"].count(False)
+    more = HourRow(*("",) * _KEY_COLUMNS, len(exchanges), len(exchanges) - failures, failures)
     for name in TOKEN_COLUMNS:
         known = _known(columns[name])
         if known:
@@ -75,12 +84,10 @@ def add_to_hour(hour: HourRow, latency: LatencyRow, exchanges: Sequence[Values])
     latency.ttft_histogram += histogram.of(_known(columns["time_to_first_token_ms"]))
 
 
-def count_tool_result(row: ToolDayRow, event: ToolCallRecorded) -> None:
-    row.result_count += 1
-    row.error_count += event.success is False
-    if event.execution_time_ms is not None:
-        row.total_execution_time_ms = _in_grains((row.total_execution_time_ms, event.execution_time_ms), _MS_GRAINS)
-        row.execution_histogram += histogram.one(event.execution_time_ms)
+def add_to_tool(row: ToolDayRow, durations_ms: Sequence[float]) -> None:
+    """How long calls took, in any order."""
+    row.total_execution_time_ms = _in_grains((row.total_execution_time_ms, *durations_ms), _MS_GRAINS)
+    row.execution_histogram += histogram.of(durations_ms)
 
 
 def add_row(row: Sums, more: Sums) -> None:
@@ -101,6 +108,15 @@ def add_row(row: Sums, more: Sums) -> None:
 def add_usd(total: float | None, amount: float | None) -> float | None:
     """A sum of a day and another amount, to the grain of such sums; None + None is None."""
     return total if amount is None else _in_grains((total or 0.0, amount), _USD_GRAINS)
+
+
+def _columns(exchanges: Sequence[Values]) -> dict[str, Values]:
+    return dict(zip(_AMOUNTS, zip(*exchanges, strict=True), strict=True))
+
+
+def _ms_between(earlier: str, later: str) -> float:
+    seconds = (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+    return round(seconds * 1000, 3)
 
 
 def _known(column: Iterable[Any]) -> list[Any]:
