@@ -12,15 +12,17 @@ those. A batch costs one read and one write for each row it touches, however man
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TypeVar
 
 from lunaroute.events.types import ToolCallRecorded
 
 from .columns import HourRow, LatencyRow, ToolDayRow
 from .rows import Values
-from .sums import add_row, add_to_hour, add_to_tool
+from .sums import add_row, add_to_tool, sums_of_hour
 
 _UNKNOWN = "unknown"
 _Key = tuple[str, str, str, str]
+_Row = TypeVar("_Row", HourRow, LatencyRow, ToolDayRow)
 
 
 class Rollups:
@@ -61,12 +63,12 @@ class Rollups:
         """Rows of `hourly_stats`, `hourly_latencies` and `daily_tool_stats`, as `rows_of` gives them."""
         for hour in hours:
             key = (hour.hour, hour.provider, hour.model_name, hour.client_name)
-            add_row(self._hours.setdefault(key, HourRow(*key)), hour)
+            _add(self._hours, key, hour)
         for latency in latencies:
             key = (latency.hour, latency.provider, latency.model_name, latency.client_name)
-            add_row(self._latencies.setdefault(key, LatencyRow(*key)), latency)
+            _add(self._latencies, key, latency)
         for tool in tools:
-            add_row(self._tool((tool.day, tool.model_name, tool.client_name, tool.tool_name)), tool)
+            _add(self._tools, (tool.day, tool.model_name, tool.client_name, tool.tool_name), tool)
 
     @property
     def hours(self) -> Iterable[HourRow]:
@@ -104,8 +106,9 @@ class Rollups:
 
     def _count(self) -> None:
         for key, exchanges in self._uncounted.items():
-            hour = self._hours.setdefault(key, HourRow(*key))
-            add_to_hour(hour, self._latencies.setdefault(key, LatencyRow(*key)), exchanges)
+            hour, latency = sums_of_hour(key, exchanges)
+            _add(self._hours, key, hour)
+            _add(self._latencies, key, latency)
         self._uncounted.clear()
         for key, durations_ms in self._durations_ms.items():
             add_to_tool(self._tools[key], durations_ms)
@@ -116,6 +119,12 @@ class Rollups:
         if row is None:
             row = self._tools[key] = ToolDayRow(*key)
         return row
+
+
+def _add(rows: dict[_Key, _Row], key: _Key, more: _Row) -> None:
+    row = rows.setdefault(key, more)
+    if row is not more:
+        add_row(row, more)
 
 
 def _tool_key(at: str, model: str | None, client: str | None, name: str) -> _Key:

@@ -63,25 +63,28 @@ def add_to_session(row: SessionRow, exchanges: Sequence[Values]) -> None:
     row.total_duration_ms = max(row.total_duration_ms or 0.0, lasted_ms, SHORTEST_MS, *columns["total_duration_ms"])
 
 
-def add_to_hour(hour: HourRow, latency: LatencyRow, exchanges: Sequence[Values]) -> None:
-    """`exchanges` are amounts, in any order."""
+def sums_of_hour(key: tuple[str, str, str, str], exchanges: Sequence[Values]) -> tuple[HourRow, LatencyRow]:
+    """`exchanges` are amounts, in any order; `key` are the rows' first columns."""
     columns = _columns(exchanges)
     failures = columns["success"].count(False)
-    more = HourRow(*("",) * _KEY_COLUMNS, len(exchanges), len(exchanges) - failures, failures)
+    hour = HourRow(*key, len(exchanges), len(exchanges) - failures, failures)
     for name in TOKEN_COLUMNS:
         known = _known(columns[name])
         if known:
-            setattr(more, name, sum(known))
+            setattr(hour, name, sum(known))
     costs = _known(columns["total_cost_usd"])
-    more.total_cost_usd = _in_grains(costs, _USD_GRAINS) if costs else None
-    more.unpriced_requests = sum(_known(columns["unpriced_requests"]))
-    more.tool_call_count = sum(columns["tool_call_count"])
-    more.provider_latency_ms = _in_grains(_known(columns["provider_latency_ms"]), _MS_GRAINS)
-    more.proxy_overhead_ms = _in_grains(columns["total_proxy_overhead_ms"], _MS_GRAINS)
-    more.total_duration_ms = _in_grains(columns["total_duration_ms"], _MS_GRAINS)
-    add_row(hour, more)
-    latency.latency_histogram += histogram.of(_known(columns["provider_latency_ms"]))
-    latency.ttft_histogram += histogram.of(_known(columns["time_to_first_token_ms"]))
+    hour.total_cost_usd = _in_grains(costs, _USD_GRAINS) if costs else None
+    hour.unpriced_requests = sum(_known(columns["unpriced_requests"]))
+    hour.tool_call_count = sum(columns["tool_call_count"])
+    hour.provider_latency_ms = _in_grains(_known(columns["provider_latency_ms"]), _MS_GRAINS)
+    hour.proxy_overhead_ms = _in_grains(columns["total_proxy_overhead_ms"], _MS_GRAINS)
+    hour.total_duration_ms = _in_grains(columns["total_duration_ms"], _MS_GRAINS)
+    latency = LatencyRow(
+        *key,
+        histogram.of(_known(columns["provider_latency_ms"])),
+        histogram.of(_known(columns["time_to_first_token_ms"])),
+    )
+    return hour, latency
 
 
 def add_to_tool(row: ToolDayRow, durations_ms: Sequence[float]) -> None:
