@@ -98,7 +98,7 @@ class Rollups:
 
     def latency_days(self) -> Iterable[LatencyRow]:
         """Rows of `daily_latencies`: the hours' histograms together."""
-        days: dict[tuple[str, str, str, str], LatencyRow] = {}
+        days: dict[_Key, LatencyRow] = {}
         for row in self.latencies:
             key = (row.hour[:10], row.provider, row.model_name, row.client_name)
             add_row(days.setdefault(key, LatencyRow(*key)), row)
