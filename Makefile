@@ -18,7 +18,7 @@ SEAWEED := build/seaweed/weed
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard test-s3 test-fleet test-otel check format compile bench bench-litellm seed-million bench-query bench-dashboard bench-live bench-reindex bench-storage lock clean
+.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard test-s3 test-fleet test-otel check format compile bench bench-litellm seed-million bench-query bench-dashboard bench-live bench-reindex bench-storage bench-fleet bench-outage lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -97,6 +97,14 @@ bench-dashboard: $(COMPILED)  ## Time the dashboard on the store of seed-million
 
 bench-live: $(COMPILED)  ## Time how late watchers see what a provider says, with 100 streams at once
 	$(PYTHON) bench/live.py $(ARGS)
+
+bench-fleet: $(COMPILED)  ## Time questions on ten million exchanges in today's ClickHouse (chDB; 6 GB in build/fleet, made first)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt --group fleet-long
+	$(PYTHON) -m bench.fleet $(or $(FLEET),build/fleet) $(ARGS)
+
+bench-outage: $(COMPILED)  ## Time how PostgreSQL and ClickHouse catch up after five minutes without them
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt --group fleet
+	$(PYTHON) -m bench.outage $(ARGS)
 
 bench-storage: $(COMPILED)  ## Record the corpus's sessions and measure them on disk, plain and compressed
 	$(PYTHON) -m bench.storage $(ARGS)
