@@ -2,8 +2,8 @@
 
     python -m bench.outage [--rate 100] [--outage 300] [--paused] [postgres] [clickhouse]
 
-Servers are Debian's, in a temporary folder. Exchanges pass a real relay while the store is down; in the end each of them
-has to be in the store once.
+Servers are Debian's, in a temporary folder. Exchanges pass a real relay while the store is down; in the end each of
+them has to be in the store once.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ _TIMEOUT_S: Final = 60.0
 
 
 class Load:
-    """`with Load(url, 50.0) as load`: 50 requests a second, `load.sent` so far. A request that is late is sent at once."""
+    """`with Load(url, 50.0) as load`: 50 requests a second. A request that is late is sent at once."""
 
     def __init__(self, base_url: str, rate_per_s: float) -> None:
         self._address = urlsplit(base_url)

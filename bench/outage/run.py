@@ -25,8 +25,8 @@ from .load import Load
 _PATIENCE_S: Final = 300.0
 _LOOK_S: Final = 0.5
 _LAG_S: Final = 2.0
-"""The store has caught up when it lacks no more than what passed in so many seconds: it is never quite there, as a shipper
-looks every 0.3 s and a reader needs time to ask."""
+"""The store has caught up when it lacks no more than what passed in so many seconds: it is never quite there, as a
+shipper looks every 0.3 s and a reader needs time to ask."""
 
 
 class StoreServer(Protocol):
@@ -53,7 +53,8 @@ class Outage(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def speed(self) -> float:
-        """How many times faster than they had passed the exchanges went into the store; those that came meanwhile count."""
+        """How many times faster than they had passed the exchanges went into the store, those that came meanwhile
+        included."""
         return (self.backlog + self.rate_per_s * self.catch_up_s) / self.catch_up_s / self.rate_per_s
 
 

@@ -34,8 +34,9 @@ class Refused(StoreUnavailable):
 class ClickHouse:
     """One server. One thread at a time."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeout_s: float = _TIMEOUT_S) -> None:
         """Connects with the first statement."""
+        self._timeout_s = timeout_s
         parts = urlsplit(url)
         self.is_tls = parts.scheme == "clickhouses"
         self.host = parts.hostname or "127.0.0.1"
@@ -72,7 +73,7 @@ class ClickHouse:
     def _send(self, target: str, statement: bytes) -> bytes:
         if self._http is None:
             kind = http.client.HTTPSConnection if self.is_tls else http.client.HTTPConnection
-            self._http = kind(self.host, self.port, timeout=_TIMEOUT_S)
+            self._http = kind(self.host, self.port, timeout=self._timeout_s)
         self._http.request("POST", target, statement, self._headers)
         response = self._http.getresponse()
         answer = response.read()

@@ -8,18 +8,24 @@ from typing import Final
 
 from lunaroute.errors import IndexTooNew, LunarouteError
 
+from . import day_sums
 from .connection import ClickHouse, Refused
-from .schema import OLDEST_MODERN, SCHEMA_VERSION, ddl
+from .schema import OLDEST_MODERN, OLDEST_WITH_TEXT_INDEX, SCHEMA_VERSION, ddl
 
 MIGRATIONS: Final[dict[tuple[int, bool], Sequence[str]]] = {}
 """(version, whether the server is a modern one) → the statements that lead to the next one. 1 is the first."""
 _NO_SUCH_TABLE: Final = 60
 
 
-def is_modern(server: ClickHouse) -> bool:
-    """Whether the server gets the statements for those of today. Raises StoreUnavailable."""
+def server_year(server: ClickHouse) -> int:
+    """The first number of the server's version. Raises StoreUnavailable."""
     version = server.run(b"SELECT version() FORMAT TabSeparated").decode().strip()
-    return int(version.split(".")[0]) >= OLDEST_MODERN
+    return int(version.split(".")[0])
+
+
+def has_day_sums(server: ClickHouse) -> bool:
+    """Whether its tables are those that days are summed in. Raises StoreUnavailable."""
+    return server.run(b"EXISTS TABLE summed_days FORMAT TabSeparated").strip() == b"1"
 
 
 def migrate(server: ClickHouse) -> None:
@@ -27,9 +33,11 @@ def migrate(server: ClickHouse) -> None:
     version = _version(server)
     if version == SCHEMA_VERSION:
         return
-    modern = is_modern(server)
+    year = server_year(server)
+    modern = year >= OLDEST_MODERN
     if version is None:
-        statements = ddl(is_modern=modern)
+        statements = ddl(is_modern=modern, has_text_index=year >= OLDEST_WITH_TEXT_INDEX)
+        statements += day_sums.ddl() if modern else []
     else:
         _refuse_newer(version)
         statements = [text for step in range(version, SCHEMA_VERSION) for text in MIGRATIONS[step, modern]]

@@ -5,8 +5,8 @@ lost is sent again; so every table is a ReplacingMergeTree over what a row is kn
 stays, and it is read with FINAL. Sums by hour are views over a narrow table of single exchanges that a materialized
 view fills, keyed by the exchange: one that is inserted twice is one in every sum.
 
-Servers of today (22 and newer) get moments as DateTime64, dictionaries for names, codecs and skipping indexes; older
-ones, such as Debian's 18.16, have none of these, and moments are text as in SQLite.
+Servers of today (22 and newer) get moments as DateTime64, dictionaries for names, codecs and skipping indexes, and from
+26 on a full-text index; older ones, such as Debian's 18.16, have none of these, and moments are text as in SQLite.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from lunaroute.sinks.tables.described import TABLES, Column
 
 SCHEMA_VERSION: Final = 1
 OLDEST_MODERN: Final = 22
+OLDEST_WITH_TEXT_INDEX: Final = 26
 
 _DICTIONARY: Final = frozenset(
     (
@@ -45,6 +46,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[Column, ...]
     indexes: tuple[str, ...] = ()
     """For servers that have skipping indexes."""
+    newest_indexes: tuple[str, ...] = ()
+    """Instead, for servers that have full-text indexes."""
 
 
 def _described(name: str, *more: Column) -> tuple[Column, ...]:
@@ -87,8 +90,9 @@ WRITTEN: Final[dict[str, Table]] = {
         key=("kind", "value", "session_id"), partition="kind", version=None, columns=_described("session_facets")
     ),
     "texts": Table(
-        key=("session_id", "request_id", "seq", "number"),
-        partition="substring(session_id, 1, 4)",
+        # The newest are asked for; `text_id` begins with the time, in 1/1024 of a microsecond: a part for 30 days.
+        key=("text_id", "session_id", "request_id", "seq", "number"),
+        partition=f"intDiv(text_id, {30 * 86_400 * 1_000_000 << 10})",
         version=None,
         columns=_described(
             "texts",
@@ -97,6 +101,7 @@ WRITTEN: Final[dict[str, Table]] = {
             Column("words", "text", True),
         ),
         indexes=("INDEX by_word words TYPE tokenbf_v1(32768, 3, 0) GRANULARITY 1",),
+        newest_indexes=("INDEX by_word words TYPE text(tokenizer = 'splitByNonAlpha')",),
     ),
     "sessions": Table(
         key=("session_id",),
@@ -108,8 +113,8 @@ WRITTEN: Final[dict[str, Table]] = {
 }
 """In the order in which they are written: a session's row, and with it what it has counted, comes last."""
 
-_HOUR_KEY: Final = ("hour", "provider", "model_name", "client_name")
-_SUMS: Final = HourRow.__struct_fields__[4:]
+HOUR_KEY: Final = ("hour", "provider", "model_name", "client_name")
+SUMS: Final = HourRow.__struct_fields__[4:]
 _ONE: Final = {
     "requests": "toInt64(1)",
     "successes": "toInt64(ifNull(success, 0))",
@@ -131,17 +136,20 @@ _TOOL_CALLS: Final = (
 )
 
 
-def ddl(*, is_modern: bool) -> list[str]:
+def ddl(*, is_modern: bool, has_text_index: bool = False) -> list[str]:
     """Everything of an empty store, in order. Each statement may be executed again."""
     statements = ["CREATE TABLE IF NOT EXISTS schema_version (version Int64) ENGINE = TinyLog"]
-    statements += [_table_ddl(name, table, is_modern=is_modern) for name, table in WRITTEN.items()]
+    statements += [
+        _table_ddl(name, table, is_modern=is_modern, has_text_index=has_text_index) for name, table in WRITTEN.items()
+    ]
     return [*statements, *_sums_ddl(), _TOOL_CALLS]
 
 
-def _table_ddl(name: str, table: Table, *, is_modern: bool) -> str:
+def _table_ddl(name: str, table: Table, *, is_modern: bool, has_text_index: bool) -> str:
     columns = [f"{one.name} {_type(one, is_modern=is_modern)}" for one in table.columns]
-    columns += table.indexes if is_modern else ()
-    settings = " SETTINGS index_granularity = 256" if name == "texts" else ""
+    if is_modern:
+        columns += table.newest_indexes if has_text_index and table.newest_indexes else table.indexes
+    settings = " SETTINGS index_granularity = 1024" if name == "texts" else ""
     return (
         f"CREATE TABLE IF NOT EXISTS {name} ({', '.join(columns)}) ENGINE = ReplacingMergeTree({table.version or ''})"
         f" PARTITION BY {table.partition} ORDER BY ({', '.join(table.key)}){settings}"
@@ -164,9 +172,9 @@ def _type(column: Column, *, is_modern: bool) -> str:
 
 def _sums_ddl() -> list[str]:
     """`exchange_sums`, what fills it, and the sums by hour and by day over it."""
-    kinds = {name: "Int64" if _ONE[name].startswith("toInt64") else "Float64" for name in _SUMS}
+    kinds = {name: "Int64" if _ONE[name].startswith("toInt64") else "Float64" for name in SUMS}
     kinds |= dict.fromkeys(TOKEN_COLUMNS, "Nullable(Int64)") | {"total_cost_usd": "Nullable(Float64)"}
-    keys = ", ".join(f"{name} String" for name in (*_HOUR_KEY, "request_id"))
+    keys = ", ".join(f"{name} String" for name in (*HOUR_KEY, "request_id"))
     amounts = ", ".join(f"one_{name} {kind}" for name, kind in kinds.items())
     filled = (
         "SELECT concat(substring(toString(started_at), 1, 13), ':00:00') AS hour, ifNull(provider, 'unknown') AS"
@@ -174,14 +182,14 @@ def _sums_ddl() -> list[str]:
         f" request_id, {', '.join(f'{text} AS one_{name}' for name, text in _ONE.items())}, latency_bucket, ttft_bucket"
         " FROM session_stats WHERE outcome IS NOT NULL"
     )
-    sums = ", ".join(f"sum(one_{name}) AS {name}" for name in _SUMS)
+    sums = ", ".join(f"sum(one_{name}) AS {name}" for name in SUMS)
     return [
         f"CREATE TABLE IF NOT EXISTS exchange_sums ({keys}, {amounts}, latency_bucket Nullable(Int64),"
         " ttft_bucket Nullable(Int64)) ENGINE = ReplacingMergeTree() PARTITION BY substring(hour, 1, 7)"
-        f" ORDER BY ({', '.join(_HOUR_KEY)}, request_id)",
+        f" ORDER BY ({', '.join(HOUR_KEY)}, request_id)",
         f"CREATE MATERIALIZED VIEW IF NOT EXISTS exchange_sums_of_rows TO exchange_sums AS {filled}",
-        f"CREATE VIEW IF NOT EXISTS hourly_stats AS SELECT {', '.join(_HOUR_KEY)}, {sums} FROM exchange_sums FINAL"
-        f" GROUP BY {', '.join(_HOUR_KEY)}",
+        f"CREATE VIEW IF NOT EXISTS hourly_stats AS SELECT {', '.join(HOUR_KEY)}, {sums} FROM exchange_sums FINAL"
+        f" GROUP BY {', '.join(HOUR_KEY)}",
         f"CREATE VIEW IF NOT EXISTS daily_stats AS SELECT substring(hour, 1, 10) AS day, provider, model_name, {sums}"
         " FROM exchange_sums FINAL GROUP BY day, provider, model_name",
     ]
