@@ -18,7 +18,7 @@ SEAWEED := build/seaweed/weed
 UV := $(shell command -v uv 2>/dev/null)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard test-s3 test-fleet test-otel check format compile bench bench-litellm seed-million bench-query bench-dashboard bench-live bench-reindex bench-storage lock clean
+.PHONY: help demo test test-pure fuzz test-faults test-clients test-exports test-sessions test-dashboard test-s3 test-fleet test-otel check format compile bench bench-litellm seed-million bench-query bench-dashboard bench-live bench-reindex bench-storage bench-fleet bench-outage lock clean
 
 help:  ## Show what can be made
 	@sed -n 's/^\([a-z0-9-]*\):.*##  *\(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -29,9 +29,9 @@ demo: $(COMPILED)  ## Simulated provider, relay, scripted agents and recordings,
 test: $(COMPILED)  ## Run the tests
 	$(PYTHON) -m pytest $(ARGS)
 
-test-pure: $(INSTALLED)  ## Run the tests of relay and spool on the uncompiled sources
+test-pure: $(INSTALLED)  ## Run the tests of what is compiled on the uncompiled sources
 	rm -rf build/pure && mkdir -p build/pure && cp -r src/lunaroute build/pure && find build/pure -name '*.so' -delete
-	PYTHONPATH=build/pure $(PYTHON) -m pytest tests/unit/relay tests/unit/spool tests/integration/relay $(ARGS)
+	PYTHONPATH=build/pure $(PYTHON) -m pytest tests/unit/relay tests/unit/spool tests/unit/dialects tests/unit/events tests/integration/relay $(ARGS)
 
 test-faults: $(COMPILED)  ## Kill processes under load, 200 times; LONG=1 for 2,000
 	TEST_KILLS=$(if $(LONG),2000,200) TEST_LOCKED_S=60 TEST_ALL_DEATHS=1 $(PYTHON) -m pytest tests/faults tests/unit/archive $(ARGS)
@@ -98,6 +98,14 @@ bench-dashboard: $(COMPILED)  ## Time the dashboard on the store of seed-million
 bench-live: $(COMPILED)  ## Time how late watchers see what a provider says, with 100 streams at once
 	$(PYTHON) bench/live.py $(ARGS)
 
+bench-fleet: $(COMPILED)  ## Time questions on ten million exchanges in today's ClickHouse (chDB; 6 GB in build/fleet, made first)
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt --group fleet-long
+	$(PYTHON) -m bench.fleet $(or $(FLEET),build/fleet) $(ARGS)
+
+bench-outage: $(COMPILED)  ## Time how PostgreSQL and ClickHouse catch up after five minutes without them
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt --group fleet
+	$(PYTHON) -m bench.outage $(ARGS)
+
 bench-storage: $(COMPILED)  ## Record the corpus's sessions and measure them on disk, plain and compressed
 	$(PYTHON) -m bench.storage $(ARGS)
 
@@ -139,7 +147,7 @@ $(COMPILED): $(INSTALLED) hatch_build.py $(HOT)
 	@find src -name '*.so' -delete
 	@mkdir -p build
 	@$(PYTHON) hatch_build.py >build/compile.log 2>&1 \
-	  || echo "The relay stays uncompiled and needs about twice the CPU time: no C compiler or Python headers (build/compile.log)"
+	  || echo "The relay stays uncompiled and needs about twice the CPU time, the recorder a tenth more: no C compiler or Python headers (build/compile.log)"
 	@touch $@
 
 # The stamp is younger than both files only after a complete installation.

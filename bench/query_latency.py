@@ -19,7 +19,6 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from sqlite3 import Connection
 
 from lunaroute.query.exchanges import list_calls, list_exchanges
 from lunaroute.query.filter import Filter
@@ -28,6 +27,7 @@ from lunaroute.query.index import open_index
 from lunaroute.query.latency import latencies
 from lunaroute.query.search import search
 from lunaroute.query.sessions import find_session, list_sessions
+from lunaroute.query.stores.base import Index
 from lunaroute.query.tools import tool_usage
 from lunaroute.query.transcript import show_session
 from lunaroute.query.usage import usage
@@ -36,7 +36,7 @@ from lunaroute.sinks.layout import session_files
 WARM_GOAL_MS = 100
 COLD_GOAL_MS = 500
 
-Ask = Callable[[Connection], object]
+Ask = Callable[[Index], object]
 
 
 def _sessions(text: str, order: str = "newest") -> Ask:
@@ -47,13 +47,19 @@ def _search(text: str) -> Ask:
     return lambda connection: search(connection, parse_filter(text, datetime.now(UTC)))
 
 
-def _second_page(connection: Connection) -> object:
+def _second_page(connection: Index) -> object:
     return list_sessions(connection, after=list_sessions(connection).next)
 
 
 def questions(sessions_dir: Path) -> dict[str, Ask]:
     with_file = [session_id for session_id, _ in session_files(sessions_dir)]
     middle = with_file[len(with_file) // 2]
+    shown: Ask = lambda index: show_session(sessions_dir, find_session(index, middle).session_id)  # noqa: E731
+    return {**index_questions(), "find and show a session": shown}
+
+
+def index_questions() -> dict[str, Ask]:
+    """Those that need no files."""
 
     def now(text: str) -> Filter:
         return parse_filter(text, datetime.now(UTC))
@@ -85,17 +91,16 @@ def questions(sessions_dir: Path) -> dict[str, Ask]:
         "tool totals, 7 d": lambda c: tool_usage(c, now("since:7d")),
         "latency by model": lambda c: latencies(c, now(""), ("model",)),
         "latency by day, 7 d": lambda c: latencies(c, now("since:7d"), ("day",)),
-        "find and show a session": lambda c: show_session(sessions_dir, find_session(c, middle).session_id),
     }
 
 
-def _opened(database: Path) -> Connection:
+def _opened(database: Path) -> Index:
     connection = open_index(database)
     assert connection is not None
     return connection
 
 
-def _ms(ask: Ask, connection: Connection) -> float:
+def _ms(ask: Ask, connection: Index) -> float:
     began = time.perf_counter()
     ask(connection)
     return (time.perf_counter() - began) * 1000

@@ -89,7 +89,7 @@ ASSUMED = {
     "rows": Assumption(
         4, "rows an exchange", "Exchange, text, tool calls and a part of its session, in a column store."
     ),
-    "row_bytes": Assumption(600, "bytes an exchange", "In a column store, compressed: a tenth of what SQLite takes."),
+    "row_bytes": Assumption(600, "bytes an exchange", "In a column store, compressed: 560 of `make bench-fleet`."),
     "store_rows": Assumption(
         200_000, "rows/s a store node", "One shipper was measured (docs/stores.md), not what a node takes from many."
     ),

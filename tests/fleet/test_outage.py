@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from bench.outage.__main__ import GOAL
+from bench.outage.run import run_outage
 
 from lunaroute.errors import LunarouteError
 from lunaroute.query.exchanges import list_exchanges
@@ -27,6 +30,9 @@ pytestmark = pytest.mark.fleet
 
 StoreServer = PostgresServer | ClickHouseServer
 _PATIENCE_S = 120.0
+RATE_PER_S = 20.0
+LONG_OUTAGE_S = 300.0
+SHORT_OUTAGE_S = 6.0
 
 
 def _postgres() -> PostgresServer:
@@ -83,6 +89,22 @@ def test_what_passes_while_a_store_is_down_is_in_it_afterwards_once(server: Stor
         (mine,), (theirs,) = usage(store), usage(index)
         assert (mine.requests, mine.total_tokens) == (theirs.requests, theirs.total_tokens)
         assert mine.total_cost_usd == pytest.approx(theirs.total_cost_usd)
+
+
+@pytest.mark.parametrize("is_paused", [False, True], ids=["killed", "paused"])
+def test_under_load_it_catches_up_and_has_everything_once(server: StoreServer, tmp_path: Path, is_paused: bool) -> None:
+    is_long = bool(os.environ.get("LUNAROUTE_FLEET_LONG")) and not is_paused
+    outage = run_outage(
+        server,
+        tmp_path / "home",
+        rate_per_s=RATE_PER_S,
+        outage_s=LONG_OUTAGE_S if is_long else SHORT_OUTAGE_S,
+        is_paused=is_paused,
+    )
+    print(outage)
+    assert outage.backlog > 0
+    # In some seconds it is not the store that counts, but when the shipper tries again.
+    assert not is_long or outage.speed >= GOAL
 
 
 def _opened(url: str) -> Index:

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Any
 
 from tests.support.postgres import SCRATCH
+from tests.support.stopping import signal_all
 from tests.support.zookeeper import free_port
 
 _WAIT_S = 60
@@ -115,6 +116,15 @@ class ClickHouseServer(_Databases):
         if process is not None:
             process.send_signal(signal.SIGKILL)
             process.wait(_WAIT_S)
+
+    def pause(self) -> None:
+        """SIGSTOP to all of its processes: connections stay, and nobody answers."""
+        assert self._process is not None
+        signal_all(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        signal_all(self._process.pid, signal.SIGCONT)
 
 
 class ChdbServer(_Databases):

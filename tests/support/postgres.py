@@ -12,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tests.support.stopping import signal_all
+
 _WAIT_S = 60
 SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
 """Servers write many small files, and sockets need short paths."""
@@ -69,6 +71,15 @@ class PostgresServer:
         if process is not None:
             process.send_signal(signal.SIGQUIT)
             process.wait(_WAIT_S)
+
+    def pause(self) -> None:
+        """SIGSTOP to all of its processes: connections stay, and nobody answers."""
+        assert self._process is not None
+        signal_all(self._process.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        assert self._process is not None
+        signal_all(self._process.pid, signal.SIGCONT)
 
     def new_database(self) -> str:
         """The URL of an empty database."""

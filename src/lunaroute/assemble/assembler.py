@@ -62,6 +62,11 @@ class Assembler:
     def feed(self, lane: str, record: Record) -> list[Assembled]:
         """Take the next record of a lane; what it completes."""
         match record:
+            case RequestChunk() | ResponseOpened() | ResponseChunk() | ExchangeClosed() | UpgradeChunk():
+                return self._grow(lane, record)
+            case RequestOpened():
+                self._open(lane, record)
+                return []
             case RelayStarted():
                 return self._relay_started(lane, record)
             case RelayStopped():
@@ -69,11 +74,6 @@ class Assembler:
             case RecordsLost():
                 gap = self._gap(lane, record)
                 return [*self._interrupt(lane, "records were lost: " + record.reason), gap]
-            case RequestOpened():
-                self._open(lane, record)
-                return []
-            case RequestChunk() | ResponseOpened() | ResponseChunk() | ExchangeClosed() | UpgradeChunk():
-                return self._grow(lane, record)
             case _:
                 assert_never(record)
 

@@ -57,17 +57,20 @@ class SseParser:
 
     def feed(self, data: bytes, t_ns: int) -> list[ServerSentEvent]:
         """The events that `data` completes. `t_ns` is the arrival of `data`."""
-        self._t_ns = t_ns
-        if self._has_nothing_kept and data[-2:] == b"\n\n" and b"\r" not in data:
-            blocks = data[:-2].split(b"\n\n")
-        else:
-            blocks = self._completed_blocks(data)
         events = []
-        for block in blocks:
-            event = self._read(block, t_ns)
+        for block in self.blocks(data, t_ns):
+            event = self.read(block)
             if event is not None:
                 events.append(event)
         return events
+
+    def blocks(self, data: bytes, t_ns: int) -> list[bytes]:
+        """The blocks of lines that `data` completes, without their ends; each is to be read, in order, before more is
+        fed."""
+        self._t_ns = t_ns
+        if self._has_nothing_kept and data[-2:] == b"\n\n" and b"\r" not in data:
+            return data[:-2].split(b"\n\n")
+        return self._completed_blocks(data)
 
     def finish(self) -> list[ServerSentEvent]:
         """The last event, when the stream ended without its blank line. Call once."""
@@ -77,7 +80,7 @@ class SseParser:
         self._pending = []
         if self._is_at_start:
             block = block.removeprefix(_BOM)
-        event = self._read_lines(block, self._t_ns, is_cut=True)
+        event = self._read_lines(block, is_cut=True)
         return [] if event is None else [event]
 
     def _completed_blocks(self, data: bytes) -> list[bytes]:
@@ -127,20 +130,21 @@ class SseParser:
             self._pending = [data[-1:]]
             self._pending_bytes = 0
 
-    def _read(self, block: bytes, t_ns: int) -> ServerSentEvent | None:
+    def read(self, block: bytes) -> ServerSentEvent | None:
+        """The event of a block; None where it is none."""
         if len(block) <= self._max_event_bytes:
             line_end = block.find(b"\n")
             if line_end < 0:
                 if block.startswith(b"data: "):
-                    return ServerSentEvent(event="", data=block[6:], t_ns=t_ns)
+                    return ServerSentEvent(event="", data=block[6:], t_ns=self._t_ns)
             elif block.startswith(b"data: ", line_end + 1) and block.startswith(b"event: "):
                 data = block[line_end + 7 :]
                 if b"\n" not in data:
                     name = block[7:line_end].decode("utf-8", "replace")
-                    return ServerSentEvent(event=name, data=data, t_ns=t_ns)
-        return self._read_lines(block, t_ns, is_cut=False)
+                    return ServerSentEvent(event=name, data=data, t_ns=self._t_ns)
+        return self._read_lines(block, is_cut=False)
 
-    def _read_lines(self, block: bytes, t_ns: int, is_cut: bool) -> ServerSentEvent | None:
+    def _read_lines(self, block: bytes, is_cut: bool) -> ServerSentEvent | None:
         if len(block.strip(b"\n")) > self._max_event_bytes:
             self.oversized_count += 1
             return None
@@ -159,4 +163,4 @@ class SseParser:
         if not data or (is_cut and not any(data)):
             return None
         text = name.decode("utf-8", "replace")
-        return ServerSentEvent(event=text, data=b"\n".join(data), t_ns=t_ns, is_cut=is_cut)
+        return ServerSentEvent(event=text, data=b"\n".join(data), t_ns=self._t_ns, is_cut=is_cut)

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import click
 
+from lunaroute.config import Config
 from lunaroute.config_file import CONFIG_FILE_NAME, load_config
 from lunaroute.encryption.keys import look_in_home
 from lunaroute.errors import AmbiguousPrefix, ConfigError, FilterError, LunarouteError, NoSuchSession, SqlRefused
@@ -51,6 +52,13 @@ class WrongInput(click.ClickException):
     """Ends the command with one line on stderr and exit code 2."""
 
     exit_code = 2
+
+
+def warn_of_stores(settings: Config) -> None:
+    """That what is sent on stays as it was sent: `[sinks]` are not told what becomes of a recording later."""
+    if settings.sinks:
+        names = ", ".join(f"[sinks.{name}]" for name in sorted(settings.sinks))
+        click.echo(f"only this home is changed; what was sent to {names} stays there as it was sent", err=True)
 
 
 @contextmanager

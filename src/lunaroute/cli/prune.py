@@ -19,7 +19,7 @@ from lunaroute.errors import NoSuchSession
 from lunaroute.query.sessions import find_session
 
 from .answering import print_json
-from .asking import home_option, one_line_errors, opened_index, sessions_dir
+from .asking import home_option, one_line_errors, opened_index, sessions_dir, warn_of_stores
 
 
 @click.command("prune")
@@ -43,6 +43,7 @@ def prune_command(*, is_dry: bool, is_json: bool, config: Path | None, home: Pat
             return True
 
         report = prune(settings, datetime.now(UTC), is_dry=is_dry, on_progress=show)
+    warn_of_stores(settings)
     if is_json:
         print_json(report)
     else:

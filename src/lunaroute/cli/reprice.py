@@ -15,7 +15,7 @@ from lunaroute.pricing import PICODOLLARS, Pricer
 from lunaroute.query.render import plain, usd
 from lunaroute.sinks.reprice import ModelCosts, RepriceReport, reprice
 
-from .asking import home_option, one_line_errors
+from .asking import home_option, one_line_errors, warn_of_stores
 from .waiting import shown_progress
 
 
@@ -40,6 +40,7 @@ def reprice_command(*, is_dry: bool, config: Path | None, home: Path) -> None:
     pricer = Pricer(settings.own_prices)
     with one_line_errors(), shown_progress("pricing sessions") as on_progress:
         report = reprice(settings.sessions_dir, settings.database, pricer, is_dry=is_dry, on_progress=on_progress)
+    warn_of_stores(settings)
     _print(report, pricer.version, is_dry=is_dry)
 
 

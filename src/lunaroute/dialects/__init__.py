@@ -5,6 +5,7 @@ from lunaroute.dialects.dialect import DialectReader, StreamReader
 from lunaroute.dialects.reading import (
     framing_of,
     read_answer,
+    read_framed_body,
     read_messages,
     read_request_body,
     read_response_body,
@@ -18,6 +19,7 @@ __all__ = [
     "dialect_of",
     "framing_of",
     "read_answer",
+    "read_framed_body",
     "read_messages",
     "read_request_body",
     "read_response_body",

@@ -10,12 +10,17 @@ from typing import Any, Protocol
 import msgspec
 
 from lunaroute.assemble.sse import ServerSentEvent
+from lunaroute.dialects.delta_shape import DeltaShape
 from lunaroute.dialects.facts import MessageFacts, RequestFacts, ResponseFacts
 from lunaroute.dialects.so_far import SoFar
 
 
 class StreamReader(Protocol):
     """feed(event)* → finish(), once. Folds a stream into the message it amounts to; `so_far()` at any time before."""
+
+    @property
+    def deltas(self) -> DeltaShape | None:
+        """May take events instead of `feed`; None where those of this dialect are all read in full."""
 
     def feed(self, event: ServerSentEvent) -> None:
         """Take the next event."""

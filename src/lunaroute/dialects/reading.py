@@ -16,6 +16,7 @@ from lunaroute.assemble.json_stream import JsonStreamParser
 from lunaroute.assemble.sse import ServerSentEvent, SseParser
 from lunaroute.dialects.anthropic_messages import AnthropicMessagesReader
 from lunaroute.dialects.bedrock_converse import BedrockConverseReader
+from lunaroute.dialects.delta_shape import DeltaShape
 from lunaroute.dialects.detect import is_streaming_path, model_in_path
 from lunaroute.dialects.dialect import DialectReader
 from lunaroute.dialects.facts import MessageFacts, RequestFacts, ResponseFacts, WireFormat
@@ -74,11 +75,10 @@ def read_request_body(wire_format: WireFormat, path: str, body: bytes) -> Reques
     facts = reader_for(wire_format).read_request(body)
     if wire_format == "unknown":
         return facts
-    return msgspec.structs.replace(
-        facts,
-        model=facts.model or model_in_path(path),
-        is_streaming=facts.is_streaming or is_streaming_path(path),
-    )
+    model, is_streaming = facts.model or model_in_path(path), facts.is_streaming or is_streaming_path(path)
+    if model == facts.model and is_streaming == facts.is_streaming:
+        return facts
+    return msgspec.structs.replace(facts, model=model, is_streaming=is_streaming)
 
 
 def read_answer(wire_format: WireFormat, facts: ResponseFacts) -> list[MessageFacts]:
@@ -111,8 +111,16 @@ def read_response_body(
     wire_format: WireFormat, chunks: list[tuple[int, bytes]], content_type: str | None, status_code: int
 ) -> ResponseFacts:
     """What a response amounts to. `chunks` are (arrival t_ns, decoded bytes) of each read."""
+    return read_framed_body(
+        wire_format, framing_of(wire_format, chunks, content_type, status_code), chunks, status_code
+    )
+
+
+def read_framed_body(
+    wire_format: WireFormat, framing: Framing, chunks: list[tuple[int, bytes]], status_code: int
+) -> ResponseFacts:
+    """The same where the framing is known."""
     reader = reader_for(wire_format)
-    framing = framing_of(wire_format, chunks, content_type, status_code)
     if framing == "whole":
         # Some gateways send blank padding until the answer is there (WIRE B15).
         return reader.read_response(b"".join([data for _, data in chunks]).strip(_BLANK), status_code)
@@ -131,8 +139,22 @@ class StreamedBody:
 
     def feed(self, t_ns: int, data: bytes) -> None:
         """Take the next decoded bytes, which arrived at `t_ns`."""
+        if isinstance(self._parser, SseParser) and self._stream.deltas is not None:
+            self._feed_blocks(self._parser, self._stream.deltas, self._parser.blocks(data, t_ns))
+            return
         for event in self._parser.feed(data, t_ns):
             self._stream.feed(event)
+
+    def _feed_blocks(self, parser: SseParser, deltas: DeltaShape, blocks: list[bytes]) -> None:
+        """Deltas that follow each other together, all others as events."""
+        at = 0
+        while at < len(blocks):
+            taken = deltas.take_blocks(blocks, at)
+            if not taken:
+                event = parser.read(blocks[at])
+                if event is not None:
+                    self._stream.feed(event)
+            at += taken or 1
 
     def so_far(self) -> SoFar:
         """What there is of it until now."""

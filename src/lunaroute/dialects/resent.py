@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -24,6 +25,7 @@ from lunaroute.dialects.turn import read_each
 
 _SMALLEST_BYTES = 8192
 """Below this, decoding costs no more than comparing."""
+_MOST_SMALL_MESSAGES = 1024
 _MOST_BODIES = 64
 _MOST_BYTES = 24 << 20
 _PROBE_BYTES = 64
@@ -75,6 +77,8 @@ class ResentReader(Generic[Outline]):
         self._decoder = decoder
         self._field = field
         self._read_message = read_message
+        self._read_small = lru_cache(maxsize=_MOST_SMALL_MESSAGES)(lambda json: read_message(msgspec.Raw(json)))
+        """The same for messages of small bodies, which mostly come again as well."""
         self._bodies: list[_ReadBody[Outline]] = []
         """Those used last come last."""
         self._kept_bytes = 0
@@ -96,7 +100,9 @@ class ResentReader(Generic[Outline]):
         outline = read_object(body, self._decoder)
         if outline is None:
             return None
-        messages = read_each(getattr(outline, self._field), self._read_message)
+        is_small = len(body) < _SMALLEST_BYTES
+        read = (lambda raw: self._read_small(bytes(raw))) if is_small else self._read_message
+        messages = read_each(getattr(outline, self._field), read)
         return ReadMessages(outline, messages, marked(messages), is_portable=False)
 
     def _read_first(self, body: bytes) -> _ReadBody[Outline] | None:

@@ -33,6 +33,8 @@ class UnknownReader:
 
 
 class UnknownStreamReader:
+    deltas = None
+
     def feed(self, event: ServerSentEvent) -> None:
         pass
 

@@ -60,10 +60,10 @@ def is_sealed(path: Path) -> bool:
         return file.read(len(MAGIC)) == MAGIC
 
 
-def open_stored(path: Path) -> BinaryIO:
-    """The file, for reading, as if it were not sealed where it is. Raises OSError, NoKeyError; reading raises EOFError
-    where a block is damaged or missing."""
-    file = path.open("rb")
+def open_stored(path: Path, *, buffer_bytes: int = io.DEFAULT_BUFFER_SIZE) -> BinaryIO:
+    """The file, for reading, as if it were not sealed where it is; `buffer_bytes` are read at once. Raises OSError,
+    NoKeyError; reading raises EOFError where a block is damaged or missing."""
+    file = path.open("rb", buffering=buffer_bytes)
     try:
         start = file.read(_HEADER_BYTES)
         if start[: len(MAGIC)] != MAGIC:

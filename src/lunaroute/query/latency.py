@@ -99,21 +99,29 @@ def _parts(connection: Index, wanted: Filter, by: Sequence[Dimension]) -> Iterat
         yield from _exchanges(connection, wanted, None, by)
         return
     dialect = dialect_of(connection)
-    times = cut_finely(wanted.since, wanted.until, has_days=dialect.has_days and "hour" not in by)
+    has_days = bool(dialect.bucket_days) if dialect.has_buckets else dialect.has_days
+    times = cut_finely(wanted.since, wanted.until, has_days=has_days and "hour" not in by)
     for edge in times.edges:
         yield from _exchanges(connection, wanted, edge, by)
     for span in times.hours:
         condition = of_rollup(wanted, span, "hour")
         if dialect.has_buckets:
-            columns, table = f"{', '.join(KEY)}, latency_bucket, ttft_bucket", dialect.hourly_latencies
-            source = Sql(f"SELECT {columns} FROM {table} WHERE {condition.text}", condition.parameters)
-            yield from _counted(connection, source, by)
+            yield from _counted(connection, _buckets(dialect.hourly_latencies, "hour", condition), by)
         else:
             yield from _kept(connection, "hourly_latencies", _columns(by), condition)
     for span in times.days:
+        condition = of_rollup(wanted, span, "day")
+        if dialect.has_buckets:
+            yield from _counted(connection, _buckets(dialect.bucket_days, "day AS hour", condition), by)
+            continue
         # "day" is a column there.
         columns = "".join(f"{'day' if one == 'day' else GROUPS[one]}, " for one in by)
-        yield from _kept(connection, "daily_latencies", columns, of_rollup(wanted, span, "day"))
+        yield from _kept(connection, "daily_latencies", columns, condition)
+
+
+def _buckets(table: str, hour: str, condition: Sql) -> Sql:
+    columns = f"{', '.join((hour, *KEY[1:]))}, latency_bucket, ttft_bucket, exchanges"
+    return Sql(f"SELECT {columns} FROM {table} WHERE {condition.text}", condition.parameters)
 
 
 def _kept(connection: Index, table: str, columns: str, condition: Sql) -> Iterator[tuple[_Key, int, int]]:
@@ -130,7 +138,7 @@ def _exchanges(
     dialect = dialect_of(connection)
     source = ended_exchanges(connection, wanted, span)
     if dialect.has_buckets:
-        columns = "e.latency_bucket AS latency_bucket, e.ttft_bucket AS ttft_bucket"
+        columns = "e.latency_bucket AS latency_bucket, e.ttft_bucket AS ttft_bucket, 1 AS exchanges"
         keyed = Sql(f"SELECT {exchange_key(dialect)}, {columns} FROM {source.text}", source.parameters)
         yield from _counted(connection, keyed, by)
         return
@@ -153,7 +161,7 @@ def _counted(connection: Index, source: Sql, by: Sequence[Dimension]) -> Iterato
     """The store has counted exchanges with the same key and buckets."""
     names = f"{''.join(f'{one}_, ' for one in by)}latency_bucket, ttft_bucket"
     keys = "".join(f"{GROUPS[one]} AS {one}_, " for one in by)
-    text = f"SELECT {keys}latency_bucket, ttft_bucket, count(*) FROM ({source.text}) AS buckets GROUP BY {names}"
+    text = f"SELECT {keys}latency_bucket, ttft_bucket, sum(exchanges) FROM ({source.text}) AS buckets GROUP BY {names}"
     for *key, latency, ttft, count in connection.execute(text, source.parameters):
         yield tuple(key), _some(latency, count), _some(ttft, count)
 

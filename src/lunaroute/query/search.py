@@ -59,7 +59,7 @@ def search(connection: Index, wanted: Filter, *, limit: int | None = 20, after: 
         condition &= Sql(f"{texts.place} < ?", read_cursor(after, tuple[int]))
     rows = connection.execute(
         f"SELECT {texts.place}, t.session_id, t.request_id, t.kind, {texts.shown.text} FROM {texts.source}"
-        f" WHERE {condition.text} ORDER BY {texts.place} DESC{limited(limit)}",
+        f" WHERE {condition.text} ORDER BY {texts.place} DESC{texts.once}{limited(limit)}",
         (*texts.shown.parameters, *condition.parameters),
     ).fetchall()
     starts = _starts(connection, {row[1] for row in rows})

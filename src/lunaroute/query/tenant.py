@@ -9,26 +9,39 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Final, Literal
 
 from .filter import Among, Filter
 
 _INDEXED_BY = re.compile(r"\bINDEXED BY \w+")
-_OWN = "tenant = '{tenant}'"
-_OF_SESSIONS = (
-    "EXISTS (SELECT 1 FROM main.session_facets f WHERE f.kind = 'tenant' AND f.value = '{tenant}'"
-    " AND f.session_id = t.session_id)"
-)
-_ROWS = {
-    "sessions": _OWN,
-    "session_stats": _OWN,
-    "tool_calls": _OF_SESSIONS,
-    "tool_call_executions": _OF_SESSIONS,
-    "session_facets": _OF_SESSIONS,
-    "texts": _OF_SESSIONS,
-    "stream_events": _OF_SESSIONS,
-    **dict.fromkeys(("daily_stats", "hourly_stats", "hourly_latencies", "daily_latencies", "daily_tool_stats"), "0"),
+
+Scope = Literal["own", "of sessions", "none"]
+SCOPES: Final[dict[str, Scope]] = {
+    **dict.fromkeys(("sessions", "session_stats"), "own"),
+    **dict.fromkeys(("tool_calls", "tool_call_executions", "session_facets", "texts", "stream_events"), "of sessions"),
+    **dict.fromkeys(("daily_stats", "hourly_stats", "hourly_latencies", "daily_latencies", "daily_tool_stats"), "none"),
 }
+"""How a tenant's rows of each table are known: by their column `tenant`, by their session, or not at all."""
+
+
+def condition_of(scope: Scope, tenant: str, facets: str) -> str:
+    """On rows `t`. `tenant` as a literal of SQL; `facets`: the table of all sessions' names. Every store takes it."""
+    if scope == "none":
+        return "1 = 0"
+    if scope == "own":
+        return f"t.tenant = {tenant}"
+    return f"t.session_id IN (SELECT f.session_id FROM {facets} f WHERE f.kind = 'tenant' AND f.value = {tenant})"
+
+
+def views_of(tenant: str, schema: str, tables: Iterable[str] = SCOPES) -> list[str]:
+    """Statements for a connection of which the session's own views stand in front of the tables of `schema`."""
+    quoted = "'" + tenant.replace("'", "''") + "'"
+    conditions = {table: condition_of(SCOPES[table], quoted, f"{schema}.session_facets") for table in tables}
+    return [
+        f"CREATE TEMP VIEW {table} AS SELECT t.* FROM {schema}.{table} t WHERE {condition}"
+        for table, condition in conditions.items()
+    ]
 
 
 class TenantConnection(sqlite3.Connection):
@@ -40,10 +53,8 @@ class TenantConnection(sqlite3.Connection):
 
 def narrow(connection: sqlite3.Connection, tenant: str) -> None:
     """From now on the connection has only what is this tenant's. Raises sqlite3.Error."""
-    quoted = tenant.replace("'", "''")
-    for table, condition in _ROWS.items():
-        where = condition.format(tenant=quoted)
-        connection.execute(f"CREATE TEMP VIEW {table} AS SELECT t.* FROM main.{table} t WHERE {where}")
+    for statement in views_of(tenant, "main"):
+        connection.execute(statement)
 
 
 def of_tenant(wanted: Filter, tenant: str) -> Filter:

@@ -144,7 +144,7 @@ class _Flight:
             return
         if exchange.response is None:
             return
-        headers = header_texts(exchange.response.headers)
+        headers = header_texts(exchange.response.header_lines)
         encoding = headers.get("content-encoding")
         head = data
         if encoding is not None and encoding.strip().lower() != "identity":

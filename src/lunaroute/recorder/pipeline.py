@@ -171,7 +171,9 @@ class Pipeline:
 
     def _request(self, exchange: Exchange) -> list[Event]:
         exchange, redaction = self._cleaning.request(exchange)
-        request = msgspec.structs.replace(self._read(exchange), redaction=redaction)
+        request = self._read(exchange)
+        if redaction is not None:
+            request = msgspec.structs.replace(request, redaction=redaction)
         try:
             session, pairs, addition, events = self._request_events(request)
         except Exception as error:
@@ -242,7 +244,8 @@ class Pipeline:
         exchange, redaction = self._cleaning.response(exchange)
         try:
             response = read_response(exchange, opened, self._pricer)
-            response = msgspec.structs.replace(response, redaction=redaction)
+            if redaction is not None:
+                response = msgspec.structs.replace(response, redaction=redaction)
             calls = call_ids(exchange.request_id, response.facts.tool_calls)
             event = response_event(response, session.session_id, session.seq, repeated_calls(session, calls))
         except Exception as error:

@@ -14,9 +14,9 @@ from lunaroute.dialects import (
     detect_format,
     framing_of,
     read_answer,
+    read_framed_body,
     read_messages,
     read_request_body,
-    read_response_body,
 )
 from lunaroute.dialects.facts import Billing, IdentityHints, RequestFacts, ResponseFacts
 from lunaroute.events.figures import Cost
@@ -37,7 +37,7 @@ def read_request(exchange: Exchange) -> ReadRequest:
     if exchange.socket is not None:
         return _read_socket_request(exchange, exchange.socket)
     opened = exchange.opened
-    headers = header_texts(opened.headers)
+    headers = header_texts(opened.header_lines)
     wire_format = detect_format(opened.method, opened.path)
     body = exchange.request_body
     content_encoding = _content_encoding(headers)
@@ -70,7 +70,7 @@ def _read_socket_request(exchange: Exchange, part: SocketPart) -> ReadRequest:
 
 def unread_request(exchange: Exchange) -> ReadRequest:
     """The request as its head and bytes."""
-    headers = header_texts(exchange.opened.headers)
+    headers = header_texts(exchange.opened.header_lines)
     return ReadRequest(
         exchange=exchange,
         headers=headers,
@@ -87,20 +87,21 @@ def read_response(exchange: Exchange, request: OpenExchange, pricer: Pricer) -> 
     """The response as its dialect understands it, with its numbers. The exchange has ended."""
     if exchange.socket is not None:
         return _read_socket_response(exchange, request, pricer)
-    headers = NO_HEADERS if exchange.response is None else header_texts(exchange.response.headers)
+    headers = NO_HEADERS if exchange.response is None else header_texts(exchange.response.header_lines)
     content_type = headers.get("content-type")
     content_encoding = _content_encoding(headers)
     plain = _decode_chunks(exchange.response_chunks, content_encoding)
     chunks = exchange.response_chunks if plain is None else plain
     facts = ResponseFacts(is_finished=False)
     status_code = 0 if exchange.response is None else exchange.response.status_code
+    framing = framing_of(request.wire_format, chunks, content_type, status_code)
     if exchange.response is not None:
-        facts = read_response_body(request.wire_format, chunks, content_type, status_code)
+        facts = read_framed_body(request.wire_format, framing, chunks, status_code)
     response = ReadResponse(
         exchange=exchange,
         headers=headers,
         facts=facts,
-        is_streaming=framing_of(request.wire_format, chunks, content_type, status_code) != "whole",
+        is_streaming=framing != "whole",
         body=exchange.response_body,
         content_encoding=content_encoding,
         decoded=None if plain is None else b"".join([data for _, data in plain]),
@@ -140,7 +141,7 @@ def _priced(response: ReadResponse, request: OpenExchange, pricer: Pricer) -> Re
 
 def unread_response(exchange: Exchange) -> ReadResponse:
     """The response as bytes and times."""
-    headers = NO_HEADERS if exchange.response is None else header_texts(exchange.response.headers)
+    headers = NO_HEADERS if exchange.response is None else header_texts(exchange.response.header_lines)
     is_streaming = exchange.socket is not None or framing_of("unknown", [], headers.get("content-type")) != "whole"
     return ReadResponse(
         exchange=exchange,

@@ -190,7 +190,9 @@ class Recorder:
         for lane, record in _merged(reads):
             if lane not in self._known_lanes:
                 self._begin_lane(lane, record)
-            events += self._feed(self._assembler.feed(lane, record))
+            assembled = self._assembler.feed(lane, record)
+            if assembled:
+                events += self._feed(assembled)
         for lane in plan.dead_lanes:
             events += self._feed(self._assembler.lane_died(lane))
         for session_id in plan.ended_sessions:

@@ -84,8 +84,9 @@ def is_coding_agent(name: str | None) -> bool:
 def counts_retries(headers: HeaderTexts) -> bool:
     """Whether `x-stainless-retry-count: 0` means that this is no retry: so it does where an SDK sends its own requests.
     Agents that are built on one repeat requests by themselves, and the count stays 0."""
-    user_agent = headers.get("user-agent") or ""
-    return headers.get("x-stainless-retry-count") is not None and _LANGUAGE_FORM.match(user_agent) is not None
+    if headers.get("x-stainless-retry-count") is None:
+        return False
+    return _LANGUAGE_FORM.match(headers.get("user-agent") or "") is not None
 
 
 def gives_up_when_broken_off(name: str | None) -> bool:

@@ -5,9 +5,11 @@ Nothing is lost on the way: HTTP header bytes are read as ISO 8859-1, which maps
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import msgspec
 
-from lunaroute.capture.records import HeaderList
+from lunaroute.capture.records import split_headers
 
 
 class HeaderTexts(msgspec.Struct, frozen=True):
@@ -26,14 +28,19 @@ class HeaderTexts(msgspec.Struct, frozen=True):
 NO_HEADERS = HeaderTexts([], {})
 
 
-def header_texts(headers: HeaderList) -> HeaderTexts:
-    """The fields of a message as text."""
+def header_texts(header_lines: bytes) -> HeaderTexts:
+    """The fields of a message as text; `header_lines` as they stand in a record."""
     fields: list[tuple[str, str, str]] = []
-    first: dict[str, str] = {}
-    for raw_name, raw_value in headers:
-        name = raw_name.decode("latin-1")
-        lower = name.lower()
-        value = raw_value.decode("latin-1")
-        fields.append((lower, name, value))
-        first.setdefault(lower, value)
-    return HeaderTexts(fields, first)
+    for line in header_lines.split(b"\r\n"):
+        fields += _field(line)
+    return HeaderTexts(fields, {lower: value for lower, _, value in reversed(fields)})
+
+
+@lru_cache(maxsize=1024)
+def _field(line: bytes) -> tuple[tuple[str, str, str], ...]:
+    """The field of a line, or none. Most lines come again with every exchange of a client."""
+    return tuple(_texts(name.decode("latin-1"), value.decode("latin-1")) for name, value in split_headers(line))
+
+
+def _texts(name: str, value: str) -> tuple[str, str, str]:
+    return name.lower(), name, value

@@ -72,14 +72,20 @@ class BoundedIndex(Generic[Value]):
 
     def put(self, key: str, value: Value, wall_ns: int) -> None:
         """Remember; `wall_ns` is the time of the record that says so."""
-        self.drop(key)
-        page = self._order // _PAGE_ENTRIES
-        self._entries[key] = _Entry(self._order, wall_ns, value)
-        self._order += 1
-        self._pages.setdefault(page, []).append(key)
+        entries, order = self._entries, self._order
+        if key in entries:
+            self.drop(key)
+        page = order // _PAGE_ENTRIES
+        entries[key] = _Entry(order, wall_ns, value)
+        self._order = order + 1
+        if page in self._pages:
+            self._pages[page].append(key)
+        else:
+            self._pages[page] = [key]
         self._changed.add(page)
-        while len(self._entries) > self._max_entries or self._oldest_wall_ns() < wall_ns - self._max_age_ns:
-            self.drop(next(iter(self._entries)))
+        oldest_wall_ns = wall_ns - self._max_age_ns
+        while len(entries) > self._max_entries or next(iter(entries.values())).wall_ns < oldest_wall_ns:
+            self.drop(next(iter(entries)))
 
     def drop(self, key: str) -> None:
         entry = self._entries.pop(key, None)
@@ -111,6 +117,3 @@ class BoundedIndex(Generic[Value]):
     def _entries_of(self, page: int) -> list[tuple[str, _Entry[Value]]]:
         found = ((key, self._entries.get(key)) for key in dict.fromkeys(self._pages[page]))
         return [(key, entry) for key, entry in found if entry is not None and entry.order // _PAGE_ENTRIES == page]
-
-    def _oldest_wall_ns(self) -> int:
-        return next(iter(self._entries.values())).wall_ns

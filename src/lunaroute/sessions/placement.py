@@ -49,7 +49,8 @@ def locate(clues: Clues, scope: str, book: SessionBook) -> tuple[Identity, Histo
     search = _Search(clues, scope, book, history, held)
     declared = declare(clues)
     identity = search.undeclared() if declared is None else search.declared(declared)
-    return msgspec.structs.replace(identity, retry_of=search.retry_of(identity)), history
+    retry_of = search.retry_of(identity)
+    return identity if retry_of is None else msgspec.structs.replace(identity, retry_of=retry_of), history
 
 
 class _Search:
@@ -61,6 +62,7 @@ class _Search:
         self._book = book
         self._history = history
         self._held = held
+        self._is_side_call = _is_side_call(clues)
 
     # ---- the request does not say
 
@@ -79,7 +81,7 @@ class _Search:
                 parent_thread_id=parent.thread_id,
                 thread_kind="subagent",
             )
-        kind: ThreadKind = "side" if self._is_side_call() else "main"
+        kind: ThreadKind = "side" if self._is_side_call else "main"
         return Identity(conversation_id=None, rule="new", evidence=None, thread_kind=kind)
 
     # ---- the request says
@@ -87,12 +89,11 @@ class _Search:
     def declared(self, declared: Declared) -> Identity:
         conversation_id = self._root(declared)
         is_known = self._book.is_known(self._scope, conversation_id)
-        found = self._found() if declared.thread_id is None or self._is_side_call() or not is_known else None
+        found = self._found() if declared.thread_id is None or self._is_side_call or not is_known else None
         inside = None if found is None or found.place.conversation_id != conversation_id else found.place
         place = self._thread_of(declared, conversation_id, inside)
-        identity = _inside(place, declared.rule, declared.evidence)
-        if declared.thread_id is not None and place.thread_id == declared.thread_id:
-            identity = msgspec.structs.replace(identity, is_named=True)
+        is_named = declared.thread_id is not None and place.thread_id == declared.thread_id
+        identity = _inside(place, declared.rule, declared.evidence, is_named=is_named)
         if found is not None and inside is None and not is_known and found.rule != "repetition":
             return msgspec.structs.replace(identity, forked_from=found.place.conversation_id)
         return identity
@@ -104,7 +105,7 @@ class _Search:
 
     def _thread_of(self, declared: Declared, conversation_id: str, inside: Place | None) -> Place:
         main = declared.thread_id or conversation_id
-        if self._is_side_call():
+        if self._is_side_call:
             return inside or self._new_thread(conversation_id, "side", main)
         if declared.thread_id is not None:
             return Place(conversation_id, main, declared.thread_kind, declared.parent_thread_id)
@@ -198,14 +199,6 @@ class _Search:
                     return text, place
         return None
 
-    def _is_side_call(self) -> bool:
-        """No tools and no history, and either it asks for data in a given form or its client never works without
-        tools: a title, a summary, a guess at what comes next."""
-        clues = self._clues
-        if clues.has_tools or not clues.messages or any(one.role == "assistant" for one in clues.messages):
-            return False
-        return clues.has_output_schema or is_coding_agent(identify_client(clues.headers).name)
-
     # ---- repetitions
 
     def retry_of(self, identity: Identity) -> str | None:
@@ -225,11 +218,19 @@ class _Search:
         return self._book.thread(self._scope, identity.conversation_id, thread_id)
 
 
+def _is_side_call(clues: Clues) -> bool:
+    """No tools and no history, and either it asks for data in a given form or its client never works without tools: a
+    title, a summary, a guess at what comes next."""
+    if clues.has_tools or not clues.messages or any(one.role == "assistant" for one in clues.messages):
+        return False
+    return clues.has_output_schema or is_coding_agent(identify_client(clues.headers).name)
+
+
 def _linked(link_id: str | None, kind: LinkKind, scope: str, book: SessionBook) -> Place | None:
     return book.served.linked(scope, kind, link_id) if link_id else None
 
 
-def _inside(place: Place, rule: str, evidence: str) -> Identity:
+def _inside(place: Place, rule: str, evidence: str, *, is_named: bool = False) -> Identity:
     return Identity(
         conversation_id=place.conversation_id,
         rule=rule,
@@ -237,4 +238,5 @@ def _inside(place: Place, rule: str, evidence: str) -> Identity:
         thread_id=place.thread_id,
         parent_thread_id=place.parent_thread_id,
         thread_kind=place.kind,
+        is_named=is_named,
     )

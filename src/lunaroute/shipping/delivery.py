@@ -26,7 +26,8 @@ _LOOK_S = 0.3
 _LOOK_SHARE = 0.05
 """Looking takes at most this part of the time, however many files there are."""
 _ALL_DAYS_S = 600.0
-_RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_RETRY_S = (0.2, 0.5, 1.0, 2.0, 5.0)
+"""A store that is back is noticed soon, after however long."""
 _NOTICE_S = 60.0
 
 

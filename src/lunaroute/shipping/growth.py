@@ -23,8 +23,10 @@ from lunaroute.sinks.zstd import DAMAGE
 
 from .positions import Position, Positions
 
-_BATCH_EVENTS = 500
-_BATCH_BYTES = 8 << 20
+_BATCH_EVENTS = 5000
+"""With a backlog. Stores take time for a batch, however small: 5,000 events go two to four times as fast as 500, and
+more are no faster (docs/stores.md)."""
+_BATCH_BYTES = 16 << 20
 _DAYS_LOOKED_AT = 3
 
 

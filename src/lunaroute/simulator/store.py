@@ -41,7 +41,7 @@ def seed_store(
     connection = open_scratch(sessions_dir / "sessions.db")
     exchange_count, batch = 0, list[Event]()
     try:
-        for number, session in enumerate(_sessions(session_count, seed, end - _SPAN, end)):
+        for number, session in enumerate(seeded_sessions(session_count, seed, end - _SPAN, end)):
             exchange_count += session.exchange_count
             if number % files_every == 0:
                 files.write_batch(session.events)
@@ -57,7 +57,8 @@ def seed_store(
     return exchange_count
 
 
-def _sessions(count: int, seed: int, begin: datetime, end: datetime) -> Iterator[SeededSession]:
+def seeded_sessions(count: int, seed: int, begin: datetime, end: datetime) -> Iterator[SeededSession]:
+    """In the order of their beginnings."""
     dice = random.Random(seed)
     starts = sorted(begin + (end - begin) * dice.random() for _ in range(count))
     for number, start in enumerate(starts):

@@ -29,7 +29,7 @@ from .sqlite.migrations import is_outdated
 from .sqlite.store import open_scratch, write_events
 
 _UNFINISHED = ".unfinished"
-_BATCH_EVENTS = 2000
+_BATCH_EVENTS = 4000
 _BATCH_BYTES = 16 * 1024 * 1024
 
 

@@ -25,6 +25,8 @@ from .layout import COMPRESSED_SUFFIX, PLAIN_SUFFIX
 from .packed import read_index, read_ranges
 from .zstd import DAMAGE, READ_OPTIONS, zstd
 
+_READ_BYTES = 1 << 18
+"""At once: what is longer than the buffer is put together from pieces, and lines of agents are."""
 _BUFFER_BYTES = 1 << 20
 
 
@@ -122,7 +124,7 @@ class SessionFileWriter:
 
 @contextmanager
 def _open(path: Path) -> Iterator[BinaryIO]:
-    with open_stored(path) as stored:
+    with open_stored(path, buffer_bytes=_READ_BYTES) as stored:
         if path.suffix != ".zst":
             yield stored
             return

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lunaroute.cli import _run
+from lunaroute.cli.prune import prune_command
 from lunaroute.cli.reprice import reprice_command
 from tests.repriced import contents, record
 from tests.unit.sinks.test_reprice import traffic
@@ -42,6 +43,14 @@ def test_it_shows_old_and_new_dollars_of_each_model_and_changes_the_files(home: 
 
     again = run(home)
     assert "0 of 4 sessions changed" in again.stdout
+
+
+def test_it_says_that_stores_keep_what_they_were_sent(home: Path) -> None:
+    assert "only this home" not in run(home).stderr
+    (home / "config.toml").write_text('[sinks.clickhouse]\nurl = "clickhouse://127.0.0.1:9/x"\n')
+    said = "only this home is changed; what was sent to [sinks.clickhouse] stays there as it was sent"
+    assert said in run(home).stderr
+    assert said in CliRunner().invoke(prune_command, ["--home", str(home)]).stderr
 
 
 def test_nothing_recorded_yet(tmp_path: Path) -> None:

@@ -246,7 +246,7 @@ def test_a_dead_letter_is_encrypted_and_can_be_tried_again(home: Path, monkeypat
         raise ValueError(f"cannot read {SAID[0]}")
 
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "read_response_body", stumble)
+        patch.setattr(reading, "read_framed_body", stumble)
         record(home)
     letters = DeadLetters(home / "recorder" / "dead-letter")
     assert {letter.reason for _, letter in letters.read()} == {f"response: ValueError: cannot read {SAID[0]}"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from lunaroute.capture.records import join_headers
 from lunaroute.events.headers import (
     api_version,
     provider_request_id,
@@ -15,7 +16,7 @@ from lunaroute.sessions import HeaderTexts, header_texts
 
 
 def fields(*pairs: tuple[str, str]) -> HeaderTexts:
-    return header_texts([(name.encode(), value.encode()) for name, value in pairs])
+    return header_texts(join_headers([(name.encode(), value.encode()) for name, value in pairs]))
 
 
 @pytest.mark.parametrize(
@@ -71,4 +72,4 @@ def test_the_api_version_is_found() -> None:
 
 def test_every_byte_of_a_header_value_survives() -> None:
     raw = bytes(byte for byte in range(256) if byte not in b"\r\n")
-    assert header_texts([(b"user-agent", raw)]).get("user-agent") == raw.decode("latin-1")
+    assert header_texts(join_headers([(b"user-agent", raw)])).get("user-agent") == raw.decode("latin-1")

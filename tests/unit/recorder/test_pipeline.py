@@ -468,7 +468,7 @@ def test_a_response_that_breaks_a_stage_is_recorded_by_its_bytes(monkeypatch: py
     def broken(*arguments: object) -> Any:
         raise ValueError("a bug")
 
-    monkeypatch.setattr(reading, "read_response_body", broken)
+    monkeypatch.setattr(reading, "read_framed_body", broken)
     pipeline = Pipeline(SETTINGS)
     script = exchange_of(1, anthropic_request("hi", stream=True), anthropic_stream("hello"), at_ms=0)
     events = run_poisoned([*both(script), RunEnded(wall_ns(300))], pipeline)

@@ -89,7 +89,7 @@ def letters(home: Path) -> DeadLetters:
     return DeadLetters(home / "recorder" / "dead-letter")
 
 
-@pytest.mark.parametrize("what", ["read_request_body", "read_response_body"])
+@pytest.mark.parametrize("what", ["read_request_body", "read_framed_body"])
 @pytest.mark.parametrize("is_compressed", [False, True], ids=["plain", "compressed"])
 def test_poison_that_can_be_read_later_is_in_its_session_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Break, what: str, is_compressed: bool
@@ -168,7 +168,7 @@ def test_turns_of_a_websocket_and_cut_streams_are_read_too(tmp_path: Path, monke
     home = copied(tmp_path / "healthy", "home")
     record(tmp_path / "healthy")
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "read_response_body", raise_a_bug)
+        patch.setattr(reading, "read_framed_body", raise_a_bug)
         patch.setattr(reading, "read_messages", raise_a_bug)
         record(home)
     assert try_again(home).left == {}
@@ -200,7 +200,7 @@ def raise_a_bug(*_: object) -> Any:
 def test_what_still_breaks_stays_with_its_reason_and_one_alone_may_be_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "read_response_body", raise_a_bug)
+    monkeypatch.setattr(reading, "read_framed_body", raise_a_bug)
     spool(tmp_path)
     record(tmp_path)
     names = [name for name, _ in letters(tmp_path).read()]
@@ -215,7 +215,7 @@ def test_what_still_breaks_stays_with_its_reason_and_one_alone_may_be_tried(
 def test_killed_before_the_letter_goes_it_is_done_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Break
 ) -> None:
-    broken("read_response_body")
+    broken("read_framed_body")
     spool(tmp_path)
     record(tmp_path)
     monkeypatch.undo()
@@ -233,7 +233,7 @@ def test_killed_before_the_letter_goes_it_is_done_by_the_next(
 
 
 def test_a_session_that_is_not_over_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Break) -> None:
-    broken("read_response_body")
+    broken("read_framed_body")
     spool(tmp_path)
     record(tmp_path)
     monkeypatch.undo()
@@ -285,7 +285,7 @@ def test_the_command_lists_and_tries(
         return ended.value.code, capsys.readouterr().out
 
     assert run("--list") == (0, "There are no dead letters.\n")
-    broken("read_response_body")
+    broken("read_framed_body")
     spool(tmp_path)
     record(tmp_path)
     ((name, _),) = letters(tmp_path).read()

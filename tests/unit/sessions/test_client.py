@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from lunaroute.capture.records import join_headers
 from lunaroute.sessions import Client, header_texts, identify_client
 from tests.corpus import corpus_dir
 
@@ -36,12 +37,12 @@ _ASKS_A_MODEL = re.compile("messages|completions|responses|enerateContent")
     ],
 )
 def test_a_user_agent_tells_client_and_version(user_agent: str, name: str | None, version: str | None) -> None:
-    headers = header_texts([(b"User-Agent", user_agent.encode())])
+    headers = header_texts(join_headers([(b"User-Agent", user_agent.encode())]))
     assert identify_client(headers) == Client(name, version)
 
 
 def test_without_a_user_agent_nothing_is_guessed() -> None:
-    assert identify_client(header_texts([(b"accept", b"*/*")])) == Client(None, None)
+    assert identify_client(header_texts(join_headers([(b"accept", b"*/*")]))) == Client(None, None)
 
 
 def test_every_recorded_client_gets_one_name_and_a_version() -> None:
@@ -52,7 +53,7 @@ def test_every_recorded_client_gets_one_name_and_a_version() -> None:
         if captured.get("method") != "POST" or not _ASKS_A_MODEL.search(captured["path"]):
             continue
         fields = [(name.encode(), value.encode("latin-1", "replace")) for name, value in captured["headers"]]
-        client = identify_client(header_texts(fields))
+        client = identify_client(header_texts(join_headers(fields)))
         names.setdefault(captured["client"], set()).add(client.name)
         assert client.version is not None or captured["client"] == "pi", captured["headers"]
     assert names["claude"] == {"claude-code"}

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from lunaroute.capture.records import join_headers
 from lunaroute.dialects.facts import IdentityHints
 from lunaroute.sessions import Clues, header_texts
 from lunaroute.sessions.identity import Declared, declare
@@ -22,7 +23,9 @@ def clues(
         request_id="request",
         wall_ns=0,
         session_tags=tags or [],
-        headers=header_texts([(name.encode(), value.encode()) for name, value in (headers or {}).items()]),
+        headers=header_texts(
+            join_headers([(name.encode(), value.encode()) for name, value in (headers or {}).items()])
+        ),
         hints=hints or IdentityHints(),
         messages=[],
         chain=[],

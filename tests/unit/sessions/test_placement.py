@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lunaroute.capture.records import Outcome
+from lunaroute.capture.records import Outcome, join_headers
 from lunaroute.dialects import reader_for
 from lunaroute.dialects.facts import ResponseFacts, ToolCall
 from lunaroute.dialects.marks import marked
@@ -66,7 +66,7 @@ class Story:
             request_id=request_id,
             wall_ns=self.now_ns,
             session_tags=tags or [],
-            headers=header_texts([(name.encode(), value.encode()) for name, value in headers.items()]),
+            headers=header_texts(join_headers([(name.encode(), value.encode()) for name, value in headers.items()])),
             hints=facts.hints,
             messages=facts.messages,
             chain=marked(facts.messages).chain,

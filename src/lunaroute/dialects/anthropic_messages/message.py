@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from lunaroute.dialects.anthropic_messages.fields import SentBlock, SentMessage
 from lunaroute.dialects.facts import ContentBlock, MessageFacts, Role, ToolResult
 from lunaroute.dialects.loose import as_json, as_text, objects_in, read_as, read_objects, read_text
 from lunaroute.dialects.message_digest import (
@@ -20,33 +21,15 @@ from lunaroute.dialects.message_digest import (
     text_piece,
 )
 
-_NOTHING = msgspec.Raw()
-
-
-class _Message(msgspec.Struct):
-    role: Any = None
-    content: msgspec.Raw = _NOTHING
-
-
-class _Block(msgspec.Struct):
-    type: Any = None
-    text: Any = None
-    id: Any = None
-    name: Any = None
-    tool_use_id: Any = None
-    content: msgspec.Raw = _NOTHING
-    is_error: Any = None
-
-
-_message_decoder = msgspec.json.Decoder(_Message)
-_block_decoder = msgspec.json.Decoder(_Block)
-_blocks_decoder = msgspec.json.Decoder(list[_Block])
+_message_decoder = msgspec.json.Decoder(SentMessage)
+_block_decoder = msgspec.json.Decoder(SentBlock)
+_blocks_decoder = msgspec.json.Decoder(list[SentBlock])
 _ROLES: dict[Any, Role] = {"user": "user", "assistant": "assistant", "system": "system"}
 _REASONING = ("thinking", "redacted_thinking")
 
 
 def read_message(raw: msgspec.Raw) -> MessageFacts:
-    found = read_as(raw, _message_decoder) or _Message()
+    found = read_as(raw, _message_decoder) or SentMessage()
     role: Role = _ROLES.get(found.role, "other") if isinstance(found.role, str) else "other"
     size_bytes = len(memoryview(raw))
     whole = read_text(found.content)
@@ -59,7 +42,7 @@ def read_message(raw: msgspec.Raw) -> MessageFacts:
             blocks=[content_block("text", found.content, whole)],
         )
     raws = objects_in(found.content)
-    blocks = [(one, read_as(one, _block_decoder) or _Block()) for one in raws]
+    blocks = [(one, read_as(one, _block_decoder) or SentBlock()) for one in raws]
     return MessageFacts(
         role=role,
         size_bytes=size_bytes,
@@ -82,15 +65,15 @@ def system_blocks(system: msgspec.Raw) -> list[ContentBlock]:
     whole = read_text(system)
     if whole is not None:
         return [content_block("text", system, whole)]
-    return [_content_block(one, read_as(one, _block_decoder) or _Block()) for one in objects_in(system)]
+    return [_content_block(one, read_as(one, _block_decoder) or SentBlock()) for one in objects_in(system)]
 
 
-def _content_block(raw: msgspec.Raw, block: _Block) -> ContentBlock:
+def _content_block(raw: msgspec.Raw, block: SentBlock) -> ContentBlock:
     text = as_text(block.text) if block.type == "text" else None
     return content_block(as_text(block.type) or "", raw, text)
 
 
-def _piece(raw: msgspec.Raw, block: _Block) -> str:
+def _piece(raw: msgspec.Raw, block: SentBlock) -> str:
     if block.type == "text" and isinstance(block.text, str):
         return text_piece(block.text)
     if block.type in _REASONING:
@@ -100,11 +83,11 @@ def _piece(raw: msgspec.Raw, block: _Block) -> str:
     return result_piece(block.tool_use_id, "", raw) if _is_tool_result(block) else other_piece(raw)
 
 
-def _is_tool_result(block: _Block) -> bool:
+def _is_tool_result(block: SentBlock) -> bool:
     return block.type == "tool_result" and isinstance(block.tool_use_id, str)
 
 
-def _tool_result(block: _Block) -> ToolResult:
+def _tool_result(block: SentBlock) -> ToolResult:
     parts = read_objects(block.content, _blocks_decoder)
     whole = read_text(block.content)
     texts = [part.text for part in parts if part.type == "text" and isinstance(part.text, str)]

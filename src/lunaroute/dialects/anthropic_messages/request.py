@@ -7,10 +7,10 @@ the outline is decoded here; each message is read on its own (`message`), and wh
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import msgspec
 
+from lunaroute.dialects.anthropic_messages.fields import SentBody
 from lunaroute.dialects.anthropic_messages.message import read_message, system_blocks
 from lunaroute.dialects.facts import IdentityHints, RequestFacts
 from lunaroute.dialects.loose import as_dict, as_list, as_text, read_any
@@ -18,26 +18,7 @@ from lunaroute.dialects.message_digest import settings_digest, tool_blocks
 from lunaroute.dialects.resent import ResentReader
 from lunaroute.dialects.turn import request_text
 
-_NOTHING = msgspec.Raw()
-
-
-class _Body(msgspec.Struct):
-    model: Any = None
-    stream: Any = None
-    system: msgspec.Raw = _NOTHING
-    tools: msgspec.Raw = _NOTHING
-    messages: msgspec.Raw = _NOTHING
-    metadata: Any = None
-    thread: Any = None
-    diagnostics: Any = None
-    output_config: Any = None
-    output_format: Any = None
-    tool_choice: Any = None
-    thinking: Any = None
-    safeguards: msgspec.Raw = _NOTHING
-
-
-_bodies = ResentReader(msgspec.json.Decoder(_Body), "messages", read_message)
+_bodies = ResentReader(msgspec.json.Decoder(SentBody), "messages", read_message)
 _EMPTY = (b"", b'""', b"[]", b"null")
 
 
@@ -73,7 +54,7 @@ def read_request(body: bytes) -> RequestFacts:
     )
 
 
-def _hints(body: _Body) -> IdentityHints:
+def _hints(body: SentBody) -> IdentityHints:
     return IdentityHints(
         metadata_user_id=as_text(as_dict(body.metadata).get("user_id")),
         previous_response_id=as_text(as_dict(body.thread).get("previous_message_id")),
@@ -81,7 +62,7 @@ def _hints(body: _Body) -> IdentityHints:
     )
 
 
-def _project(body: _Body) -> str | None:
+def _project(body: SentBody) -> str | None:
     """The folder that the agent works in: Claude Code says it to the safety classifier, older versions and opencode in
     the block about the environment in their system prompt."""
     for safeguard in as_list(read_any(body.safeguards)) if bytes(body.safeguards) else []:

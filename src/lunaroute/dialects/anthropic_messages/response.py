@@ -5,38 +5,16 @@ In: the body of a response that is no stream, or the message rebuilt from one. O
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
+from lunaroute.dialects.anthropic_messages.fields import AnswerBlock, AnswerMessage
 from lunaroute.dialects.anthropic_messages.usage import billing_of, usage_of
 from lunaroute.dialects.facts import ResponseFacts, ToolCall
 from lunaroute.dialects.loose import as_text, read_any, read_object, read_text
 from lunaroute.dialects.provider_error import error_in, read_error_body
 from lunaroute.dialects.stream_notes import counted
 
-_NOTHING = msgspec.Raw()
-
-
-class _Block(msgspec.Struct):
-    type: Any = None
-    text: Any = None
-    thinking: Any = None
-    id: Any = None
-    name: Any = None
-    input: msgspec.Raw = _NOTHING
-
-
-class _Message(msgspec.Struct):
-    id: Any = None
-    model: Any = None
-    content: list[_Block] | None = None
-    stop_reason: Any = None
-    usage: Any = None
-    error: Any = None
-
-
-_decoder = msgspec.json.Decoder(_Message)
+_decoder = msgspec.json.Decoder(AnswerMessage)
 
 _SERVER_TOOL_USES = frozenset({"server_tool_use", "mcp_tool_use"})
 """Calls that the provider executes itself."""
@@ -87,7 +65,7 @@ def read_response(body: bytes, status_code: int) -> ResponseFacts:
     )
 
 
-def _text(blocks: list[_Block]) -> str:
+def _text(blocks: list[AnswerBlock]) -> str:
     """Text blocks that follow each other are one text (citations split it); others start a new line."""
     pieces: list[str] = []
     is_adjacent = True
@@ -100,7 +78,7 @@ def _text(blocks: list[_Block]) -> str:
     return "".join(pieces)
 
 
-def _tool_call(block: _Block) -> ToolCall:
+def _tool_call(block: AnswerBlock) -> ToolCall:
     # An input that was cut in a stream is kept as a JSON string of what had arrived.
     cut = read_text(block.input)
     arguments = cut if cut is not None else bytes(block.input).decode("utf-8", "replace")

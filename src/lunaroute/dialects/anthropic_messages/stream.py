@@ -78,9 +78,7 @@ class AnthropicStreamReader:
         self._is_finished = False
         self._milestones = Milestones()
         self._unknown = Unknowns()
-        self._shape = DeltaShape()
-        self._growing: list[str] = []
-        """Where the texts of events of that shape go."""
+        self.deltas = DeltaShape()
         self._handlers: dict[str, Callable[[dict[str, Any], ServerSentEvent], None]] = {
             "content_block_delta": self._on_delta,
             "content_block_start": self._on_block_start,
@@ -93,11 +91,9 @@ class AnthropicStreamReader:
         }
 
     def feed(self, event: ServerSentEvent) -> None:
-        text = self._shape.text_in(event.data)
-        if text is not None:
-            self._growing.append(text)
+        if self.deltas.take(event):
             return
-        self._shape.forget()
+        self.deltas.forget()
         fields = read_piece(event.data)
         if not isinstance(fields, dict):
             if not event.is_cut:
@@ -165,8 +161,7 @@ class AnthropicStreamReader:
         pieces.append(piece)
         if piece:
             self._milestones.token(event.t_ns)
-            self._growing = pieces
-            self._shape.learn(event.data, _KEY_OF_FIELD[field])
+            self.deltas.learn(event, _KEY_OF_FIELD[field], pieces)
 
     def _block(self, index: int, kind: str) -> _Block:
         if index not in self._blocks:

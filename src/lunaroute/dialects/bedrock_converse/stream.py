@@ -54,6 +54,8 @@ class _Block:
 class ConverseStreamReader:
     """feed(event)* → finish(), once."""
 
+    deltas = None
+
     def __init__(self) -> None:
         self._role: str | None = None
         self._blocks: dict[int, _Block] = {}

@@ -142,6 +142,8 @@ def _take_partials(call: dict[str, Any], piece: dict[str, Any]) -> None:
 class GeminiStreamReader:
     """feed(event)* → finish(), once."""
 
+    deltas = None
+
     def __init__(self) -> None:
         self._envelope: dict[str, Any] = {}
         self._candidates: dict[int, _Candidate] = {}

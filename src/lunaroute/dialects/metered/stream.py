@@ -24,6 +24,8 @@ _LAST = (".done", ".completed", "-end", "stream-end", "messageStop", "message-en
 class MeteredStreamReader:
     """feed(event)* → finish(), once."""
 
+    deltas = None
+
     def __init__(self) -> None:
         self._usage: dict[str, Any] | None = None
         self._texts: list[str] = []

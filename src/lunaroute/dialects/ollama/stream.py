@@ -26,6 +26,8 @@ _TEXTS: dict[str, PartKind] = {"content": "text", "response": "text", "thinking"
 class OllamaStreamReader:
     """feed(event)* → finish(), once."""
 
+    deltas = None
+
     def __init__(self) -> None:
         self._answer: dict[str, Any] = {}
         self._message: dict[str, Any] | None = None

@@ -42,17 +42,13 @@ class ChatStreamReader:
         self._finished_ns: int | None = None
         self._milestones = Milestones()
         self._unknown = Unknowns()
-        self._shape = DeltaShape()
-        self._growing: list[str] = []
-        """Where the texts of chunks of that shape go."""
+        self.deltas = DeltaShape()
 
     def feed(self, event: ServerSentEvent) -> None:
         data = event.data
-        text = self._shape.text_in(data)
-        if text is not None:
-            self._growing.append(text)
+        if self.deltas.take(event):
             return
-        self._shape.forget()
+        self.deltas.forget()
         if data == b"[DONE]":
             self._is_done = True
             self._finished_ns = event.t_ns
@@ -144,5 +140,4 @@ class ChatStreamReader:
             state.end_block(event.t_ns)
             self._finished_ns = event.t_ns
         elif text_key is not None and is_only_one and not has_more and "error" not in choice:
-            self._growing = state.growing(text_key)
-            self._shape.learn(event.data, f'"{text_key}":'.encode())
+            self.deltas.learn(event, f'"{text_key}":'.encode(), state.growing(text_key))

@@ -44,16 +44,12 @@ class CompletionStreamReader:
         self._finished_ns: int | None = None
         self._milestones = Milestones()
         self._unknown = Unknowns()
-        self._shape = DeltaShape()
-        self._growing: list[str] = []
-        """Where the texts of chunks of that shape go."""
+        self.deltas = DeltaShape()
 
     def feed(self, event: ServerSentEvent) -> None:
-        text = self._shape.text_in(event.data)
-        if text is not None:
-            self._growing.append(text)
+        if self.deltas.take(event):
             return
-        self._shape.forget()
+        self.deltas.forget()
         if event.data == b"[DONE]":
             self._finished_ns = event.t_ns
             return
@@ -123,8 +119,7 @@ class CompletionStreamReader:
             if choice.is_begun:
                 self._milestones.block_stop("text", event.t_ns)
         elif text and is_only_one and set(extra) <= {"index"} and "error" not in fields:
-            self._growing = choice.texts
-            self._shape.learn(event.data, b'"text":')
+            self.deltas.learn(event, b'"text":', choice.texts)
 
     def _on_text(self, choice: _Choice, text: str, t_ns: int) -> None:
         if not choice.is_begun:

@@ -105,6 +105,8 @@ def _has_output(response: msgspec.Raw) -> bool:
 class ResponsesStreamReader:
     """feed(event)* → finish(), once."""
 
+    deltas = None
+
     def __init__(self) -> None:
         self._items = PartialItems()
         self._snapshot: ServerSentEvent | None = None

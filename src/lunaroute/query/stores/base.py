@@ -63,6 +63,8 @@ class TextSearch(msgspec.Struct, frozen=True, kw_only=True):
     """The condition."""
     shown: Sql
     """The text, or the words around what was found."""
+    once: str = ""
+    """The clause that leaves one of texts that the store has twice."""
 
 
 class Dialect(ABC):
@@ -81,7 +83,9 @@ class Dialect(ABC):
     client: ClassVar[str] = "s.client_name"
     """The client of an exchange's session, in `exchanges_of_sessions`."""
     hourly_latencies: ClassVar[str] = "hourly_latencies"
-    """With `has_buckets`, a row for each exchange instead of one for each hour."""
+    """With `has_buckets`, rows of so many `exchanges` in the same buckets instead of one for each hour."""
+    bucket_days: str = ""
+    """With `has_buckets`, the same by `day`; empty where there is no such thing."""
     is_told_the_way: ClassVar[bool] = False
     """Its planner is told through which index to go (`query.ways`)."""
     has_buckets: ClassVar[bool] = False

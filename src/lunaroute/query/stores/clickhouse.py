@@ -12,14 +12,16 @@ from typing import ClassVar, Final
 
 from lunaroute.errors import SqlRefused
 from lunaroute.query.fragment import Sql
+from lunaroute.query.tenant import SCOPES, condition_of
 from lunaroute.sinks.clickhouse.connection import ClickHouse, Refused
-from lunaroute.sinks.clickhouse.migrations import check_version
+from lunaroute.sinks.clickhouse.migrations import check_version, has_day_sums, server_year
 from lunaroute.sinks.clickhouse.reading import Answer, ask
+from lunaroute.sinks.clickhouse.schema import OLDEST_WITH_TEXT_INDEX
 
 from .answer import Rows
-from .words import WordsDialect
+from .words import WordsDialect, like_pattern
 
-_MARK: Final = re.compile(r"\?")
+_MARK: Final = re.compile(r"\?|'(?:[^'\\]|\\.)*'")
 _ESCAPED: Final = str.maketrans({"\\": "\\\\", "'": "\\'", "\0": "\\0"})
 _TOO_SLOW: Final = 159
 _READ_ONLY: Final = {"readonly": 2}
@@ -32,12 +34,31 @@ class ClickHouseDialect(WordsDialect):
     exchanges: ClassVar[str] = "session_stats AS e FINAL"
     exchanges_by_time: ClassVar[str] = "session_stats AS e FINAL"
     calls: ClassVar[str] = "tool_call_executions AS c FINAL"
-    texts: ClassVar[str] = "texts AS t FINAL"
+    texts: ClassVar[str] = "texts AS t"
+    # With FINAL and a condition on the session, all texts would be read before the newest were taken.
+    texts_once: ClassVar[str] = " LIMIT 1 BY t.text_id, t.session_id, t.request_id"
     exchanges_of_sessions: ClassVar[str] = "session_stats AS e FINAL"
     client: ClassVar[str] = "e.session_client_name"
-    hourly_latencies: ClassVar[str] = "exchange_sums FINAL"
+    hourly_latencies: ClassVar[str] = "(SELECT *, 1 AS exchanges FROM exchange_sums FINAL) AS e"
     has_buckets: ClassVar[bool] = True
     has_days: ClassVar[bool] = False
+
+    def __init__(self, *, has_day_sums: bool = False, has_tokens: bool = False) -> None:
+        """`has_tokens`: the server knows `hasAllTokens`, which a full-text index answers."""
+        self.bucket_days = "bucket_days" if has_day_sums else ""
+        self._has_tokens = has_tokens
+
+    def has_phrase(self, column: str, phrase: str) -> Sql:
+        """Where the server has an index of words, a word is looked up in it and no text is read; of several words,
+        those texts are read that have them all."""
+        like = super().has_phrase(column, phrase)
+        pattern = like_pattern(phrase)
+        words = [word for word in pattern.split() if "%" not in word]
+        if not words or not self._has_tokens:
+            return like
+        listed = ", ".join("?" * len(words))
+        found = Sql(f"hasAllTokens({column}, [{listed}])", tuple(words))
+        return found if pattern == f"% {words[0]} %" else found & like
 
     def hour(self, moment: str) -> str:
         return f"concat(substring(toString({moment}), 1, 13), ':00:00')"
@@ -61,23 +82,24 @@ class ClickHouseDialect(WordsDialect):
         return Sql(f"e.request_id IN (SELECT t.request_id FROM {rows})", has_name.parameters)
 
 
-CLICKHOUSE: Final = ClickHouseDialect()
-
-
 class ClickHouseIndex:
     """A connection for reading. One thread at a time."""
 
-    dialect = CLICKHOUSE
     schema_sql = (
         'SELECT table AS "table", name AS "column", type FROM system.columns WHERE database = currentDatabase()'
         " AND table NOT LIKE '%\\_local' ORDER BY table, name"
     )
 
-    def __init__(self, url: str) -> None:
-        """Raises StoreUnavailable; LunarouteError where there are no tables, or other ones."""
+    def __init__(self, url: str, tenant: str | None = None) -> None:
+        """`tenant`: only what is this one's is in it. Raises StoreUnavailable; LunarouteError where there are no
+        tables, or other ones."""
+        self._tenant = tenant
         self._server = ClickHouse(url)
         try:
             check_version(self._server)
+            self.dialect = ClickHouseDialect(
+                has_day_sums=has_day_sums(self._server), has_tokens=server_year(self._server) >= OLDEST_WITH_TEXT_INDEX
+            )
         except BaseException:
             self.close()
             raise
@@ -85,10 +107,15 @@ class ClickHouseIndex:
     def execute(self, sql: str, parameters: Sequence[object] = (), /) -> Rows:
         """Raises StoreUnavailable."""
         values = iter(parameters)
-        return Rows(self._ask(_MARK.sub(lambda _: _literal(next(values)), sql), {}).data)
+        text = sql if self._tenant is None else narrowed(sql, _literal(self._tenant))
+        # What is in quotes stays as it is.
+        text = _MARK.sub(lambda found: _literal(next(values)) if found[0] == "?" else found[0], text)
+        return Rows(self._ask(text, {}).data)
 
     def ask(self, statement: str, max_rows: int, max_seconds: float) -> tuple[list[str], list[tuple[object, ...]]]:
         """Columns and rows of a statement of somebody's own. Raises SqlRefused."""
+        if self._tenant is not None:
+            raise SqlRefused("a tenant cannot ask in SQL")
         limits = {"max_execution_time": max(1, round(max_seconds)), "max_result_rows": max_rows}
         try:
             answer = self._ask(statement, {**limits, "result_overflow_mode": "break"})
@@ -105,6 +132,23 @@ class ClickHouseIndex:
 
     def _ask(self, statement: str, settings: dict[str, str | int]) -> Answer:
         return ask(self._server, statement, {**_READ_ONLY, **settings})
+
+
+_SOURCE: Final = re.compile(
+    r"\b(FROM|JOIN) (\w+)(?: AS)?(?: (?!FINAL|WHERE|ON|GROUP|ORDER|LIMIT|UNION)(\w+))?( FINAL)?"
+)
+
+
+def narrowed(sql: str, tenant: str) -> str:
+    """A statement of ours with the tenant's rows in the place of every table; `tenant` as a literal. A statement that
+    reads what is not known here finds nothing, too. There are no views of a connection's own over HTTP."""
+
+    def own(found: re.Match[str]) -> str:
+        word, table, alias, final = found.groups(default="")
+        condition = condition_of(SCOPES.get(table, "none"), tenant, "session_facets AS")
+        return f"{word} (SELECT t.* FROM {table} AS t{final} WHERE {condition}) AS {alias or table}"
+
+    return _SOURCE.sub(own, sql)
 
 
 def _literal(value: object) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
-from lunaroute.errors import ConfigError, LunarouteError
+from lunaroute.errors import ConfigError
 from lunaroute.query.index import open_index
 
 from .base import Dialect, Index
@@ -21,16 +21,14 @@ def open_store(
     if store is None or store.startswith("sqlite:"):
         path = "" if store is None else store.removeprefix("sqlite:").removeprefix("//")
         return open_index(Path(path).expanduser() if path else database, is_shared=is_shared, tenant=tenant)
-    if tenant is not None:
-        raise LunarouteError("only the home's own index can be shown to a tenant: leave query.store out there")
     if store.startswith(("postgresql://", "postgres://")):
         from .postgres import PostgresIndex
 
-        return PostgresIndex(store)
+        return PostgresIndex(store, tenant)
     if store.startswith(("clickhouse://", "clickhouses://")):
         from .clickhouse import ClickHouseIndex
 
-        return ClickHouseIndex(store)
+        return ClickHouseIndex(store, tenant)
     scheme = store.split("//")[0]
     raise ConfigError(f"{scheme}: names no store; there are sqlite:, postgresql:// and clickhouse://")
 

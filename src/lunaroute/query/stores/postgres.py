@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from lunaroute.errors import SqlRefused
+from lunaroute.query.tenant import views_of
 from lunaroute.sinks.postgres.connection import connect, driver, run, unavailable
 from lunaroute.sinks.postgres.migrations import check_version
 
@@ -47,12 +48,16 @@ class PostgresIndex:
         " WHERE c.relispartition) ORDER BY table_name, ordinal_position"
     )
 
-    def __init__(self, url: str) -> None:
-        """Raises StoreUnavailable; LunarouteError where there are no tables, other ones, or no asyncpg."""
+    def __init__(self, url: str, tenant: str | None = None) -> None:
+        """`tenant`: only what is this one's is in it. Raises StoreUnavailable; LunarouteError where there are no
+        tables, other ones, or no asyncpg."""
         self.url = url
+        self._tenant = tenant
         self._connection = run(connect(url, default_transaction_read_only="on"))
         try:
             self._run(check_version(self._connection))
+            if tenant is not None:
+                self._run(_narrow(self._connection, tenant))
         except BaseException:
             self.close()
             raise
@@ -65,6 +70,8 @@ class PostgresIndex:
 
     def ask(self, statement: str, max_rows: int, max_seconds: float) -> tuple[list[str], list[tuple[object, ...]]]:
         """Columns and rows of a statement of somebody's own. Raises SqlRefused."""
+        if self._tenant is not None:
+            raise SqlRefused("a tenant cannot ask in SQL")
         asyncpg = driver()
         try:
             return run(_ask(self._connection, statement, max_rows, max_seconds))
@@ -85,6 +92,15 @@ class PostgresIndex:
             return run(work)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             raise unavailable(self.url, error) from error
+
+
+async def _narrow(connection: Any, tenant: str) -> None:
+    """Views of the connection's own, which are looked for before the tables."""
+    schema = await connection.fetchval("SELECT quote_ident(current_schema())")
+    async with connection.transaction():
+        await connection.execute("SET TRANSACTION READ WRITE")
+        for statement in views_of(tenant, schema):
+            await connection.execute(statement)
 
 
 async def _ask(

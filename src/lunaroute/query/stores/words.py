@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from lunaroute.query.fragment import Sql
+from lunaroute.query.fragment import ALWAYS, Sql
 from lunaroute.sinks.tables import normal_text
 
 from .base import TEXTS_LOOKED_AT, Dialect, TextSearch, words_of
@@ -16,20 +16,25 @@ class WordsDialect(Dialect):
     """What such stores say alike."""
 
     texts: ClassVar[str] = "texts t"
+    texts_once: ClassVar[str] = ""
+
+    def has_phrase(self, column: str, phrase: str) -> Sql:
+        """Whether a text has the phrase. Raises FilterError where there is no word in it."""
+        return Sql(f"{column} LIKE ?", (like_pattern(phrase),))
 
     def texts_with(self, column: str, phrase: str) -> Sql:
-        return Sql(
-            f"SELECT {column} FROM texts WHERE words LIKE ? ORDER BY text_id DESC LIMIT {TEXTS_LOOKED_AT}",
-            (like_pattern(phrase),),
-        )
+        found = self.has_phrase("words", phrase)
+        newest = f"ORDER BY text_id DESC LIMIT {TEXTS_LOOKED_AT}"
+        return Sql(f"SELECT {column} FROM texts WHERE {found.text} {newest}", found.parameters)
 
     def search(self, phrases: Sequence[str], without: Sequence[str]) -> TextSearch:
-        conditions = ["t.words LIKE ?"] * len(phrases) + ["t.words NOT LIKE ?"] * len(without)
+        found = ALWAYS
+        for one in phrases:
+            found &= self.has_phrase("t.words", one)
+        for one in without:
+            found &= Sql("t.words NOT LIKE ?", (like_pattern(one),))
         return TextSearch(
-            source=self.texts,
-            place="t.text_id",
-            found=Sql(" AND ".join(conditions), tuple(like_pattern(one) for one in (*phrases, *without))),
-            shown=Sql("t.content"),
+            source=self.texts, place="t.text_id", found=found, shown=Sql("t.content"), once=self.texts_once
         )
 
 

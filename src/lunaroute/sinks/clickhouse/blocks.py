@@ -5,7 +5,8 @@ In: the rows of a batch, and the halves of rows that are stored already. Out: by
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ Block = tuple[str, bytes]
 """A table, and its rows as JSONEachRow."""
 
 _ANSWER_COLUMNS: Final = (*REQUEST_COLUMNS, *RESPONSE_COLUMNS)
+_STARTED_AT: Final = _ANSWER_COLUMNS.index("started_at")
 _OUTCOME: Final = _ANSWER_COLUMNS.index("outcome")
 _LATENCY: Final = _ANSWER_COLUMNS.index("provider_latency_ms")
 _TTFT: Final = _ANSWER_COLUMNS.index("time_to_first_token_ms")
@@ -60,8 +62,9 @@ class Blocks(msgspec.Struct):
     """Without a result, as of now."""
 
 
-def make_blocks(rows: EventRows, stored: Stored) -> Blocks:
-    """Raises ValueError, UnicodeError or OverflowError where a value cannot be stored."""
+def make_blocks(rows: EventRows, stored: Stored, late_before: str | None = None) -> Blocks:
+    """`late_before`: exchanges of days before this one leave marks (`day_sums`). Raises ValueError, UnicodeError or
+    OverflowError where a value cannot be stored."""
     exchanges = _exchanges(rows, stored)
     calls = _calls(rows, stored)
     values: dict[str, list[Values]] = {
@@ -77,11 +80,21 @@ def make_blocks(rows: EventRows, stored: Stored) -> Blocks:
         "texts": list(_texts(rows)),
         "sessions": [msgspec.structs.astuple(row) for row in rows.sessions.values()],
     }
+    blocks = [(name, _encoded(name, values[name])) for name in WRITTEN if values[name]]
+    late = {row[_STARTED_AT][:10] for row in exchanges.values()} if late_before is not None else set()
+    if marks := _marks(sorted(day for day in late if day < str(late_before)), blocks):
+        blocks.insert(1, ("late_rows", marks))  # after the exchanges, and before the session that counts them
     return Blocks(
-        blocks=[(name, _encoded(name, values[name])) for name in WRITTEN if values[name]],
+        blocks=blocks,
         requests={key: row[: len(REQUEST_COLUMNS)] for key, row in exchanges.items() if row[_OUTCOME] is None},
         calls={key: row for key, row in calls.items() if row[_RETURNED_AT] is None},
     )
+
+
+def _marks(days: Sequence[str], blocks: Sequence[Block]) -> bytes:
+    """One for each day, the same for the same batch."""
+    batch = hashlib.sha256(blocks[0][1]).hexdigest()[:32] if days else ""
+    return _encoder.encode_lines([{"day": day, "batch": batch} for day in days])
 
 
 def answered(blocks: Blocks, rows: EventRows) -> set[str]:

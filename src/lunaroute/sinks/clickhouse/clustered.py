@@ -16,7 +16,7 @@ from .schema import definitions, sums_of_rows, views
 _SHARD: Final = "cityHash64(session_id)"
 
 
-def clustered_ddl(cluster: str, database: str, *, is_modern: bool) -> list[str]:
+def clustered_ddl(cluster: str, database: str, *, is_modern: bool, has_text_index: bool = False) -> list[str]:
     """Everything of an empty store, in order. Each statement may be executed again."""
     on = f"ON CLUSTER '{cluster}'"
     prefix = f"`{database}`."
@@ -26,7 +26,7 @@ def clustered_ddl(cluster: str, database: str, *, is_modern: bool) -> list[str]:
         f" ReplicatedMergeTree('/clickhouse/tables/all/{database}/schema_version', '{{shard}}-{{replica}}')"
         " ORDER BY version"
     ]
-    for one in definitions(is_modern=is_modern):
+    for one in definitions(is_modern=is_modern, has_text_index=has_text_index):
         replica = "'{replica}'" + (f", {one.version}" if one.version else "")
         # What the view fills is only read.
         shard = "" if one.name == "exchange_sums" else f", {_SHARD}"

@@ -41,8 +41,9 @@ class Refused(StoreUnavailable):
 class ClickHouse:
     """One server, or whichever of several answers. One thread at a time."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, timeout_s: float = _TIMEOUT_S) -> None:
         """Connects with the first statement."""
+        self._timeout_s = timeout_s
         parts = urlsplit(url)
         self.is_tls = parts.scheme == "clickhouses"
         self._addresses = deque(self._address(one) for one in parts.netloc.rpartition("@")[2].split(","))
@@ -90,9 +91,9 @@ class ClickHouse:
     def _send(self, target: str, statement: bytes) -> bytes:
         if self._http is None:
             kind = http.client.HTTPSConnection if self.is_tls else http.client.HTTPConnection
-            self._http = kind(*self._addresses[0], timeout=_CONNECT_S)
+            self._http = kind(*self._addresses[0], timeout=min(_CONNECT_S, self._timeout_s))
             self._http.connect()
-            self._http.sock.settimeout(_TIMEOUT_S)
+            self._http.sock.settimeout(self._timeout_s)
         self._http.request("POST", target, statement, self._headers)
         response = self._http.getresponse()
         answer = response.read()

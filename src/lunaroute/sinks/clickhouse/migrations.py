@@ -8,9 +8,10 @@ from typing import Final
 
 from lunaroute.errors import IndexTooNew, LunarouteError
 
+from . import day_sums
 from .clustered import clustered_ddl
 from .connection import ClickHouse, Refused
-from .schema import OLDEST_MODERN, SCHEMA_VERSION, ddl
+from .schema import OLDEST_MODERN, OLDEST_WITH_TEXT_INDEX, SCHEMA_VERSION, ddl
 
 MIGRATIONS: Final[dict[tuple[int, bool], Sequence[str]]] = {}
 """(version, whether the server is a modern one) → the statements that lead to the next one. 1 is the first."""
@@ -20,10 +21,15 @@ _ON_ALL: Final[dict[str, str | int]] = {"distributed_ddl_task_timeout": 60, "wai
 _NO_SUCH_TABLE: Final = 60
 
 
-def is_modern(server: ClickHouse) -> bool:
-    """Whether the server gets the statements for those of today. Raises StoreUnavailable."""
+def server_year(server: ClickHouse) -> int:
+    """The first number of the server's version. Raises StoreUnavailable."""
     version = server.run(b"SELECT version() FORMAT TabSeparated").decode().strip()
-    return int(version.split(".")[0]) >= OLDEST_MODERN
+    return int(version.split(".")[0])
+
+
+def has_day_sums(server: ClickHouse) -> bool:
+    """Whether its tables are those that days are summed in. Raises StoreUnavailable."""
+    return server.run(b"EXISTS TABLE summed_days FORMAT TabSeparated").strip() == b"1"
 
 
 def migrate(server: ClickHouse, cluster: str | None = None) -> None:
@@ -34,11 +40,14 @@ def migrate(server: ClickHouse, cluster: str | None = None) -> None:
         _check_kind(server, cluster)
     if version == SCHEMA_VERSION:
         return
-    modern = is_modern(server)
+    year = server_year(server)
+    modern, has_text_index = year >= OLDEST_MODERN, year >= OLDEST_WITH_TEXT_INDEX
     if version is None and cluster is None:
-        statements = ddl(is_modern=modern)
+        statements = ddl(is_modern=modern, has_text_index=has_text_index)
+        statements += day_sums.ddl() if modern else []
     elif version is None:
-        statements = clustered_ddl(str(cluster), server.database, is_modern=modern)
+        # Without sums of days: who makes them would have to know what all others are writing.
+        statements = clustered_ddl(str(cluster), server.database, is_modern=modern, has_text_index=has_text_index)
     else:
         _refuse_newer(version)
         statements = [text for step in range(version, SCHEMA_VERSION) for text in MIGRATIONS[step, modern]]

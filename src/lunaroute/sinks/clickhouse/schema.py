@@ -5,8 +5,8 @@ lost is sent again; so every table is a ReplacingMergeTree over what a row is kn
 stays, and it is read with FINAL. Sums by hour are views over a narrow table of single exchanges that a materialized
 view fills, keyed by the exchange: one that is inserted twice is one in every sum.
 
-Servers of today (22 and newer) get moments as DateTime64, dictionaries for names, codecs and skipping indexes; older
-ones, such as Debian's 18.16, have none of these, and moments are text as in SQLite.
+Servers of today (22 and newer) get moments as DateTime64, dictionaries for names, codecs and skipping indexes, and from
+26 on a full-text index; older ones, such as Debian's 18.16, have none of these, and moments are text as in SQLite.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from lunaroute.sinks.tables.described import TABLES, Column
 
 SCHEMA_VERSION: Final = 1
 OLDEST_MODERN: Final = 22
+OLDEST_WITH_TEXT_INDEX: Final = 26
 
 _DICTIONARY: Final = frozenset(
     (
@@ -45,6 +46,8 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     columns: tuple[Column, ...]
     indexes: tuple[str, ...] = ()
     """For servers that have skipping indexes."""
+    newest_indexes: tuple[str, ...] = ()
+    """Instead, for servers that have full-text indexes."""
 
 
 def _described(name: str, *more: Column) -> tuple[Column, ...]:
@@ -87,8 +90,9 @@ WRITTEN: Final[dict[str, Table]] = {
         key=("kind", "value", "session_id"), partition="kind", version=None, columns=_described("session_facets")
     ),
     "texts": Table(
-        key=("session_id", "request_id", "seq", "number"),
-        partition="substring(session_id, 1, 4)",
+        # The newest are asked for; `text_id` begins with the time, in 1/1024 of a microsecond: a part for 30 days.
+        key=("text_id", "session_id", "request_id", "seq", "number"),
+        partition=f"intDiv(text_id, {30 * 86_400 * 1_000_000 << 10})",
         version=None,
         columns=_described(
             "texts",
@@ -97,6 +101,7 @@ WRITTEN: Final[dict[str, Table]] = {
             Column("words", "text", True),
         ),
         indexes=("INDEX by_word words TYPE tokenbf_v1(32768, 3, 0) GRANULARITY 1",),
+        newest_indexes=("INDEX by_word words TYPE text(tokenizer = 'splitByNonAlpha')",),
     ),
     "sessions": Table(
         key=("session_id",),
@@ -108,8 +113,8 @@ WRITTEN: Final[dict[str, Table]] = {
 }
 """In the order in which they are written: a session's row, and with it what it has counted, comes last."""
 
-_HOUR_KEY: Final = ("hour", "provider", "model_name", "client_name")
-_SUMS: Final = HourRow.__struct_fields__[4:]
+HOUR_KEY: Final = ("hour", "provider", "model_name", "client_name")
+SUMS: Final = HourRow.__struct_fields__[4:]
 _ONE: Final = {
     "requests": "toInt64(1)",
     "successes": "toInt64(ifNull(success, 0))",
@@ -138,29 +143,32 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """What stands after the engine."""
 
 
-def ddl(*, is_modern: bool) -> list[str]:
+def ddl(*, is_modern: bool, has_text_index: bool = False) -> list[str]:
     """Everything of an empty store, in order. Each statement may be executed again."""
     statements = ["CREATE TABLE IF NOT EXISTS schema_version (version Int64) ENGINE = TinyLog"]
     statements += [
         f"CREATE TABLE IF NOT EXISTS {one.name} ({one.columns}{one.indexes})"
         f" ENGINE = ReplacingMergeTree({one.version}) {one.rest}"
-        for one in definitions(is_modern=is_modern)
+        for one in definitions(is_modern=is_modern, has_text_index=has_text_index)
     ]
     filled = "CREATE MATERIALIZED VIEW IF NOT EXISTS exchange_sums_of_rows TO exchange_sums"
     statements.append(f"{filled} AS {sums_of_rows('session_stats')}")
     return statements + [f"CREATE VIEW IF NOT EXISTS {name} AS {query}" for name, query in views().items()]
 
 
-def definitions(*, is_modern: bool) -> list[Definition]:
+def definitions(*, is_modern: bool, has_text_index: bool = False) -> list[Definition]:
     """The tables that rows are written to, in order, and `exchange_sums`."""
-    found = [_definition(name, table, is_modern=is_modern) for name, table in WRITTEN.items()]
+    found = [
+        _definition(name, table, is_modern=is_modern, has_text_index=has_text_index) for name, table in WRITTEN.items()
+    ]
     return [*found, _SUMS_TABLE]
 
 
-def _definition(name: str, table: Table, *, is_modern: bool) -> Definition:
+def _definition(name: str, table: Table, *, is_modern: bool, has_text_index: bool) -> Definition:
     columns = ", ".join(f"{one.name} {_type(one, is_modern=is_modern)}" for one in table.columns)
-    indexes = "".join(f", {one}" for one in table.indexes) if is_modern else ""
-    settings = " SETTINGS index_granularity = 256" if name == "texts" else ""
+    kind = table.newest_indexes if has_text_index and table.newest_indexes else table.indexes
+    indexes = "".join(f", {one}" for one in kind) if is_modern else ""
+    settings = " SETTINGS index_granularity = 1024" if name == "texts" else ""
     rest = f"PARTITION BY {table.partition} ORDER BY ({', '.join(table.key)}){settings}"
     return Definition(name=name, columns=columns, indexes=indexes, version=table.version or "", rest=rest)
 
@@ -191,10 +199,10 @@ def sums_of_rows(table: str) -> str:
 
 def views(prefix: str = "") -> dict[str, str]:
     """Name → query. `prefix` stands before the tables that they read."""
-    sums = ", ".join(f"sum(one_{name}) AS {name}" for name in _SUMS)
+    sums = ", ".join(f"sum(one_{name}) AS {name}" for name in SUMS)
     return {
-        "hourly_stats": f"SELECT {', '.join(_HOUR_KEY)}, {sums} FROM {prefix}exchange_sums FINAL"
-        f" GROUP BY {', '.join(_HOUR_KEY)}",
+        "hourly_stats": f"SELECT {', '.join(HOUR_KEY)}, {sums} FROM {prefix}exchange_sums FINAL"
+        f" GROUP BY {', '.join(HOUR_KEY)}",
         "daily_stats": f"SELECT substring(hour, 1, 10) AS day, provider, model_name, {sums}"
         f" FROM {prefix}exchange_sums FINAL GROUP BY day, provider, model_name",
         "tool_calls": "SELECT session_id, request_id, model_name, tool_name,"
@@ -205,14 +213,14 @@ def views(prefix: str = "") -> dict[str, str]:
 
 
 def _sums_table() -> Definition:
-    kinds = {name: "Int64" if _ONE[name].startswith("toInt64") else "Float64" for name in _SUMS}
+    kinds = {name: "Int64" if _ONE[name].startswith("toInt64") else "Float64" for name in SUMS}
     kinds |= dict.fromkeys(TOKEN_COLUMNS, "Nullable(Int64)") | {"total_cost_usd": "Nullable(Float64)"}
-    keys = ", ".join(f"{name} String" for name in (*_HOUR_KEY, "request_id"))
+    keys = ", ".join(f"{name} String" for name in (*HOUR_KEY, "request_id"))
     amounts = ", ".join(f"one_{name} {kind}" for name, kind in kinds.items())
     return Definition(
         name="exchange_sums",
         columns=f"{keys}, {amounts}, latency_bucket Nullable(Int64), ttft_bucket Nullable(Int64)",
-        rest=f"PARTITION BY substring(hour, 1, 7) ORDER BY ({', '.join(_HOUR_KEY)}, request_id)",
+        rest=f"PARTITION BY substring(hour, 1, 7) ORDER BY ({', '.join(HOUR_KEY)}, request_id)",
     )
 
 

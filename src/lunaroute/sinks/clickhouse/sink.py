@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from lunaroute.encryption.keys import keyring
+from lunaroute.errors import StoreUnavailable
 from lunaroute.events import Event
 from lunaroute.sinks.tables.event_rows import EventRows
 
@@ -20,6 +21,7 @@ from .connection import ClickHouse
 from .inserting import Inserting
 from .known import Stored
 from .migrations import migrate
+from .summing import Summing
 
 Rejected = Callable[[Event, str], None]
 _FAULTS: Final = (ValueError, TypeError, OverflowError)
@@ -39,6 +41,7 @@ class ClickHouseSink:
         self._inserting = Inserting(self._server, cluster)
         self._on_rejected = on_rejected or _say_rejected
         self._stored = Stored(self._server)
+        self._summing = Summing(self._server)
         self._pending: tuple[_Key, EventRows, Blocks] | None = None
         """A batch of which not all was acknowledged."""
 
@@ -60,6 +63,8 @@ class ClickHouseSink:
             del blocks.blocks[0]
         self._remember(rows, blocks)
         self._pending = None
+        with suppress(StoreUnavailable):  # the batch is stored; what is not summed is read from single exchanges
+            self._summing.look()
 
     def sync(self) -> None:
         """Nothing to do: what is acknowledged is in the server's files, which its system writes to disk."""
@@ -84,7 +89,7 @@ class ClickHouseSink:
                     rows.skip(event)
             else:
                 rows.add(event)
-        return rows, make_blocks(rows, self._stored)
+        return rows, make_blocks(rows, self._stored, self._summing.late_before())
 
     def _is_storable(self, event: Event) -> bool:
         rows = EventRows(self._stored, is_textless=keyring().is_on)

@@ -16,7 +16,8 @@ import msgspec
 from lunaroute.events.repricing import Recost
 from lunaroute.events.types import Completed
 from lunaroute.sinks.tables.exchange_rows import EXCHANGE_COST_COLUMNS, exchange_cost_values
-from lunaroute.sinks.tables.rows import SESSION_COST_COLUMNS, add_usd, session_cost_values
+from lunaroute.sinks.tables.rows import SESSION_COST_COLUMNS, session_cost_values
+from lunaroute.sinks.tables.sums import add_usd
 
 _MISS_COLUMN = "cache_miss_cost_usd"
 _UNKNOWN = "unknown"

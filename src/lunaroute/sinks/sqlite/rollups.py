@@ -10,7 +10,7 @@ import msgspec
 
 from lunaroute.sinks.tables.columns import HourRow, LatencyRow, ToolDayRow
 from lunaroute.sinks.tables.rollups import Rollups
-from lunaroute.sinks.tables.rows import add_row
+from lunaroute.sinks.tables.sums import add_row
 from lunaroute.stats import histogram
 
 from . import statements as sql

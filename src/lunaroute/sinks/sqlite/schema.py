@@ -301,9 +301,10 @@ CREATE TABLE texts (
 
 _TEXT_SEARCH = """
 CREATE VIRTUAL TABLE text_search USING fts5(
-  content, content='texts', content_rowid='text_id', tokenize='unicode61'
+  content, content='texts', content_rowid='text_id', tokenize='unicode61', columnsize=0
 )"""
-"""Indexes `texts` without a second copy of it; `text_search.rowid` is `texts.text_id`."""
+"""Indexes `texts` without a second copy of it; `text_search.rowid` is `texts.text_id`. How many words each text has,
+which only a ranking asks for, is counted when it is asked."""
 
 _INDEXES = (
     "CREATE INDEX sessions_by_start ON sessions (started_at, session_id)",

@@ -6,6 +6,7 @@ out; its neighbours are stored. Nothing else is ever half done.
 
 from __future__ import annotations
 
+import operator
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -39,6 +40,11 @@ _EVENT_FAULTS = (
     OverflowError,
 )
 _CORRUPT_CODES = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+# Of every value that is not exactly an int, float or str, Python's sqlite3 asks how it is to be adapted: its registry
+# first, then two attributes that nobody has. A row has fifty values of these two types; what is registered is found.
+sqlite3.register_adapter(type(None), {None: None}.get)
+sqlite3.register_adapter(bool, operator.pos)
 
 
 def open_live(path: Path) -> sqlite3.Connection:

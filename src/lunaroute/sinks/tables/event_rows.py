@@ -30,14 +30,15 @@ from .rows import (
     Values,
     complete_session,
     count_request,
-    count_response,
     execution_values,
     new_calls,
+    note_response,
     result_values,
     sql_time,
     start_session,
     tool_call_values,
 )
+from .sums import add_to_session, amounts_of
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -78,9 +79,11 @@ class EventRows:
         """`is_textless`: nothing that was said becomes part of a row."""
         self._known = known
         self._is_textless = is_textless
-        self.sessions: dict[str, SessionRow] = {}
+        self._sessions: dict[str, SessionRow] = {}
+        self._uncounted: dict[str, list[Values]] = {}
+        """Session → amounts of its exchanges that are not in its row yet."""
         self.new_sessions: set[str] = set()
-        """Those of them that the store does not have."""
+        """Those that the store does not have."""
         self.rollups = Rollups()
         self.facets: dict[tuple[str, str, str], None] = {}
         """(kind, value, session id)."""
@@ -93,6 +96,14 @@ class EventRows:
         self.executions: list[Values] = []
         self.results: list[Values] = []
         self.texts: list[Text] = []
+
+    @property
+    def sessions(self) -> dict[str, SessionRow]:
+        """Rows of `sessions`, by their ids, with everything that was added so far."""
+        for session_id, amounts in self._uncounted.items():
+            add_to_session(self._sessions[session_id], amounts)
+        self._uncounted.clear()
+        return self._sessions
 
     def exchanges(self) -> list[Values]:
         """Of new requests, answered or not: REQUEST_COLUMNS, then RESPONSE_COLUMNS."""
@@ -115,11 +126,12 @@ class EventRows:
         match event:
             case Started():
                 start_session(row, event)
-                self._add_facets(event.session_id, "source", event.source)
-                self._add_facets(event.session_id, "client", event.metadata.client.name)
-                self._add_facets(event.session_id, "tag", *event.metadata.session_tags)
-                self._add_facets(event.session_id, "tenant", event.tenant)
-                self._add_facets(event.session_id, "node", event.node)
+                self._add_facet(event.session_id, "source", event.source)
+                self._add_facet(event.session_id, "client", event.metadata.client.name)
+                self._add_facet(event.session_id, "tenant", event.tenant)
+                self._add_facet(event.session_id, "node", event.node)
+                for tag in event.metadata.session_tags:
+                    self._add_facet(event.session_id, "tag", tag)
             case RequestRecorded():
                 self._add_request(row, event, at)
             case ResponseRecorded():
@@ -127,7 +139,7 @@ class EventRows:
             case ToolCallRecorded():
                 self._add_result(row, event, at)
             case Completed():
-                complete_session(row, event, at)
+                complete_session(self.sessions[event.session_id], event, at)
             case StatsSnapshot():
                 pass
             case _:
@@ -145,9 +157,9 @@ class EventRows:
         self._requests[event.request_id] = values
         self.begun[event.request_id] = Begun(at, event.provider, event.model_requested)
         count_request(row, event)
-        self._add_facets(event.session_id, "provider", event.provider)
-        self._add_facets(event.session_id, "model", event.model_requested)
-        self._add_text(event, "user", event.request_text)
+        self._add_facet(event.session_id, "provider", event.provider)
+        self._add_facet(event.session_id, "model", event.model_requested)
+        self._add_text(event, at, "user", event.request_text)
 
     def _add_response(self, row: SessionRow, event: ResponseRecorded, at: str) -> None:
         begun = self._request_of(row, event, at)
@@ -158,40 +170,41 @@ class EventRows:
             self._answered.append(request + values)
         else:
             self.responses.append((*values, event.request_id))
-        self.tool_calls += tool_call_values(event, model_name)
-        self.executions += execution_values(event, at, model_name)
-        count_response(row, event, at)
-        self.rollups.add_response(event, begun.started_at, begun.provider, model_name, row.client_name)
-        self._add_facets(event.session_id, "model", model_name)
-        self._add_facets(event.session_id, "outcome", event.outcome)
-        self._add_facets(event.session_id, "status", None if event.status_code is None else str(event.status_code))
+        note_response(row, event)
+        amounts = amounts_of(values)
+        self._uncounted.setdefault(event.session_id, []).append(amounts)
+        self.rollups.add_exchange(amounts, begun.started_at, begun.provider, model_name, row.client_name)
+        self._add_facet(event.session_id, "model", model_name)
+        self._add_facet(event.session_id, "outcome", event.outcome)
+        self._add_facet(event.session_id, "status", None if event.status_code is None else str(event.status_code))
         if event.stats.tool_calls:
+            self.tool_calls += tool_call_values(event, model_name)
+            self.executions += execution_values(event, at, model_name)
             names = [call.tool_name for call in event.stats.tool_calls]
             self.rollups.add_calls(names, at, model_name, row.client_name)
-            self._add_facets(event.session_id, "tool", *names)
-        self._add_text(event, "assistant", event.response_text)
+            for name in names:
+                self._add_facet(event.session_id, "tool", name)
+        self._add_text(event, at, "assistant", event.response_text)
         for call in new_calls(event.stats):
-            self._add_text(event, "tool_arguments", call.arguments)
+            self._add_text(event, at, "tool_arguments", call.arguments)
 
     def _add_result(self, row: SessionRow, event: ToolCallRecorded, at: str) -> None:
         self.results.append(result_values(event, at))
         self.rollups.add_result(event, at, row.client_name)
         row.tool_error_count += event.success is False
-        self._add_text(event, "tool_result", event.output_text)
+        self._add_text(event, at, "tool_result", event.output_text)
 
-    def _add_text(self, event: Event, kind: str, text: str) -> None:
+    def _add_text(self, event: Event, at: str, kind: str, text: str) -> None:
         if text and not text.isspace():
-            self.texts.append(
-                Text(event.session_id, event.request_id, kind, text, event.seq, sql_time(event.timestamp))
-            )
+            self.texts.append(Text(event.session_id, event.request_id, kind, text, event.seq, at))
 
     # ---- rows an event adds to ----
 
     def _session(self, event: Event, at: str) -> SessionRow:
-        row = self.sessions.get(event.session_id)
+        row = self._sessions.get(event.session_id)
         if row is None:
             row = self._known.session(event.session_id) or self._new_session(event, at)
-            self.sessions[event.session_id] = row
+            self._sessions[event.session_id] = row
         return row
 
     def _new_session(self, event: Event, at: str) -> SessionRow:
@@ -222,7 +235,6 @@ class EventRows:
         )
         return begun
 
-    def _add_facets(self, session_id: str, kind: str, *values: str | None) -> None:
-        for value in values:
-            if value is not None:
-                self.facets[kind, value, session_id] = None
+    def _add_facet(self, session_id: str, kind: str, value: str | None) -> None:
+        if value is not None:
+            self.facets[kind, value, session_id] = None

@@ -2,25 +2,18 @@
 
 In: one event, and the row it changes where it changes one. Out: tuples in the order of the tables' columns, or the
 changed row. `at` is the event's time as `sql_time` gives it.
-
-Sums over an hour or a day are rounded at each step to a grain finer than any price or clock, so that they do not
-depend on the order of additions: a re-index, which goes session by session, gets the very same rows as the live index.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
 from operator import attrgetter
 from typing import Any
 
 import msgspec
 
 from lunaroute.capture.ids import own_call_id
-from lunaroute.events.figures import (
-    Cost,
-    Tokens,
-)
+from lunaroute.events.figures import Cost
 from lunaroute.events.types import (
     Completed,
     RequestRecorded,
@@ -30,22 +23,17 @@ from lunaroute.events.types import (
     ToolCallRecorded,
     ToolCallSummary,
 )
-from lunaroute.stats import histogram
 
-from .columns import COST_COLUMNS, TOKEN_COLUMNS, HourRow, LatencyRow, SessionRow, ToolDayRow
+from .columns import COST_COLUMNS, SessionRow
 
 Values = tuple[Any, ...]
-Sums = HourRow | LatencyRow | ToolDayRow
 
 SESSION_COST_COLUMNS = (*COST_COLUMNS, "price_version", "unpriced_requests")
 
 _session_costs: Callable[[Cost], Values] = attrgetter(*SESSION_COST_COLUMNS)
 
 _EXCERPT_CHARS = 300
-_SUMS_KEY_COLUMNS = 4
-_USD_DIGITS = 10
-_MS_DIGITS = 6
-_SHORTEST_MS = 0.001
+SHORTEST_MS = 0.001
 """The grain of timestamps: an exchange that is over has lasted, and queries divide by its duration."""
 
 
@@ -99,30 +87,15 @@ def count_request(row: SessionRow, event: RequestRecorded) -> None:
     _note_text(row, event.request_text)
 
 
-def count_response(row: SessionRow, event: ResponseRecorded, at: str) -> None:
+def note_response(row: SessionRow, event: ResponseRecorded) -> None:
+    """Everything but what follows from all of the session's exchanges (`sums.add_to_session`)."""
     stats = event.stats
     row.model_used = event.model_used or row.model_used
     row.success = event.success
     row.error_message = None if event.success or event.error is None else event.error.message
     row.finish_reason = event.finish_reason
-    row.error_count += not event.success
-    row.tool_call_count += new_call_count(stats)
-    row.total_duration_ms = max(
-        row.total_duration_ms or 0.0,
-        _ms_between(row.started_at, at),
-        stats.total_duration_ms,
-        _SHORTEST_MS,
-    )
-    row.provider_latency_ms += stats.provider_latency_ms or 0.0
-    row.max_latency_ms = _slower(row.max_latency_ms, stats.provider_latency_ms)
-    row.max_ttft_ms = _slower(row.max_ttft_ms, stats.time_to_first_token_ms)
-    row.proxy_overhead_ms += stats.total_proxy_overhead_ms
-    row.thinking_is_estimated |= stats.tokens.thinking_is_estimated
-    _add_known(row, stats.tokens, TOKEN_COLUMNS)
     if stats.estimated_cost is not None:
-        _add_known(row, stats.estimated_cost, COST_COLUMNS)
         row.price_version = stats.estimated_cost.price_version or row.price_version
-        row.unpriced_requests += stats.estimated_cost.unpriced_requests
     miss = None if stats.context is None else stats.context.cache_miss
     if miss is not None:
         row.cache_miss_count += 1
@@ -144,7 +117,7 @@ def complete_session(row: SessionRow, event: Completed, at: str) -> None:
     row.finish_reason = event.finish_reason
     row.request_count = final.request_count
     row.error_count = final.error_count
-    row.total_duration_ms = max(final.total_duration_ms, _SHORTEST_MS)
+    row.total_duration_ms = max(final.total_duration_ms, SHORTEST_MS)
     row.provider_latency_ms = final.provider_time_ms
     row.proxy_overhead_ms = final.proxy_overhead_ms
     row.tool_call_count = final.tool_summary.total_calls
@@ -234,79 +207,6 @@ def result_values(event: ToolCallRecorded, at: str) -> Values:
         event.success_confidence,
         event.parallel_count,
     )
-
-
-# ---- roll-ups --------------------------------------------------------------------------------------------
-
-
-def count_hour(row: HourRow, event: ResponseRecorded) -> None:
-    stats = event.stats
-    row.requests += 1
-    row.successes += event.success
-    row.failures += not event.success
-    row.tool_call_count += new_call_count(stats)
-    _add_known(row, stats.tokens, TOKEN_COLUMNS)
-    if stats.estimated_cost is not None:
-        row.total_cost_usd = add_usd(row.total_cost_usd, stats.estimated_cost.total_cost_usd)
-        row.unpriced_requests += stats.estimated_cost.unpriced_requests
-    row.provider_latency_ms = _add_ms(row.provider_latency_ms, stats.provider_latency_ms)
-    row.proxy_overhead_ms = _add_ms(row.proxy_overhead_ms, stats.total_proxy_overhead_ms)
-    row.total_duration_ms = _add_ms(row.total_duration_ms, stats.total_duration_ms)
-
-
-def count_tool_result(row: ToolDayRow, event: ToolCallRecorded) -> None:
-    row.result_count += 1
-    row.error_count += event.success is False
-    row.total_execution_time_ms = _add_ms(row.total_execution_time_ms, event.execution_time_ms)
-    if event.execution_time_ms is not None:
-        row.execution_histogram += histogram.one(event.execution_time_ms)
-
-
-def add_row(row: Sums, more: Sums) -> None:
-    """Add the amounts of a row of the same table, key columns apart."""
-    for name in row.__struct_fields__[_SUMS_KEY_COLUMNS:]:
-        amount = getattr(more, name)
-        if amount is None:
-            continue
-        if name == "total_cost_usd":
-            total = add_usd(getattr(row, name), amount)
-        elif type(amount) is float:
-            total = _add_ms(getattr(row, name), amount)
-        else:
-            total = (getattr(row, name) or 0) + amount
-        setattr(row, name, total)
-
-
-# ---- sums ------------------------------------------------------------------------------------------------
-
-
-def _add_known(row: SessionRow | HourRow, amounts: Tokens | Cost, columns: tuple[str, ...]) -> None:
-    # The first fields of both structs are the columns, in their order: a tuple of all is cheaper than a look at each.
-    for name, amount in zip(columns, msgspec.structs.astuple(amounts), strict=False):
-        if amount is not None:
-            setattr(row, name, (getattr(row, name) or 0) + amount)
-
-
-def add_usd(total: float | None, amount: float | None) -> float | None:
-    """A sum of a day and another amount, to the grain of such sums; None + None is None."""
-    if amount is None:
-        return total
-    return round((total or 0.0) + round(amount, _USD_DIGITS), _USD_DIGITS)
-
-
-def _add_ms(total: float, duration_ms: float | None) -> float:
-    return total if duration_ms is None else round(total + round(duration_ms, _MS_DIGITS), _MS_DIGITS)
-
-
-def _slower(slowest_ms: float | None, duration_ms: float | None) -> float | None:
-    if duration_ms is None or (slowest_ms is not None and slowest_ms >= duration_ms):
-        return slowest_ms
-    return duration_ms
-
-
-def _ms_between(earlier: str, later: str) -> float:
-    seconds = (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
-    return round(seconds * 1000, 3)
 
 
 def _note_text(row: SessionRow, text: str) -> None:
