@@ -253,6 +253,18 @@ def test_pages_of_sessions(sqlite_index: Index, store: Index, order: Order) -> N
     assert len(_compare(sqlite_index, store, pages)) > 40
 
 
+@pytest.mark.parametrize("text", ["milk", "-milk", "needle since:2026-11-24", "milk until:2026-11-25", "nosuchword"])
+def test_pages_of_what_was_said(sqlite_index: Index, store: Index, text: str) -> None:
+    wanted = _filter(text)
+    asks: list[Callable[[Index, str | None], Any]] = [
+        lambda index, after: list_sessions(index, wanted, limit=1, after=after),
+        lambda index, after: list_exchanges(index, wanted, limit=2, after=after),
+        lambda index, after: list_calls(index, wanted, limit=2, after=after),
+    ]
+    for ask in asks:
+        _compare(sqlite_index, store, lambda index, ask=ask: _pages(lambda after: ask(index, after)))
+
+
 @pytest.mark.parametrize("span", SPANS)
 def test_lists_of_exchanges_and_calls(sqlite_index: Index, store: Index, span: str) -> None:
     for text in ["", *EXCHANGES]:
@@ -266,6 +278,8 @@ def test_lists_of_exchanges_and_calls(sqlite_index: Index, store: Index, span: s
 def test_pages_of_exchanges_and_calls(sqlite_index: Index, store: Index) -> None:
     assert _compare(sqlite_index, store, lambda index: _pages(lambda at: list_exchanges(index, limit=9, after=at)))
     assert _compare(sqlite_index, store, lambda index: _pages(lambda at: list_calls(index, limit=9, after=at)))
+    failed = _filter("tool:Bash error:true")
+    assert _compare(sqlite_index, store, lambda index: _pages(lambda at: list_calls(index, failed, limit=2, after=at)))
 
 
 @pytest.mark.parametrize("text", SEARCHES)

@@ -8,6 +8,7 @@ ever travels as a parameter. Each target has one alias for its rows: `s` of `ses
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Final, Literal
 
 import msgspec
@@ -97,11 +98,12 @@ _FACETS: Final[Mapping[Target, frozenset[str]]] = {
 """Fields that are asked of the session."""
 
 
-def compile_filter(wanted: Filter, target: Target, dialect: Dialect) -> Sql:
-    """The conditions; time is left to `within` and `overlapping`. Raises FilterError for a field the target lacks."""
+def compile_filter(wanted: Filter, target: Target, dialect: Dialect, said_since: datetime | None = None) -> Sql:
+    """The conditions; time is left to `within` and `overlapping`. `said_since`: texts before it need not be found.
+    Raises FilterError for a field the target lacks."""
     condition = ALWAYS
     for one in wanted.conditions:
-        condition &= _compile(one, target, dialect)
+        condition &= _compile(one, target, dialect, said_since)
     return condition
 
 
@@ -125,11 +127,11 @@ def within(wanted: Filter, column: str) -> Sql:
     return condition
 
 
-def _compile(condition: Condition, target: Target, dialect: Dialect) -> Sql:
+def _compile(condition: Condition, target: Target, dialect: Dialect, said_since: datetime | None) -> Sql:
     columns = _COLUMNS[target]
     match condition:
         case Words():
-            texts = dialect.texts_with(columns.texts, condition.text)
+            texts = dialect.texts_with(columns.texts, condition.text, said_since)
             found = Sql(f"{columns.alias}.{columns.texts} IN ({texts.text})", texts.parameters)
             return dialect.negated(found) if condition.is_negated else found
         case Among():

@@ -5,13 +5,15 @@ In: a filter. Out: pages of `ExchangeSummary` and `CallSummary`.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from datetime import datetime
+from typing import Any, TypeVar
 
 import msgspec
 
 from .conditions import compile_filter, within
 from .filter import EVERYTHING, Filter
 from .fragment import Sql, limited
+from .newest import has_words, newest_rows, said_since
 from .pages import Page, make_page, read_cursor
 from .stores.base import Index
 from .stores.opening import dialect_of
@@ -89,14 +91,21 @@ def list_exchanges(
     sqlite3.Error."""
     wanted = resolve(connection, wanted)
     dialect = dialect_of(connection)
-    condition = compile_filter(wanted, "exchanges", dialect) & within(wanted, "e.started_at")
+    place, after_id = within(wanted, "e.started_at"), None
     if after is not None:
-        condition &= Sql("(e.started_at, e.request_id) < (?, ?)", read_cursor(after, tuple[str, str]))
-    rows = connection.execute(
-        f"SELECT {_EXCHANGE_COLUMNS} FROM {dialect.exchanges} WHERE {condition.text}"
-        f" ORDER BY e.started_at DESC, e.request_id DESC{limited(limit)}",
-        condition.parameters,
-    )
+        key = read_cursor(after, tuple[str, str])
+        place, after_id = place & Sql("(e.started_at, e.request_id) < (?, ?)", key), key[1]
+
+    def ask(began: datetime | None) -> list[Any]:
+        condition = compile_filter(wanted, "exchanges", dialect, said_since(began)) & place
+        condition &= within(Filter(since=began), "e.started_at")
+        return connection.execute(
+            f"SELECT {_EXCHANGE_COLUMNS} FROM {dialect.exchanges} WHERE {condition.text}"
+            f" ORDER BY e.started_at DESC, e.request_id DESC{limited(limit)}",
+            condition.parameters,
+        ).fetchall()
+
+    rows = newest_rows(connection, wanted, limit, after_id, ask) if has_words(wanted) else ask(None)
     items = [_typed(ExchangeSummary, row) for row in rows]
     return make_page(items, limit, [(one.started_at, one.request_id) for one in items])
 
@@ -108,16 +117,22 @@ def list_calls(
     sqlite3.Error."""
     wanted = resolve(connection, wanted)
     dialect = dialect_of(connection)
-    condition = compile_filter(wanted, "calls", dialect) & within(wanted, "c.called_at")
+    place, after_id = within(wanted, "c.called_at"), None
     if after is not None:
-        key = "(c.called_at, c.request_id, c.call_number) < (?, ?, ?)"
-        condition &= Sql(key, read_cursor(after, tuple[str, str, int]))
-    rows = connection.execute(
-        f"SELECT c.call_number, {_CALL_COLUMNS} FROM {dialect.calls}"
-        f" WHERE c.called_at IS NOT NULL AND {condition.text}"
-        f" ORDER BY c.called_at DESC, c.request_id DESC, c.call_number DESC{limited(limit)}",
-        condition.parameters,
-    ).fetchall()
+        key = read_cursor(after, tuple[str, str, int])
+        place, after_id = place & Sql("(c.called_at, c.request_id, c.call_number) < (?, ?, ?)", key), key[1]
+
+    def ask(began: datetime | None) -> list[Any]:
+        condition = compile_filter(wanted, "calls", dialect, said_since(began)) & place
+        condition &= within(Filter(since=began), "c.called_at")
+        return connection.execute(
+            f"SELECT c.call_number, {_CALL_COLUMNS} FROM {dialect.calls}"
+            f" WHERE c.called_at IS NOT NULL AND {condition.text}"
+            f" ORDER BY c.called_at DESC, c.request_id DESC, c.call_number DESC{limited(limit)}",
+            condition.parameters,
+        ).fetchall()
+
+    rows = newest_rows(connection, wanted, limit, after_id, ask)
     items = [_typed(CallSummary, row[1:]) for row in rows]
     keys = [(one.called_at, one.request_id, row[0]) for one, row in zip(items, rows, strict=True)]
     return make_page(items, limit, keys)

@@ -20,7 +20,7 @@ from .conditions import compile_filter, overlapping
 from .filter import Among, Filter, Words
 from .fragment import ALWAYS, Sql, is_among, limited
 from .pages import Page, make_page, read_cursor
-from .stores.base import Index
+from .stores.base import Index, TextSearch
 from .stores.opening import dialect_of
 from .stores.sqlite import MARK_BEGIN, MARK_END, SNIPPET_WORDS, SqliteDialect, match_phrases
 from .values import resolve
@@ -57,17 +57,24 @@ def search(connection: Index, wanted: Filter, *, limit: int | None = 20, after: 
         )
     if after is not None:
         condition &= Sql(f"{texts.place} < ?", read_cursor(after, tuple[int]))
-    rows = connection.execute(
-        f"SELECT {texts.place}, t.session_id, t.request_id, t.kind, {texts.shown.text} FROM {texts.source}"
-        f" WHERE {condition.text} ORDER BY {texts.place} DESC{texts.once}{limited(limit)}",
-        (*texts.shown.parameters, *condition.parameters),
-    ).fetchall()
+    rows = _rows(connection, texts, condition, limit, once="")
+    if texts.once and len({row[:3] for row in rows}) < len(rows):
+        # Seldom so; and to leave one of each, the store has to find all before it takes the newest.
+        rows = _rows(connection, texts, condition, limit, once=texts.once)
     starts = _starts(connection, {row[1] for row in rows})
     match = match_phrases(phrases, without)
     # SQLite has cut out what is short enough to stand in its index as it is.
     is_cut = isinstance(dialect, SqliteDialect)
     hits = [_hit(row, starts, None if is_cut and isinstance(row[4], str) else match) for row in rows]
     return make_page(hits, limit, [row[:1] for row in rows])
+
+
+def _rows(connection: Index, texts: TextSearch, condition: Sql, limit: int | None, *, once: str) -> list[Any]:
+    return connection.execute(
+        f"SELECT {texts.place}, t.session_id, t.request_id, t.kind, {texts.shown.text} FROM {texts.source}"
+        f" WHERE {condition.text} ORDER BY {texts.place} DESC{once}{limited(limit)}",
+        (*texts.shown.parameters, *condition.parameters),
+    ).fetchall()
 
 
 def _is_about_text(condition: object) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, Final, Protocol, runtime_checkable
 
 import msgspec
@@ -64,7 +65,8 @@ class TextSearch(msgspec.Struct, frozen=True, kw_only=True):
     shown: Sql
     """The text, or the words around what was found."""
     once: str = ""
-    """The clause that leaves one of texts that the store has twice."""
+    """The clause that leaves one of texts that the store has twice; they are the same in `place`, session and
+    request."""
 
 
 class Dialect(ABC):
@@ -88,6 +90,8 @@ class Dialect(ABC):
     """With `has_buckets`, the same by `day`; empty where there is no such thing."""
     is_told_the_way: ClassVar[bool] = False
     """Its planner is told through which index to go (`query.ways`)."""
+    is_asked_by_days: ClassVar[bool] = False
+    """It finds the newest rows of some days sooner than the newest of all (`query.newest`)."""
     has_buckets: ClassVar[bool] = False
     """Rows say which bucket of a histogram their durations are counted in (`latency_bucket`, `ttft_bucket`,
     `execution_bucket`), so that the store can count them; and there are no sums of tools by day."""
@@ -107,8 +111,9 @@ class Dialect(ABC):
         """`mon` to `sun`, UTC."""
 
     @abstractmethod
-    def texts_with(self, column: str, phrase: str) -> Sql:
-        """A column of the newest TEXTS_LOOKED_AT texts with the phrase. Raises FilterError where it has no word."""
+    def texts_with(self, column: str, phrase: str, since: datetime | None = None) -> Sql:
+        """A column of the newest TEXTS_LOOKED_AT texts with the phrase; with `is_asked_by_days`, of those since a
+        moment. Raises FilterError where it has no word."""
 
     @abstractmethod
     def search(self, phrases: Sequence[str], without: Sequence[str]) -> TextSearch:

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar, Final
 
 from lunaroute.errors import SqlRefused
-from lunaroute.query.fragment import Sql
+from lunaroute.query.fragment import ALWAYS, Sql
 from lunaroute.query.tenant import SCOPES, condition_of
 from lunaroute.sinks.clickhouse.connection import ClickHouse, Refused
 from lunaroute.sinks.clickhouse.migrations import check_version, has_day_sums, server_year
 from lunaroute.sinks.clickhouse.reading import Answer, ask
-from lunaroute.sinks.clickhouse.schema import OLDEST_WITH_TEXT_INDEX
+from lunaroute.sinks.clickhouse.schema import OLDEST_WITH_TEXT_INDEX, place_of_text
 
 from .answer import Rows
 from .words import WordsDialect, like_pattern
@@ -40,6 +41,7 @@ class ClickHouseDialect(WordsDialect):
     exchanges_of_sessions: ClassVar[str] = "session_stats AS e FINAL"
     client: ClassVar[str] = "e.session_client_name"
     hourly_latencies: ClassVar[str] = "(SELECT *, 1 AS exchanges FROM exchange_sums FINAL) AS e"
+    is_asked_by_days: ClassVar[bool] = True
     has_buckets: ClassVar[bool] = True
     has_days: ClassVar[bool] = False
 
@@ -47,6 +49,9 @@ class ClickHouseDialect(WordsDialect):
         """`has_tokens`: the server knows `hasAllTokens`, which a full-text index answers."""
         self.bucket_days = "bucket_days" if has_day_sums else ""
         self._has_tokens = has_tokens
+
+    def said_since(self, since: datetime | None) -> Sql:
+        return ALWAYS if since is None else Sql("text_id >= ?", (place_of_text(since),))
 
     def has_phrase(self, column: str, phrase: str) -> Sql:
         """Where the server has an index of words, a word is looked up in it and no text is read; of several words,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar, Final
 
 from lunaroute.query.fragment import Sql
@@ -35,7 +36,7 @@ class SqliteDialect(Dialect):
         # Counted from Sunday, 0.
         return f"substr('sunmontuewedthufrisat', 1 + 3 * strftime('%w', {moment}), 3)"
 
-    def texts_with(self, column: str, phrase: str) -> Sql:
+    def texts_with(self, column: str, phrase: str, since: datetime | None = None) -> Sql:
         return Sql(
             f"SELECT {column} FROM texts WHERE text_id IN (SELECT rowid FROM text_search WHERE text_search MATCH ?"
             f" ORDER BY rowid DESC LIMIT {TEXTS_LOOKED_AT})",

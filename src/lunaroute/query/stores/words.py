@@ -4,6 +4,7 @@ hold its own, next to each other."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import ClassVar
 
 from lunaroute.query.fragment import ALWAYS, Sql
@@ -22,8 +23,12 @@ class WordsDialect(Dialect):
         """Whether a text has the phrase. Raises FilterError where there is no word in it."""
         return Sql(f"{column} LIKE ?", (like_pattern(phrase),))
 
-    def texts_with(self, column: str, phrase: str) -> Sql:
-        found = self.has_phrase("words", phrase)
+    def said_since(self, since: datetime | None) -> Sql:
+        """Of texts, those since a moment, where their numbers say when that was."""
+        return ALWAYS
+
+    def texts_with(self, column: str, phrase: str, since: datetime | None = None) -> Sql:
+        found = self.said_since(since) & self.has_phrase("words", phrase)
         newest = f"ORDER BY text_id DESC LIMIT {TEXTS_LOOKED_AT}"
         return Sql(f"SELECT {column} FROM texts WHERE {found.text} {newest}", found.parameters)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -19,7 +19,7 @@ from lunaroute.sinks.tables.rows import Values
 from lunaroute.stats import histogram
 
 from .known import CALL_COLUMNS, CallKey, Stored
-from .schema import WRITTEN
+from .schema import WRITTEN, place_of_text
 
 Block = tuple[str, bytes]
 """A table, and its rows as JSONEachRow."""
@@ -40,8 +40,6 @@ _RETURNED: Final = (
 )
 _EXECUTION: Final = CALL_COLUMNS.index("execution_time_ms")
 _RETURNED_AT: Final = CALL_COLUMNS.index("returned_at")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _MOST: Final = 1 << 63
 
 _KINDS: Final[dict[str, Any]] = {
@@ -130,13 +128,9 @@ def _texts(rows: EventRows) -> Iterable[Values]:
     seen: dict[tuple[str, int], int] = {}
     for text in rows.texts:
         number = seen[text.session_id, text.seq] = seen.get((text.session_id, text.seq), -1) + 1
-        place = _micros(text.at) << 10 | min(number, 1023)
+        place = place_of_text(datetime.fromisoformat(f"{text.at}+00:00"), number)
         ids = (place, text.session_id, text.request_id)
         yield (*ids, text.kind, text.content, text.seq, number, normal_text(text.content))
-
-
-def _micros(at: str) -> int:
-    return (datetime.fromisoformat(f"{at}+00:00") - _EPOCH) // _MICROSECOND
 
 
 def _bucket(duration_ms: float | None) -> int | None:

@@ -11,6 +11,7 @@ Servers of today (22 and newer) get moments as DateTime64, dictionaries for name
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -31,6 +32,8 @@ _DICTIONARY: Final = frozenset(
     )
 )
 """Texts of which there are few."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
 _LONG: Final = frozenset(("content", "words", "arguments", "stream_milestones", "first_text", "last_text"))
 
 
@@ -90,7 +93,7 @@ WRITTEN: Final[dict[str, Table]] = {
         key=("kind", "value", "session_id"), partition="kind", version=None, columns=_described("session_facets")
     ),
     "texts": Table(
-        # The newest are asked for; `text_id` begins with the time, in 1/1024 of a microsecond: a part for 30 days.
+        # The newest are asked for; `text_id` begins with the time (`place_of_text`): a part for 30 days.
         key=("text_id", "session_id", "request_id", "seq", "number"),
         partition=f"intDiv(text_id, {30 * 86_400 * 1_000_000 << 10})",
         version=None,
@@ -141,6 +144,11 @@ class Definition(msgspec.Struct, frozen=True, kw_only=True):
     """As in `Table`."""
     rest: str
     """What stands after the engine."""
+
+
+def place_of_text(at: datetime, number: int = 0) -> int:
+    """The `text_id` of so manieth text of a moment: the time in 1/1024 of a microsecond."""
+    return (at - _EPOCH) // _MICROSECOND << 10 | min(number, 1023)
 
 
 def ddl(*, is_modern: bool, has_text_index: bool = False) -> list[str]:
