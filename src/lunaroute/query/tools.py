@@ -1,8 +1,8 @@
 """Tools: how often each was called, how often it failed, how long it took.
 
 In: a filter. Out: `ToolUsage` values, the most called first. A call counts on the day the model asked for it; results,
-failures and times on the day the result came. From the roll-ups by day where the filter asks for nothing but time,
-model, client and tool (and from single calls for parts of a day); else from the single calls.
+failures and times on the day the result came. From the roll-ups by day where the filter asks for nothing but time and
+what they are kept by (and from single calls for parts of a day); else from the single calls.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from .values import resolve
 from .ways import way_to_calls
 
 _ROLLED_UP: Final = {"model": "model_name", "client": "client_name", "tool": "tool_name"}
+_COUNTED: Final = {"model": "model_name", "tool": "tool_name"}
+"""What `Dialect.tool_days` are kept by."""
 
 
 class ToolUsage(msgspec.Struct, frozen=True, kw_only=True):
@@ -71,8 +73,9 @@ def tool_usage(connection: Index, wanted: Filter = EVERYTHING, *, has_percentile
 
 
 def _parts(connection: Index, wanted: Filter, *, has_percentiles: bool) -> Iterator[_Part]:
-    is_rolled_up = all(isinstance(one, Among) and one.field in _ROLLED_UP for one in wanted.conditions)
-    if not is_rolled_up or dialect_of(connection).has_buckets:
+    dialect = dialect_of(connection)
+    rolled_up = _ROLLED_UP if not dialect.has_buckets else _COUNTED if dialect.tool_days else {}
+    if not rolled_up or not all(isinstance(one, Among) and one.field in rolled_up for one in wanted.conditions):
         since, until = (None if moment is None else sql_moment(moment) for moment in (wanted.since, wanted.until))
         yield from _single(connection, wanted, Span(since, until), has_percentiles=has_percentiles)
         return
@@ -92,6 +95,10 @@ def _days(connection: Index, wanted: Filter, whole: Span, *, has_percentiles: bo
     for one in wanted.conditions:
         assert isinstance(one, Among)
         condition &= is_among(_ROLLED_UP[one.field], one.names, is_negated=one.is_negated)
+    tool_days = dialect_of(connection).tool_days
+    if tool_days:
+        yield from _counted_days(connection, tool_days, condition, has_percentiles=has_percentiles)
+        return
     sums = ("call_count", "result_count", "error_count", "total_execution_time_ms")
     if has_percentiles:
         columns, tail = f"{', '.join(sums)}, execution_histogram", ""
@@ -104,18 +111,31 @@ def _days(connection: Index, wanted: Filter, whole: Span, *, has_percentiles: bo
         yield (*amounts, histogram.unpack(execution))
 
 
+def _counted_days(connection: Index, days: str, condition: Sql, *, has_percentiles: bool) -> Iterator[_Part]:
+    """Sums of the same tool and bucket, -1 being none."""
+    bucket, tail = ("execution_bucket", ", execution_bucket") if has_percentiles else ("-1", "")
+    rows = connection.execute(
+        "SELECT tool_name, sum(call_count), sum(result_count), sum(error_count), sum(total_execution_time_ms),"
+        f" {bucket} FROM {days} WHERE {condition.text} GROUP BY tool_name{tail}",
+        condition.parameters,
+    )
+    for tool, calls, results, errors, total_ms, bucket_of_rows in rows:
+        execution = histogram.EMPTY if bucket_of_rows < 0 else histogram.of_bucket(bucket_of_rows, results)
+        yield tool, calls, results, errors, round(total_ms, 6), execution
+
+
 def _single(connection: Index, wanted: Filter, span: Span, *, has_percentiles: bool) -> Iterator[_Part]:
     dialect = dialect_of(connection)
     condition, source = compile_filter(wanted, "calls", dialect), dialect.calls
     way = way_to_calls(wanted) if dialect.is_told_the_way else None
     if way is not None:
         source, condition = f"{source} INDEXED BY {way.index}", way.condition & condition
-    called = _in_span(condition, "c.called_at", span)
+    called = _in_span(condition & Sql("c.called_at IS NOT NULL"), "c.called_at", span)
     for tool, calls in connection.execute(
         f"SELECT c.tool_name, count(*) FROM {source} WHERE {called.text} GROUP BY c.tool_name", called.parameters
     ):
         yield tool, calls, 0, 0, 0.0, histogram.EMPTY
-    returned = _in_span(condition, "c.returned_at", span)
+    returned = _in_span(condition & Sql("c.returned_at IS NOT NULL"), dialect.returned_at, span)
     if dialect.has_buckets or not has_percentiles:
         yield from _counted(connection, source, returned, has_percentiles=has_percentiles)
         return
@@ -146,7 +166,6 @@ def _counted(connection: Index, source: str, returned: Sql, *, has_percentiles: 
 
 
 def _in_span(condition: Sql, column: str, span: Span) -> Sql:
-    condition &= Sql(f"{column} IS NOT NULL")
     if span.since is not None:
         condition &= Sql(f"{column} >= ?", (span.since,))
     if span.until is not None:

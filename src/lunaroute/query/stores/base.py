@@ -80,6 +80,8 @@ class Dialect(ABC):
     exchanges_by_time: ClassVar[str] = "session_stats e"
     """In the order of time, whatever the filter."""
     calls: ClassVar[str] = "tool_call_executions c"
+    returned_at: ClassVar[str] = "c.returned_at"
+    """When its result came, of a call that has one."""
     exchanges_of_sessions: ClassVar[str] = "session_stats e JOIN sessions s ON s.session_id = e.session_id"
     """Exchanges in the order of time, with what is needed for `client`."""
     client: ClassVar[str] = "s.client_name"
@@ -88,6 +90,9 @@ class Dialect(ABC):
     """With `has_buckets`, rows of so many `exchanges` in the same buckets instead of one for each hour."""
     bucket_days: str = ""
     """With `has_buckets`, the same by `day`; empty where there is no such thing."""
+    tool_days: str = ""
+    """With `has_buckets`, sums of calls and results by day, tool, model and bucket; empty where there is no such
+    thing."""
     is_told_the_way: ClassVar[bool] = False
     """Its planner is told through which index to go (`query.ways`)."""
     is_asked_by_days: ClassVar[bool] = False

@@ -17,7 +17,7 @@ from lunaroute.query.tenant import SCOPES, condition_of
 from lunaroute.sinks.clickhouse.connection import ClickHouse, Refused
 from lunaroute.sinks.clickhouse.migrations import check_version, has_day_sums, server_year
 from lunaroute.sinks.clickhouse.reading import Answer, ask
-from lunaroute.sinks.clickhouse.schema import OLDEST_WITH_TEXT_INDEX, place_of_text
+from lunaroute.sinks.clickhouse.schema import OLDEST_WITH_TEXT_INDEX, RETURNED_AT, place_of_text
 
 from .answer import Rows
 from .words import WordsDialect, like_pattern
@@ -35,6 +35,7 @@ class ClickHouseDialect(WordsDialect):
     exchanges: ClassVar[str] = "session_stats AS e FINAL"
     exchanges_by_time: ClassVar[str] = "session_stats AS e FINAL"
     calls: ClassVar[str] = "tool_call_executions AS c FINAL"
+    returned_at: ClassVar[str] = RETURNED_AT
     texts: ClassVar[str] = "texts AS t"
     # With FINAL and a condition on the session, all texts would be read before the newest were taken.
     texts_once: ClassVar[str] = " LIMIT 1 BY t.text_id, t.session_id, t.request_id"
@@ -48,6 +49,7 @@ class ClickHouseDialect(WordsDialect):
     def __init__(self, *, has_day_sums: bool = False, has_tokens: bool = False) -> None:
         """`has_tokens`: the server knows `hasAllTokens`, which a full-text index answers."""
         self.bucket_days = "bucket_days" if has_day_sums else ""
+        self.tool_days = "tool_days" if has_day_sums else ""
         self._has_tokens = has_tokens
 
     def said_since(self, since: datetime | None) -> Sql:

@@ -38,6 +38,8 @@ _RETURNED: Final = (
     *("returned_at", "execution_time_ms", "is_shared_bound", "input_size_bytes", "output_size_bytes", "success"),
     *("error", "exit_code", "success_evidence", "success_confidence", "parallel_count"),
 )
+_SUMMED: Final = ("session_stats", "tool_call_executions")
+"""Of which days are summed; they are the first that are written."""
 _EXECUTION: Final = CALL_COLUMNS.index("execution_time_ms")
 _RETURNED_AT: Final = CALL_COLUMNS.index("returned_at")
 _MOST: Final = 1 << 63
@@ -61,8 +63,8 @@ class Blocks(msgspec.Struct):
 
 
 def make_blocks(rows: EventRows, stored: Stored, late_before: str | None = None) -> Blocks:
-    """`late_before`: exchanges of days before this one leave marks (`day_sums`). Raises ValueError, UnicodeError or
-    OverflowError where a value cannot be stored."""
+    """`late_before`: exchanges and calls of days before this one leave marks (`day_sums`). Raises ValueError,
+    UnicodeError or OverflowError where a value cannot be stored."""
     exchanges = _exchanges(rows, stored)
     calls = _calls(rows, stored)
     values: dict[str, list[Values]] = {
@@ -79,9 +81,12 @@ def make_blocks(rows: EventRows, stored: Stored, late_before: str | None = None)
         "sessions": [msgspec.structs.astuple(row) for row in rows.sessions.values()],
     }
     blocks = [(name, _encoded(name, values[name])) for name in WRITTEN if values[name]]
-    late = {row[_STARTED_AT][:10] for row in exchanges.values()} if late_before is not None else set()
-    if marks := _marks(sorted(day for day in late if day < str(late_before)), blocks):
-        blocks.insert(1, ("late_rows", marks))  # after the exchanges, and before the session that counts them
+    if late_before is not None:
+        late = sorted(day for day in _days(exchanges.values(), rows) if day < late_before)
+        # After the rows that are summed, and before the session that counts them.
+        marked = sum(name in _SUMMED for name, _ in blocks)
+        if late:
+            blocks.insert(marked, ("late_rows", _marks(late, blocks[:marked])))
     return Blocks(
         blocks=blocks,
         requests={key: row[: len(REQUEST_COLUMNS)] for key, row in exchanges.items() if row[_OUTCOME] is None},
@@ -89,9 +94,17 @@ def make_blocks(rows: EventRows, stored: Stored, late_before: str | None = None)
     )
 
 
+def _days(exchanges: Iterable[Values], rows: EventRows) -> set[str]:
+    """Those to whose sums a batch adds."""
+    moments = [row[_STARTED_AT] for row in exchanges]
+    moments += [row[_CALLED.index("called_at")] for row in rows.executions]
+    moments += [row[_RETURNED.index("returned_at")] for row in rows.results]
+    return {moment[:10] for moment in moments if moment is not None}
+
+
 def _marks(days: Sequence[str], blocks: Sequence[Block]) -> bytes:
     """One for each day, the same for the same batch."""
-    batch = hashlib.sha256(blocks[0][1]).hexdigest()[:32] if days else ""
+    batch = hashlib.sha256(b"".join(block for _, block in blocks)).hexdigest()[:32]
     return _encoder.encode_lines([{"day": day, "batch": batch} for day in days])
 
 

@@ -43,8 +43,8 @@ class Summing:
         summed = dict(rows_of(self._server, "SELECT day, marks FROM summed_days FINAL"))
         days = set(marks)
         if before != self._whole_day:
-            found = f"SELECT DISTINCT substring(hour, 1, 10) AS day FROM exchange_sums WHERE hour < '{before}'"
-            days |= {day for (day,) in rows_of(self._server, found)}
+            for found in day_sums.days_before(before):
+                days |= {day for (day,) in rows_of(self._server, found)}
         # The earliest first: what lies before the last day that was summed counts as summed.
         for day in sorted(days):
             if day < before and summed.get(day) != marks.get(day, 0):
