@@ -24,6 +24,7 @@ from lunaroute.sinks.clickhouse.connection import ClickHouse
 from lunaroute.sinks.clickhouse.reading import rows_of
 from lunaroute.sinks.clickhouse.sink import ClickHouseSink
 from lunaroute.sinks.clickhouse.summing import Summing
+from tests.builders import Call, SessionScript
 from tests.support.clickhouse import ChdbServer
 
 from .stored import fill, make_index
@@ -122,4 +123,49 @@ def test_an_exchange_that_comes_while_its_day_is_summed_is_not_lost(url: str, tm
     for day, count in marks.items():  # what a recorder writes that had counted the marks before those exchanges came
         server.run(f"INSERT INTO summed_days VALUES ('{day}', {count})".encode())
     _assert_same(url, tmp_path / "home", events + late)
+    server.close()
+
+
+def test_calls_of_sessions_that_go_on_when_their_days_are_summed_are_counted(url: str, tmp_path: Path) -> None:
+    sessions: dict[str, list[Event]] = {}
+    for event in _sessions(20, 5):
+        sessions.setdefault(event.session_id, []).append(event)
+    begun = [event for events in sessions.values() for event in events[: len(events) // 2]]
+    rest = [event for events in sessions.values() for event in events[len(events) // 2 :]]
+    fill(ClickHouseSink(url), begun)
+    server = ClickHouse(url)
+    Summing(server).sum_all()
+    fill(ClickHouseSink(url), rest)
+    _assert_same(url, tmp_path / "marked", begun + rest)
+    Summing(server).sum_all()
+    _assert_same(url, tmp_path / "summed", begun + rest)
+    server.close()
+
+
+def test_a_result_that_comes_alone_to_a_day_that_is_summed_is_counted(url: str, tmp_path: Path) -> None:
+    call = Call("Bash", "c1", '{"cmd": "make"}')
+    script = SessionScript("alone", NOW - timedelta(days=6)).turn("make it", "Yes.", calls=[call])
+    begun = list(script.events)
+    script.now += timedelta(days=1)
+    rest = script.result(call, "made", success=False).events[len(begun) :]
+    fill(ClickHouseSink(url), [*begun, *_sessions(5, 6)])
+    server = ClickHouse(url)
+    Summing(server).sum_all()
+    fill(ClickHouseSink(url), rest)
+    for name in ("marked", "summed"):
+        _assert_same(url, tmp_path / name, [*begun, *_sessions(5, 6), *rest])
+        Summing(server).sum_all()
+    server.close()
+
+
+def test_calls_of_a_day_on_which_no_exchange_began_are_counted(url: str, tmp_path: Path) -> None:
+    midnight = NOW.replace(hour=0, minute=0, second=0, microsecond=0)
+    before = SessionScript("before", midnight - timedelta(days=8, seconds=0.5))
+    before.turn("make it", "Yes.", calls=[Call("Bash", "c1", '{"cmd": "make"}')])  # a second later
+    events = [*before.events, *SessionScript("after", midnight - timedelta(days=5)).turn().events]
+    fill(ClickHouseSink(url), events)
+    server = ClickHouse(url)
+    Summing(server).sum_all()
+    assert rows_of(server, "SELECT count() FROM summed_days FINAL")[0][0] == 3
+    _assert_same(url, tmp_path / "home", events)
     server.close()
