@@ -96,16 +96,16 @@ def list_exchanges(
         key = read_cursor(after, tuple[str, str])
         place, after_id = place & Sql("(e.started_at, e.request_id) < (?, ?)", key), key[1]
 
-    def ask(began: datetime | None) -> list[Any]:
+    def ask(began: datetime | None, before: datetime | None) -> list[Any]:
         condition = compile_filter(wanted, "exchanges", dialect, said_since(began)) & place
-        condition &= within(Filter(since=began), "e.started_at")
+        condition &= within(Filter(since=began, until=before), "e.started_at")
         return connection.execute(
             f"SELECT {_EXCHANGE_COLUMNS} FROM {dialect.exchanges} WHERE {condition.text}"
             f" ORDER BY e.started_at DESC, e.request_id DESC{limited(limit)}",
             condition.parameters,
         ).fetchall()
 
-    rows = newest_rows(connection, wanted, limit, after_id, ask) if has_words(wanted) else ask(None)
+    rows = newest_rows(connection, wanted, limit, after_id, ask) if has_words(wanted) else ask(None, None)
     items = [_typed(ExchangeSummary, row) for row in rows]
     return make_page(items, limit, [(one.started_at, one.request_id) for one in items])
 
@@ -122,9 +122,9 @@ def list_calls(
         key = read_cursor(after, tuple[str, str, int])
         place, after_id = place & Sql("(c.called_at, c.request_id, c.call_number) < (?, ?, ?)", key), key[1]
 
-    def ask(began: datetime | None) -> list[Any]:
+    def ask(began: datetime | None, before: datetime | None) -> list[Any]:
         condition = compile_filter(wanted, "calls", dialect, said_since(began)) & place
-        condition &= within(Filter(since=began), "c.called_at")
+        condition &= within(Filter(since=began, until=before), "c.called_at")
         return connection.execute(
             f"SELECT c.call_number, {_CALL_COLUMNS} FROM {dialect.calls}"
             f" WHERE c.called_at IS NOT NULL AND {condition.text}"

@@ -1,7 +1,7 @@
 """The newest rows first, in a store that would read all there is before it shows a few of them.
 
-The last day is asked for first, and more days as long as the page is not full: what is recorded every day costs reading
-one day, and what is rare an eighth more than reading everything.
+The last day is asked for first, and the days before it as long as the page is not full: what is recorded every day
+costs reading one day, and what is rare as much as reading everything.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Final
 from lunaroute.capture.ids import uuid7_bytes, uuid_text
 
 from .filter import Filter, Words
+from .fragment import ALWAYS, Sql
 from .stores.base import Index
 from .stores.opening import dialect_of
 
@@ -20,28 +21,31 @@ _DAYS: Final = (1, 8, 64)
 _SAID_BEFORE: Final = timedelta(days=1)
 """Texts are dated by whoever recorded them: a clock that was set back must not hide any."""
 
-Ask = Callable[[datetime | None], list[Any]]
-"""The rows of a page, and one more if there are more, of what began at this moment or later; None = at any time."""
+Ask = Callable[[datetime | None, datetime | None], list[Any]]
+"""The rows of a page, and one more if there are more, of what began in [first, second); None = no bound."""
 
 
 def newest_rows(connection: Index, wanted: Filter, limit: int | None, after_id: str | None, ask: Ask) -> list[Any]:
-    """What `ask` finds at any time, asking for less where that is enough. `after_id`: what the page follows, as the id
-    of a session or an exchange. Raises sqlite3.Error."""
+    """What `ask` finds without bounds, asking for less where that is enough. `after_id`: what the page follows, as the
+    id of a session or an exchange. Raises sqlite3.Error."""
     if limit is None or not dialect_of(connection).is_asked_by_days:
-        return ask(None)
+        return ask(None, None)
     last = _began(after_id or _last_session(connection))
     if last is None:
-        return ask(None)
+        return ask(None, None)
     if wanted.until is not None:
         last = min(last, wanted.until)
+    rows: list[Any] = []
+    before: datetime | None = None
     for days in _DAYS:
         since = last - timedelta(days=days)
         if wanted.since is not None and since <= wanted.since:
             break
-        rows = ask(since)
+        rows += ask(since, before)
         if len(rows) > limit:
-            return rows
-    return ask(None)
+            return rows[: limit + 1]
+        before = since
+    return (rows + ask(None, before))[: limit + 1]
 
 
 def has_words(wanted: Filter) -> bool:
@@ -54,8 +58,18 @@ def said_since(began: datetime | None) -> datetime | None:
     return None if began is None else began - _SAID_BEFORE
 
 
-def first_id(began: datetime) -> str:
-    """What no id of something that began at this moment or later comes before."""
+def begun_within(began: datetime | None, before: datetime | None, column: str) -> Sql:
+    """What a column with its id puts into [began, before)."""
+    condition = ALWAYS
+    if began is not None:
+        condition &= Sql(f"{column} >= ?", (_first_id(began),))
+    if before is not None:
+        condition &= Sql(f"{column} < ?", (_first_id(before),))
+    return condition
+
+
+def _first_id(began: datetime) -> str:
+    """No id of something that began at this moment or later comes before it."""
     return uuid_text(uuid7_bytes(max(0, int(began.timestamp() * 1000)), 0))[:13]
 
 

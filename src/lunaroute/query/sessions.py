@@ -16,8 +16,8 @@ from lunaroute.errors import AmbiguousPrefix, NoSuchSession
 
 from .conditions import compile_filter, overlapping
 from .filter import EVERYTHING, Filter
-from .fragment import ALWAYS, Sql, is_among, limited
-from .newest import first_id, has_words, newest_rows, said_since
+from .fragment import Sql, is_among, limited
+from .newest import begun_within, has_words, newest_rows, said_since
 from .pages import Page, make_page, read_cursor
 from .stores.base import Index
 from .stores.opening import dialect_of
@@ -104,15 +104,16 @@ def list_sessions(
     by = "s.session_id DESC" if order == "newest" else f"{key} DESC, s.session_id DESC"
 
     # Which ones is decided in an index ten times smaller than the table; only their rows are then read.
-    def ask(began: datetime | None) -> list[Any]:
-        condition = compile_filter(wanted, "sessions", dialect, said_since(began)) & place & _since(began)
+    def ask(began: datetime | None, before: datetime | None) -> list[Any]:
+        condition = compile_filter(wanted, "sessions", dialect, said_since(began)) & place
+        condition &= begun_within(began, before, "s.session_id")
         return connection.execute(
             f"SELECT {key}, s.session_id FROM {dialect.sessions} WHERE {condition.text} ORDER BY {by}{limited(limit)}",
             condition.parameters,
         ).fetchall()
 
     is_by_days = order == "newest" and has_words(wanted)
-    keys = newest_rows(connection, wanted, limit, after_id, ask) if is_by_days else ask(None)
+    keys = newest_rows(connection, wanted, limit, after_id, ask) if is_by_days else ask(None, None)
     return make_page(_read(connection, [session_id for _, session_id in keys]), limit, keys)
 
 
@@ -132,10 +133,6 @@ def find_session(connection: Index, prefix: str) -> SessionSummary:
     if len(rows) > 1:
         raise AmbiguousPrefix(f"{text!r} could be {_some([_summary(row).session_id for row in rows])}")
     return _summary(rows[0])
-
-
-def _since(began: datetime | None) -> Sql:
-    return ALWAYS if began is None else Sql("s.session_id >= ?", (first_id(began),))
 
 
 def _beyond(key: str, amount: float, session_id: str) -> Sql:

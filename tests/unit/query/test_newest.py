@@ -7,7 +7,7 @@ import pytest
 
 from lunaroute.capture.ids import uuid7
 from lunaroute.query.filter import EVERYTHING, Filter
-from lunaroute.query.newest import first_id, newest_rows, said_since
+from lunaroute.query.newest import begun_within, newest_rows, said_since
 from lunaroute.query.stores.answer import Rows
 from lunaroute.query.stores.clickhouse import ClickHouseDialect
 
@@ -38,9 +38,10 @@ def _asked(
     """The rows found, which are so many days old, and how far back was looked each time."""
     looks: list[timedelta | None] = []
 
-    def ask(began: datetime | None) -> list[int]:
+    def ask(began: datetime | None, before: datetime | None) -> list[int]:
         looks.append(None if began is None else LAST - began)
-        found = [days for days in days_ago if began is None or LAST - timedelta(days=days) >= began]
+        moments = [(days, LAST - timedelta(days=days)) for days in days_ago]
+        found = [days for days, at in moments if (began is None or at >= began) and (before is None or at < before)]
         return found if limit is None else found[: limit + 1]
 
     last = str(store.get("last_session", _id(LAST)))
@@ -56,6 +57,7 @@ DAY = timedelta(days=1)
     [
         ([0, 0, 1, 90], [DAY]),
         ([0, 0, 5, 90], [DAY, 8 * DAY]),
+        ([0, 1, 8, 8, 64], [DAY, 8 * DAY]),
         ([0, 20, 30, 90], [DAY, 8 * DAY, 64 * DAY]),
         ([0, 20, 90, 400], [DAY, 8 * DAY, 64 * DAY, None]),
         ([0], [DAY, 8 * DAY, 64 * DAY, None]),
@@ -85,7 +87,11 @@ def test_time_that_is_not_wanted_is_not_looked_at_by_itself() -> None:
 
 
 def test_ids_and_texts_of_what_began_later_are_not_left_out() -> None:
-    assert first_id(LAST) <= _id(LAST) < first_id(LAST + timedelta(milliseconds=1))
-    assert first_id(datetime(1960, 1, 1, tzinfo=UTC)) == first_id(datetime(1970, 1, 1, tzinfo=UTC))
+    condition = begun_within(LAST, LAST + timedelta(milliseconds=1), "s.session_id")
+    first, after = map(str, condition.parameters)
+    assert condition.text == "1 = 1 AND s.session_id >= ? AND s.session_id < ?"
+    assert first <= _id(LAST) < after <= _id(LAST + timedelta(milliseconds=1))
+    assert begun_within(datetime(1960, 1, 1, tzinfo=UTC), None, "id").parameters == ("00000000-0000",)
+    assert begun_within(None, None, "id").parameters == ()
     assert said_since(None) is None
     assert said_since(LAST) == LAST - DAY
