@@ -63,7 +63,7 @@ test-otel: $(COMPILED)  ## Install Arize Phoenix into build/otel and let it rece
 	$(PYTHON) -m pytest -m otel tests/otel $(ARGS)
 test-fleet: $(COMPILED) $(if $(LONG),$(SEAWEED))  ## Run the tests of PostgreSQL and ClickHouse where their servers are; LONG=1 for all, and a cluster
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt --group $(if $(LONG),fleet-long,fleet)
-	TEST_SEAWEED=$(if $(LONG),$(SEAWEED)) LUNAROUTE_FLEET_LONG=$(LONG) $(PYTHON) -m pytest -m fleet tests/fleet $(ARGS)
+	TEST_SEAWEED=$(if $(LONG),$(SEAWEED)) TEST_FLEET_LONG=$(LONG) $(PYTHON) -m pytest -m fleet tests/fleet $(ARGS)
 
 compile: $(COMPILED)  ## Compile the relay's hot path, where there is a C compiler
 

@@ -1,4 +1,4 @@
-"""What takes long, or needs more servers than one, is left out without LUNAROUTE_FLEET_LONG."""
+"""What takes long, or needs more servers than one, is left out without TEST_FLEET_LONG."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import os
 
 import pytest
 
-IS_LONG = bool(os.environ.get("LUNAROUTE_FLEET_LONG"))
+IS_LONG = bool(os.environ.get("TEST_FLEET_LONG"))
 only_long = pytest.mark.skipif(not IS_LONG, reason="takes long: make test-fleet LONG=1")

@@ -93,7 +93,7 @@ def test_what_passes_while_a_store_is_down_is_in_it_afterwards_once(server: Stor
 
 @pytest.mark.parametrize("is_paused", [False, True], ids=["killed", "paused"])
 def test_under_load_it_catches_up_and_has_everything_once(server: StoreServer, tmp_path: Path, is_paused: bool) -> None:
-    is_long = bool(os.environ.get("LUNAROUTE_FLEET_LONG")) and not is_paused
+    is_long = bool(os.environ.get("TEST_FLEET_LONG")) and not is_paused
     outage = run_outage(
         server,
         tmp_path / "home",

@@ -1,6 +1,6 @@
 """Every store answers every question as SQLite does, row by row; sums of floats may differ in their last digits.
 
-With LUNAROUTE_FLEET_LONG, all spans of time, all filters, today's ClickHouse and a cluster; without, some of them.
+With TEST_FLEET_LONG, all spans of time, all filters, today's ClickHouse and a cluster; without, some of them.
 """
 
 from __future__ import annotations
