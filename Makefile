@@ -31,7 +31,8 @@ test: $(COMPILED)  ## Run the tests
 
 test-pure: $(INSTALLED)  ## Run the tests of what is compiled on the uncompiled sources
 	rm -rf build/pure && mkdir -p build/pure && cp -r src/lunaroute build/pure && find build/pure -name '*.so' -delete
-	PYTHONPATH=build/pure $(PYTHON) -m pytest tests/unit/relay tests/unit/spool tests/unit/dialects tests/unit/events tests/integration/relay $(ARGS)
+	PYTHONPATH=build/pure $(PYTHON) -m pytest tests/unit/relay tests/unit/spool tests/unit/assemble tests/unit/dialects \
+	  tests/unit/sessions tests/unit/stats tests/unit/pricing tests/unit/events tests/unit/recorder tests/unit/sinks tests/integration/relay $(ARGS)
 
 test-faults: $(COMPILED)  ## Kill processes under load, 200 times; LONG=1 for 2,000
 	TEST_KILLS=$(if $(LONG),2000,200) TEST_LOCKED_S=60 TEST_ALL_DEATHS=1 $(PYTHON) -m pytest tests/faults tests/unit/archive $(ARGS)

@@ -35,7 +35,8 @@ from .endings import EndRequests
 from .gaps import GapFile
 from .journal import Checkpoint, Journal, LaneState, Plan, Range, Remembered
 from .open_exchanges import OpenExchangeLog
-from .pipeline import Pipeline, PipelineSettings, PoisonExchange
+from .pipeline import Pipeline
+from .pipeline_state import PipelineSettings, PoisonExchange
 from .rereading import head_of
 from .silence import SilentExchange, silent_exchanges
 

@@ -14,7 +14,7 @@ import msgspec
 
 from lunaroute.sessions.context import Answered, Change, Difference
 
-from .tokens import TokenCounts
+from .counts import TokenCounts
 
 Reason = Literal[
     "model_changed",
