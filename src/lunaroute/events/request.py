@@ -9,8 +9,8 @@ from __future__ import annotations
 from lunaroute.assemble.exchange import Exchange, SocketPart
 from lunaroute.capture.records import RequestOpened
 from lunaroute.sessions import HeaderTexts, PairedCall, Session, identify_client, verdict_of
-from lunaroute.sessions.context import Change
 from lunaroute.sessions.hints import client_hints
+from lunaroute.sessions.prompts import Change
 from lunaroute.stats.tokens import estimate_tokens
 
 from .bodies import chunk_offsets, embed_body, embed_stream

@@ -10,7 +10,7 @@ from lunaroute.dialects.facts import Billing, Dialect, MessageFacts, RequestFact
 from lunaroute.pricing.cost import CostParts
 from lunaroute.redact.report import Redaction
 from lunaroute.sessions import HeaderTexts
-from lunaroute.sessions.identity import Identity as SessionIdentity
+from lunaroute.sessions.clues import Identity as SessionIdentity
 from lunaroute.stats import Timing, TokenCounts
 
 from .figures import (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from lunaroute.sessions.context import Answered, Change, Prompt
+from lunaroute.sessions.prompts import Answered, Change, Prompt
 
 
 class Addition(msgspec.Struct, frozen=True):

@@ -1,9 +1,9 @@
 """[pure] Which exchanges belong together: identity, life cycle of sessions, tool calls and their results."""
 
 from .client import Client, identify_client
+from .clues import Clues, Identity, ThreadKind
 from .ended import EndedExchange
 from .headers import HeaderTexts, header_texts
-from .identity import Clues, Identity, ThreadKind
 from .lifecycle import SessionBook
 from .placement import locate
 from .remembering import remember_request, remember_response

@@ -9,7 +9,7 @@ import msgspec
 from lunaroute.capture.records import Outcome
 from lunaroute.dialects.facts import MessageFacts, ResponseFacts
 
-from .context import Answered
+from .prompts import Answered
 
 
 class EndedExchange(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ import msgspec
 
 from lunaroute.capture.ids import derived_uuid7
 
-from .identity import Identity
+from .clues import Identity
 from .index import BoundedIndex, conversation_key
 from .served import ServedIndex
 from .state import BookState, Ending, EndReason, Instant, OpenExchange, PendingCall, Session

@@ -17,8 +17,9 @@ import msgspec
 from lunaroute.dialects.turn import opening_texts
 
 from .client import counts_retries, identify_client, is_coding_agent
+from .clues import Clues, Declared, Identity, ThreadKind
 from .history import EMPTY, History, history_of
-from .identity import Clues, Declared, Identity, ThreadKind, declare
+from .identity import declare
 from .lifecycle import SessionBook
 from .places import Found, LinkKind, Place, SentRequest
 from .thread import Thread

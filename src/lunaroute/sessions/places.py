@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from .identity import ThreadKind
+from .clues import ThreadKind
 
 LinkKind = Literal["response", "tool", "thread"]
 """What an id names: a response or message, a tool call in one, a thread below its conversation."""

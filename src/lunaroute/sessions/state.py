@@ -12,8 +12,8 @@ import msgspec
 from lunaroute.assemble.exchange import Exchange
 from lunaroute.dialects.facts import ToolResult, WireFormat
 
-from .context import Answered, Change, Prompt
-from .identity import ThreadKind
+from .clues import ThreadKind
+from .prompts import Answered, Change, Prompt
 
 EndReason = Literal["idle", "ended", "shutdown", "recovered"]
 

@@ -6,9 +6,9 @@ import msgspec
 
 from lunaroute.capture.records import Outcome
 
-from .context import Answered, Prompt
+from .clues import ThreadKind
 from .history import EMPTY
-from .identity import ThreadKind
+from .prompts import Answered, Prompt
 
 
 class Thread(msgspec.Struct, array_like=True):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from .identity import ThreadKind
+from .clues import ThreadKind
 from .thread import Thread
 
 _MOST_THREADS = 256

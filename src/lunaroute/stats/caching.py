@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from lunaroute.sessions.context import Answered, Change, Difference
+from lunaroute.sessions.prompts import Answered, Change, Difference
 
 from .counts import TokenCounts
 

@@ -6,7 +6,7 @@ import msgspec
 
 from lunaroute.dialects.facts import ToolCall
 from lunaroute.sessions import Ending, Identity, Instant, OpenExchange, Session, SessionBook, remember_calls
-from lunaroute.sessions.identity import UNKNOWN
+from lunaroute.sessions.clues import UNKNOWN
 
 SECOND = 1_000_000_000
 IDLE = 1800 * SECOND

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lunaroute.sessions.context import Answered, Change, Difference
+from lunaroute.sessions.prompts import Answered, Change, Difference
 from lunaroute.stats.caching import Reason, answered, find_miss, new_input_tokens, without_miss
 from lunaroute.stats.counts import TokenCounts
 
