@@ -148,7 +148,7 @@ $(COMPILED): $(INSTALLED) hatch_build.py $(HOT)
 	@find src -name '*.so' -delete
 	@mkdir -p build
 	@$(PYTHON) hatch_build.py >build/compile.log 2>&1 \
-	  || echo "The relay stays uncompiled and needs about twice the CPU time, the recorder a tenth more: no C compiler or Python headers (build/compile.log)"
+	  || echo "The relay stays uncompiled and needs about twice the CPU time, the recorder a quarter more: no C compiler or Python headers (build/compile.log)"
 	@touch $@
 
 # The stamp is younger than both files only after a complete installation.

@@ -57,6 +57,7 @@ HOT_MODULES = (
     "assemble/assembler.py",
     "assemble/sse.py",
     "dialects/reading.py",
+    "dialects/resent.py",
     "sessions/context.py",
     "sessions/hints.py",
     "sessions/identity.py",
