@@ -31,7 +31,8 @@ test: $(COMPILED)  ## Run the tests
 
 test-pure: $(INSTALLED)  ## Run the tests of what is compiled on the uncompiled sources
 	rm -rf build/pure && mkdir -p build/pure && cp -r src/lunaroute build/pure && find build/pure -name '*.so' -delete
-	PYTHONPATH=build/pure $(PYTHON) -m pytest tests/unit/relay tests/unit/spool tests/unit/dialects tests/unit/events tests/integration/relay $(ARGS)
+	PYTHONPATH=build/pure $(PYTHON) -m pytest tests/unit/relay tests/unit/spool tests/unit/assemble tests/unit/dialects \
+	  tests/unit/sessions tests/unit/stats tests/unit/pricing tests/unit/events tests/unit/recorder tests/unit/sinks tests/integration/relay $(ARGS)
 
 test-faults: $(COMPILED)  ## Kill processes under load, 200 times; LONG=1 for 2,000
 	TEST_KILLS=$(if $(LONG),2000,200) TEST_LOCKED_S=60 TEST_ALL_DEATHS=1 $(PYTHON) -m pytest tests/faults tests/unit/archive $(ARGS)
@@ -147,7 +148,7 @@ $(COMPILED): $(INSTALLED) hatch_build.py $(HOT)
 	@find src -name '*.so' -delete
 	@mkdir -p build
 	@$(PYTHON) hatch_build.py >build/compile.log 2>&1 \
-	  || echo "The relay stays uncompiled and needs about twice the CPU time, the recorder a tenth more: no C compiler or Python headers (build/compile.log)"
+	  || echo "The relay stays uncompiled and needs about twice the CPU time, the recorder a quarter more: no C compiler or Python headers (build/compile.log)"
 	@touch $@
 
 # The stamp is younger than both files only after a complete installation.

@@ -1,8 +1,9 @@
 """How fast the recorder works a spool off, all sinks on: exchanges and megabytes per second of CPU time.
 
-A spool is written first, through the relay's own writer: sessions of an agent that sends its history again with
-every request, each body close to the row's size. Then one recorder empties it, as in `lunaroute serve`, and the CPU
-time of this process is taken. Nothing else runs.
+A spool is written first, through the relay's own writer: sessions of an agent that has a tool and sends its history
+again with every request, each body close to the row's size. At 1 KB there is room for the answers to four turns; every
+fifth begins a new task, and the size is that of the five on average. Then one recorder empties it, as in
+`lunaroute serve`, and the CPU time of this process is taken. Nothing else runs.
 """
 
 from __future__ import annotations
@@ -34,6 +35,15 @@ ROWS = (  # name, bytes of a request body, events of a streamed answer (0: plain
     ("400 KB, plain answer", 400_000, 0, 1_000, 100),
 )
 _MESSAGE = "The build fails in step {0}: undefined name in module number {1}; see line 312 of the log. " * 9
+_TASK_TURNS = 5
+_TASK_ROOM, _STREAM_ROOM = 640, 290
+"""Bytes of a request without the task's own words, on average."""
+_TOOL = {
+    "name": "Bash",
+    "description": "Run a command.",
+    "input_schema": {"type": "object", "properties": {"command": {"type": "string"}}},
+}
+_ANSWER = "Done. " * 20
 _START_NS = 1_780_000_000_000_000_000
 _STEP_NS = 1_000_000
 
@@ -100,7 +110,7 @@ def _turns(count: int, per_session: int) -> Iterator[tuple[int, int]]:
 
 
 def write_exchange(writer: SpoolWriter, number: int, session: int, turn: int, size: int, events: int) -> int:
-    body, answer = request_body(session, turn, size, events > 0), response_body(number, events)
+    body, answer = request_body(session, turn, size, events), response_body(number, events)
     opening = writer.opening(
         Opening(
             listener="anthropic",
@@ -128,8 +138,26 @@ def write_exchange(writer: SpoolWriter, number: int, session: int, turn: int, si
     return len(body) + len(answer)
 
 
-def request_body(session: int, turn: int, size: int, is_streaming: bool) -> bytes:
-    """An agent's request: `turn` earlier calls and results, padded by history to the size."""
+def request_body(session: int, turn: int, size: int, events: int) -> bytes:
+    """An agent's request, its history with it."""
+    messages = _short_task(session, turn, size, events) if size <= 2_000 else _long_history(session, turn, size)
+    fields = {"model": "claude-sonnet-4-5", "max_tokens": 1000, "stream": events > 0, "tools": [_TOOL]}
+    return json.dumps(fields | {"messages": messages}, separators=(",", ":")).encode()
+
+
+def _short_task(session: int, turn: int, size: int, events: int) -> list[dict[str, object]]:
+    """A task and the answers to the turns of it so far; every fifth turn begins the next task."""
+    task, turns = divmod(turn, 1 if events else _TASK_TURNS)  # a stream's answer has more than the size
+    first = f"{task}: {_MESSAGE.format(session, task)}"[: size - (_STREAM_ROOM if events else _TASK_ROOM)]
+    messages: list[dict[str, object]] = [{"role": "user", "content": first}]
+    for at in range(turns):
+        messages.append({"role": "assistant", "content": [{"type": "text", "text": _ANSWER}]})
+        messages.append({"role": "user", "content": f"turn {at}"})
+    return messages
+
+
+def _long_history(session: int, turn: int, size: int) -> list[dict[str, object]]:
+    """Calls and their results, up to the size."""
     messages: list[dict[str, object]] = []
     at = length = 0
     budget = size - 700
@@ -144,15 +172,14 @@ def request_body(session: int, turn: int, size: int, is_streaming: bool) -> byte
         at += 1
         length += len(text) + 100
     messages.append({"role": "user", "content": f"turn {turn}"})
-    fields = {"model": "claude-sonnet-4-5", "max_tokens": 1000, "stream": is_streaming, "messages": messages}
-    return json.dumps(fields, separators=(",", ":")).encode()
+    return messages
 
 
 def response_body(number: int, events: int) -> bytes:
     usage = {"input_tokens": 10, "cache_read_input_tokens": 100, "cache_creation_input_tokens": 5, "output_tokens": 20}
     message = {"id": f"msg_{number}", "type": "message", "role": "assistant", "model": "claude-sonnet-4-5-20250929"}
     if not events:
-        text = [{"type": "text", "text": "Done. " * 20}]
+        text = [{"type": "text", "text": _ANSWER}]
         return json.dumps(message | {"content": text, "stop_reason": "end_turn", "usage": usage}).encode()
     empty = {"type": "text", "text": ""}
     parts: list[dict[str, object]] = [

@@ -10,7 +10,8 @@ from typing import Any
 
 from lunaroute.assemble.aws_events import AwsEventParser
 from lunaroute.assemble.json_stream import JsonStreamParser
-from lunaroute.assemble.sse import ServerSentEvent, SseParser
+from lunaroute.assemble.sse import SseParser
+from lunaroute.assemble.sse_event import ServerSentEvent
 from lunaroute.dialects import framing_of
 from lunaroute.dialects.facts import WireFormat
 from tests.corpus import exchanges

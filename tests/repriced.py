@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lunaroute.assemble.exchange import Assembled
 from lunaroute.events import Event
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.layout import session_files
 from lunaroute.sinks.sqlite.sink import SqliteSink

@@ -29,7 +29,8 @@ from lunaroute.capture.records import (
     join_headers,
 )
 from lunaroute.events import Event, decode_event, encode_event
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from tests.exchanges import MS, START_MONO_NS, START_WALL_NS
 from tests.support.frames import CLOSE, TEXT, Deflater, frame, message
 

@@ -11,6 +11,6 @@ def stale_modules() -> list[Path]:
     """Sources that were changed after they had been compiled. Python would run the old code without a word."""
     if not (_PACKAGE.parents[1] / "hatch_build.py").exists():
         return []
-    extensions = [path for folder in ("spool", "relay") for path in (_PACKAGE / folder).glob("*.so")]
+    extensions = _PACKAGE.rglob("*.so")
     sources = [(path, path.with_name(path.name.partition(".")[0] + ".py")) for path in extensions]
     return [source for path, source in sources if source.stat().st_mtime > path.stat().st_mtime]

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 
 from lunaroute.assemble.exchange import Assembled, RunEnded
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from lunaroute.sinks.base import Sink
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.layout import session_files

@@ -25,7 +25,8 @@ from lunaroute.dialects.facts import WireFormat
 from lunaroute.errors import SpoolCorrupt
 from lunaroute.events import decode_event, encode_event
 from lunaroute.events.types import RequestRecorded
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from lunaroute.redact.body import Redactor
 from lunaroute.redact.settings import RedactionSettings
 from lunaroute.spool.frame import (

@@ -14,7 +14,8 @@ from collections.abc import Callable
 import pytest
 
 from lunaroute.events.types import RequestRecorded
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from tests.client_runs import Capture, captures, traffic
 from tests.corpus import corpus_dir
 

@@ -15,9 +15,10 @@ import pytest
 from lunaroute.events.types import ResponseRecorded
 from lunaroute.pricing import Pricer, PriceRequest
 from lunaroute.pricing.cost import PICODOLLARS
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from lunaroute.stats import TokenCounts
-from lunaroute.stats.tokens import COUNTED
+from lunaroute.stats.counts import COUNTED
 from tests.corpus import corpus_dir, exchange, expected
 from tests.corpus_scripts import script_of
 

@@ -16,7 +16,8 @@ import pytest
 from lunaroute.dialects import detect_format, read_response_body
 from lunaroute.dialects.facts import ResponseFacts
 from lunaroute.events.types import ResponseRecorded
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from tests.corpus import exchange_ids, exchanges, expected
 from tests.corpus_scripts import content_type, response_body, script_of, wire_path
 from tests.truth import EXCEPTIONS, differences, exception_for, made_up

@@ -11,7 +11,8 @@ from lunaroute.assemble.exchange import Assembled, RunEnded
 from lunaroute.events import Event, decode_event, encode_event
 from lunaroute.events.bodies import request_bytes, response_bytes
 from lunaroute.events.types import Completed, RequestRecorded, ResponseRecorded
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from lunaroute.verify.check import verify
 from tests.corpus import corpus_dir, exchange_ids, exchanges
 from tests.corpus_scripts import script_of

@@ -18,7 +18,8 @@ from lunaroute.assemble.exchange import RunEnded
 from lunaroute.events import Event
 from lunaroute.events.bodies import request_bytes, response_bytes
 from lunaroute.events.types import Completed, RequestRecorded, ResponseRecorded, Started, ToolCallRecorded
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from tests.exchanges import MS, START_WALL_NS, ExchangeScript
 from tests.recorded_sessions import (
     Call,

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from lunaroute.assemble.exchange import Assembled
 from lunaroute.events import Event
 from lunaroute.events.types import Completed, RequestRecorded, ResponseRecorded, ToolCallRecorded
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from tests.conversations import Told, Turn, stories, told
 from tests.traffic import MODEL
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from lunaroute.events import Event, decode_event, encode_event
 from lunaroute.events.bodies import request_bytes, response_bytes
 from lunaroute.events.types import RequestRecorded, ResponseRecorded
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from lunaroute.sinks.sqlite.store import open_scratch, write_events
 from tests.exchanges import EVENT_STREAM, ExchangeScript
 

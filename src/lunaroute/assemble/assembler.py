@@ -11,8 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import assert_never
 
-import msgspec
-
 from lunaroute.capture.records import (
     ExchangeClosed,
     Record,
@@ -36,25 +34,17 @@ from .exchange import (
     RunEnded,
     RunStarted,
 )
+from .lane import Lane
 from .socket import Socket, SocketState
 
 _SWITCHING_PROTOCOLS = 101
-
-
-class _Lane(msgspec.Struct):
-    started: RelayStarted
-    open: dict[int, Exchange] = {}
-    sockets: dict[int, Socket] = {}
-    is_running: bool = True
-    stopped_wall_ns: int = 0
-    """When it stopped in order; 0 = it runs, or was killed."""
 
 
 class Assembler:
     """One per recorder. Exchanges are handed out as they grow: the same object in RequestReceived and ExchangeEnded."""
 
     def __init__(self) -> None:
-        self._lanes: dict[str, _Lane] = {}
+        self._lanes: dict[str, Lane] = {}
         self._run_id: str | None = None
         self.stray_records = 0
         """Records of exchanges whose opening was never seen (lost, or recorded before our first position)."""
@@ -133,7 +123,7 @@ class Assembler:
         self.restore_lane(name, RelayStarted(t_ns, 0, run_id, 0, ""), is_running=True)
 
     def restore_lane(self, name: str, started: RelayStarted, is_running: bool, stopped_wall_ns: int = 0) -> None:
-        self._lanes[name] = _Lane(started, is_running=is_running, stopped_wall_ns=stopped_wall_ns)
+        self._lanes[name] = Lane(started, is_running=is_running, stopped_wall_ns=stopped_wall_ns)
 
     def restore_run(self, run_id: str | None) -> None:
         self._run_id = run_id
@@ -144,7 +134,7 @@ class Assembler:
 
     def _relay_started(self, lane: str, record: RelayStarted) -> list[Assembled]:
         out = self._interrupt(lane, "the relay was killed")
-        self._lanes[lane] = _Lane(record)
+        self._lanes[lane] = Lane(record)
         if record.run_id != self._run_id:
             self._run_id = record.run_id
             out.append(RunStarted(record.run_id, record.wall_ns))
@@ -166,7 +156,7 @@ class Assembler:
             return []
         return [RunEnded(max(lane.stopped_wall_ns for lane in lanes))]
 
-    def _lanes_of_run(self, run_id: str) -> list[_Lane]:
+    def _lanes_of_run(self, run_id: str) -> list[Lane]:
         return [lane for lane in self._lanes.values() if lane.started.run_id == run_id]
 
     def _gap(self, lane: str, record: RecordsLost) -> RecordingGap:

@@ -16,7 +16,7 @@ import struct
 
 import msgspec
 
-from lunaroute.assemble.sse import ServerSentEvent
+from lunaroute.assemble.sse_event import ServerSentEvent
 
 _PRELUDE = struct.Struct(">III")
 _CRC_BYTES = 4

@@ -15,23 +15,12 @@ that providers send (`data:` alone, `event:` then `data:`) are read without look
 
 from __future__ import annotations
 
-import msgspec
+from .sse_event import ServerSentEvent
 
 _BOM = b"\xef\xbb\xbf"
 
 _MARGIN_BYTES = 5
 """A byte-order mark and a line end on each side are not part of an event's size."""
-
-
-class ServerSentEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    event: str
-    """The `event:` field; empty when there is none (a browser would say "message")."""
-    data: bytes
-    """The `data:` lines joined by LF."""
-    t_ns: int
-    """Monotonic arrival of the read that completed the event."""
-    is_cut: bool = False
-    """The stream ended without the event's blank line; its last line may be incomplete."""
 
 
 class SseParser:

@@ -16,7 +16,7 @@ from itertools import islice
 
 import msgspec
 
-from lunaroute.assemble.sse import ServerSentEvent
+from lunaroute.assemble.sse_event import ServerSentEvent
 
 _OBFUSCATION = b',"obfuscation":"'
 _CLOSING = b" }"

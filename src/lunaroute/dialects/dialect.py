@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from lunaroute.assemble.sse import ServerSentEvent
+from lunaroute.assemble.sse_event import ServerSentEvent
 from lunaroute.dialects.delta_shape import DeltaShape
 from lunaroute.dialects.facts import MessageFacts, RequestFacts, ResponseFacts
 from lunaroute.dialects.so_far import SoFar

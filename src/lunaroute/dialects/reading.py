@@ -13,7 +13,8 @@ import msgspec
 
 from lunaroute.assemble.aws_events import AwsEventParser
 from lunaroute.assemble.json_stream import JsonStreamParser
-from lunaroute.assemble.sse import ServerSentEvent, SseParser
+from lunaroute.assemble.sse import SseParser
+from lunaroute.assemble.sse_event import ServerSentEvent
 from lunaroute.dialects.anthropic_messages import AnthropicMessagesReader
 from lunaroute.dialects.bedrock_converse import BedrockConverseReader
 from lunaroute.dialects.delta_shape import DeltaShape

@@ -13,7 +13,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import msgspec
 
@@ -22,6 +22,8 @@ from lunaroute.dialects.loose import opening_of, read_object
 from lunaroute.dialects.marks import NO_MARKS, first_of, marked
 from lunaroute.dialects.portable import is_portable_text
 from lunaroute.dialects.turn import read_each
+
+from .resent_bodies import Outline, ReadBody, ReadMessages
 
 _SMALLEST_BYTES = 8192
 """Below this, decoding costs no more than comparing."""
@@ -37,35 +39,8 @@ _AS_OBJECT = b'{"":[0'
 """In front of what follows the last message, it makes that a JSON object."""
 _BLANKS = (b" ", b"\n", b"\t", b"\r")
 
-Outline = TypeVar("Outline", bound=msgspec.Struct)
 _fields_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _items_decoder = msgspec.json.Decoder(list[msgspec.Raw])
-
-
-class _ReadBody(msgspec.Struct, Generic[Outline], eq=False):
-    """A body, and what was read out of it."""
-
-    body: bytes
-    head: bytes
-    """Up to and with the bracket that opens the list of messages."""
-    tail: bytes
-    """From the end of the last message on."""
-    outline: Outline
-    ends: list[int]
-    """Index after each message."""
-    messages: list[MessageFacts]
-    marks: Marks
-    shared_count: int
-    """Messages that were known."""
-
-
-class ReadMessages(msgspec.Struct, Generic[Outline], frozen=True):
-    outline: Outline
-    """The body's fields; of the list of messages only what was not known."""
-    messages: list[MessageFacts]
-    marks: Marks
-    is_portable: bool
-    """The body is known to be portable (`portable`); False means only that nobody looked."""
 
 
 class ResentReader(Generic[Outline]):
@@ -79,7 +54,7 @@ class ResentReader(Generic[Outline]):
         self._read_message = read_message
         self._read_small = lru_cache(maxsize=_MOST_SMALL_MESSAGES)(lambda json: read_message(msgspec.Raw(json)))
         """The same for messages of small bodies, which mostly come again as well."""
-        self._bodies: list[_ReadBody[Outline]] = []
+        self._bodies: list[ReadBody[Outline]] = []
         """Those used last come last."""
         self._kept_bytes = 0
 
@@ -105,7 +80,7 @@ class ResentReader(Generic[Outline]):
         messages = read_each(getattr(outline, self._field), read)
         return ReadMessages(outline, messages, marked(messages), is_portable=False)
 
-    def _read_first(self, body: bytes) -> _ReadBody[Outline] | None:
+    def _read_first(self, body: bytes) -> ReadBody[Outline] | None:
         """A body without a like; None where it is not laid out so that its messages can be found again."""
         start = _list_start(body, self._field)
         if start is None or not is_portable_text(body):
@@ -113,7 +88,7 @@ class ResentReader(Generic[Outline]):
         found = self._read_from(body, start, body[:start], None, 0)
         return None if found is None or self._comes_again(found.tail) else found
 
-    def _read_rest(self, body: bytes, earlier: _ReadBody[Outline]) -> _ReadBody[Outline] | None:
+    def _read_rest(self, body: bytes, earlier: ReadBody[Outline]) -> ReadBody[Outline] | None:
         """A body that begins like an earlier one: only what follows the last message in common."""
         known = bisect_right(earlier.ends, _common_length(body, earlier.body) - 1)
         while known and body[earlier.ends[known - 1] : earlier.ends[known - 1] + 1] != b",":
@@ -133,8 +108,8 @@ class ResentReader(Generic[Outline]):
         return self._field in _fields_decoder.decode(_AS_OBJECT + tail)
 
     def _read_from(
-        self, body: bytes, start: int, head: bytes, earlier: _ReadBody[Outline] | None, known: int
-    ) -> _ReadBody[Outline] | None:
+        self, body: bytes, start: int, head: bytes, earlier: ReadBody[Outline] | None, known: int
+    ) -> ReadBody[Outline] | None:
         """The body from `body[start]` on, which is inside the list; before come so many messages of the earlier one."""
         try:
             outline = self._decoder.decode(head + body[start:])
@@ -148,9 +123,9 @@ class ResentReader(Generic[Outline]):
         ends, messages, before = ([], [], NO_MARKS) if earlier is None else _first_of(earlier, known)
         ends += new_ends
         marks = marked(new, before)
-        return _ReadBody(body, head, body[ends[-1] :], outline, ends, messages + new, marks, known)
+        return ReadBody(body, head, body[ends[-1] :], outline, ends, messages + new, marks, known)
 
-    def _likeliest(self, body: bytes) -> _ReadBody[Outline] | None:
+    def _likeliest(self, body: bytes) -> ReadBody[Outline] | None:
         """The kept body that shares most with this one, as far as a few probes tell."""
         best, best_score = None, 0
         for kept in reversed(self._bodies):
@@ -161,7 +136,7 @@ class ResentReader(Generic[Outline]):
                     break
         return best
 
-    def _keep(self, found: _ReadBody[Outline], earlier: _ReadBody[Outline] | None) -> None:
+    def _keep(self, found: ReadBody[Outline], earlier: ReadBody[Outline] | None) -> None:
         """A conversation needs only its latest body: it replaces the one that it goes on from."""
         if earlier is not None and found.shared_count >= max(1, len(earlier.ends) - _MOVING_MESSAGES):
             self._bodies.remove(earlier)
@@ -172,7 +147,7 @@ class ResentReader(Generic[Outline]):
             self._kept_bytes -= len(self._bodies.pop(0).body)
 
 
-def _first_of(earlier: _ReadBody[Any], known: int) -> tuple[list[int], list[MessageFacts], Marks]:
+def _first_of(earlier: ReadBody[Any], known: int) -> tuple[list[int], list[MessageFacts], Marks]:
     return earlier.ends[:known], earlier.messages[:known], first_of(earlier.marks, known)
 
 

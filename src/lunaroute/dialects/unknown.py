@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from lunaroute.assemble.sse import ServerSentEvent
+from lunaroute.assemble.sse_event import ServerSentEvent
 from lunaroute.dialects.facts import MessageFacts, RequestFacts, ResponseFacts
 from lunaroute.dialects.loose import read_any
 from lunaroute.dialects.provider_error import read_error_body

@@ -20,6 +20,7 @@ import msgspec
 
 from lunaroute.dialects.portable import is_portable
 
+from .embedded import EmbeddedBody
 from .types import NO_JSON, BodyCopy, RequestRecorded, ResponseRecorded
 
 _SPACE = b" \t\r\n"
@@ -28,14 +29,6 @@ _BOM = b"\xef\xbb\xbf"
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder()
 _no_value = object()
-
-
-class EmbeddedBody(msgspec.Struct, frozen=True):
-    """A body as event fields."""
-
-    json: msgspec.Raw
-    copy: BodyCopy | None
-    sha256: str
 
 
 def embed_body(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from lunaroute.pricing.cost import PICODOLLARS, CostParts, CostSums
+from lunaroute.stats.counts import TokenCounts
 from lunaroute.stats.percentile import percentile
 from lunaroute.stats.sums import SessionSums, samples
-from lunaroute.stats.timing import Timing
-from lunaroute.stats.tokens import TokenCounts
+from lunaroute.stats.times import Timing
 
 from .figures import (
     ContextSums,

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import msgspec
 
 from lunaroute.pricing.cost import PICODOLLARS, CostParts, CostSums
+from lunaroute.stats.counts import COUNTED, TokenCounts
 from lunaroute.stats.sums import ExchangeNumbers, SessionSums
-from lunaroute.stats.timing import Timing
-from lunaroute.stats.tokens import COUNTED, TokenCounts
+from lunaroute.stats.times import Timing
 
 from .figures import Cost, Tokens
 from .numbers import final_stats

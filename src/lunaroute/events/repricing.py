@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from lunaroute.pricing import CostSums, Pricer, PriceRequest, miss_picodollars
+from lunaroute.stats.counts import COUNTED, TokenCounts
 from lunaroute.stats.sums import SessionSums
-from lunaroute.stats.tokens import COUNTED, TokenCounts
 
 from .figures import (
     Cost,

@@ -6,20 +6,15 @@ Everything is given: no event here depends on anything but the exchange, its fac
 
 from __future__ import annotations
 
-import msgspec
-
 from lunaroute.assemble.exchange import Exchange, SocketPart
 from lunaroute.capture.records import RequestOpened
-from lunaroute.dialects import dialect_of
-from lunaroute.dialects.facts import Dialect, RequestFacts, WireFormat
-from lunaroute.redact.report import Redaction
 from lunaroute.sessions import HeaderTexts, PairedCall, Session, identify_client, verdict_of
-from lunaroute.sessions.context import Change
 from lunaroute.sessions.hints import client_hints
-from lunaroute.sessions.identity import Identity as SessionIdentity
+from lunaroute.sessions.prompts import Change
 from lunaroute.stats.tokens import estimate_tokens
 
-from .bodies import EmbeddedBody, chunk_offsets, embed_body, embed_stream
+from .bodies import chunk_offsets, embed_body, embed_stream
+from .embedded import EmbeddedBody
 from .headers import api_version, request_fields
 from .numbers import to_ms
 from .timestamps import timestamp
@@ -33,36 +28,9 @@ from .types import (
     ToolCallRecorded,
     WebSocketPart,
 )
+from .understood import ReadRequest
 
 _EXCERPT_CHARS = 500
-
-
-class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """A request as it was understood."""
-
-    exchange: Exchange
-    headers: HeaderTexts
-    wire_format: WireFormat
-    facts: RequestFacts
-    body: bytes
-    """As sent, the content coding still on it."""
-    content_encoding: str | None
-    decoded: bytes | None
-    """Without the content coding; None where there is none, or it could not be undone."""
-    identity: SessionIdentity
-    chain: bytes = b""
-    """Its history, see `sessions.history`."""
-    redaction: Redaction | None = None
-
-    @property
-    def plain(self) -> bytes:
-        """The body without its content coding, where that could be undone."""
-        return self.body if self.decoded is None else self.decoded
-
-    @property
-    def dialect(self) -> Dialect:
-        """The label of the wire format."""
-        return dialect_of(self.wire_format)
 
 
 def request_wall_ns(exchange: Exchange) -> int:

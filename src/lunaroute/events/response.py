@@ -7,21 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import msgspec
-
-from lunaroute.assemble.exchange import Exchange
 from lunaroute.capture.records import Outcome
-from lunaroute.dialects.facts import Billing, MessageFacts, ResponseFacts, ToolCall
+from lunaroute.dialects.facts import ResponseFacts, ToolCall
 from lunaroute.dialects.portable import is_portable
-from lunaroute.pricing.cost import CostParts
-from lunaroute.redact.report import Redaction
-from lunaroute.sessions import HeaderTexts
-from lunaroute.stats import StreamPoint, Timing, TokenCounts, chunk_gaps, stream_points
+from lunaroute.stats import StreamPoint, chunk_gaps, stream_points
 
-from .bodies import EmbeddedBody, chunk_offsets, embed_body, embed_stream
+from .bodies import chunk_offsets, embed_body, embed_stream
+from .embedded import EmbeddedBody
 from .figures import (
-    Context,
-    Cost,
     StreamEvent,
     StreamingStats,
 )
@@ -34,34 +27,9 @@ from .types import (
     ResponseStats,
     ToolCallSummary,
 )
+from .understood import ReadResponse
 
 _EARLY_END = "the stream ended without its last event"
-
-
-class ReadResponse(msgspec.Struct, frozen=True, kw_only=True):
-    """A response as it was understood."""
-
-    exchange: Exchange
-    """Ended."""
-    headers: HeaderTexts
-    facts: ResponseFacts
-    is_streaming: bool
-    body: bytes
-    content_encoding: str | None
-    decoded: bytes | None
-    """Without the content coding; None where there is none, or it could not be undone."""
-    timing: Timing
-    tokens: TokenCounts = msgspec.field(default_factory=TokenCounts)
-    billing: Billing = Billing()
-    cost_parts: dict[str, CostParts] = {}
-    """By model; empty where nothing was to be paid, or nobody knows how much."""
-    cost: Cost | None = None
-    answer: list[MessageFacts] = []
-    """The answer as a later request will repeat it."""
-    context: Context | None = None
-    miss_picodollars: int | None = None
-    """What a missed cache hit cost; None = none was missed, or no price is known."""
-    redaction: Redaction | None = None
 
 
 def refine_outcome(outcome: Outcome, status_code: int | None, facts: ResponseFacts, is_streaming: bool) -> Outcome:

@@ -15,7 +15,7 @@ import msgspec
 from lunaroute.capture.records import Outcome
 from lunaroute.dialects.facts import Billing
 from lunaroute.redact.report import Redaction
-from lunaroute.sessions.identity import ThreadKind
+from lunaroute.sessions.clues import ThreadKind
 from lunaroute.sessions.verdict import Confidence
 
 from .figures import Context, Cost, FinalStats, SnapshotStats, StreamEvent, StreamingStats, Tokens, Value

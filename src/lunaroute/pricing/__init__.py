@@ -2,6 +2,7 @@
 
 from .cost import PICODOLLARS, CostParts, CostSums
 from .misses import miss_picodollars
-from .pricer import Pricer, PriceRequest
+from .price_request import PriceRequest
+from .pricer import Pricer
 
 __all__ = ["PICODOLLARS", "CostParts", "CostSums", "PriceRequest", "Pricer", "miss_picodollars"]

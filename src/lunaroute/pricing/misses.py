@@ -9,7 +9,8 @@ import msgspec
 from lunaroute.stats.caching import without_miss
 
 from .cost import CostParts
-from .pricer import Pricer, PriceRequest
+from .price_request import PriceRequest
+from .pricer import Pricer
 
 
 def miss_picodollars(

@@ -8,26 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-import msgspec
-
 from lunaroute.dialects.facts import Billing, SideUsage
-from lunaroute.stats.tokens import TokenCounts
+from lunaroute.stats.counts import TokenCounts
 
 from .cost import CostParts
 from .own import OwnPrices, Prices
+from .price_request import PriceRequest
 from .table import Rates, find_rates, price_version
 
 _MAX_PIECES = 1_000_000
 """No response made as many searches, or lasted as many seconds."""
-
-
-class PriceRequest(msgspec.Struct, frozen=True, kw_only=True):
-    provider: str
-    model_used: str | None
-    model_requested: str | None
-    tokens: TokenCounts
-    billing: Billing = Billing()
-    wall_ns: int
 
 
 class Pricer:

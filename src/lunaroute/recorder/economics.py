@@ -9,7 +9,7 @@ from lunaroute.pricing import PICODOLLARS, CostParts, Pricer, PriceRequest, miss
 from lunaroute.sessions.state import OpenExchange
 from lunaroute.stats.caching import CacheMiss as Missed
 from lunaroute.stats.caching import find_miss, new_input_tokens
-from lunaroute.stats.tokens import TokenCounts
+from lunaroute.stats.counts import TokenCounts
 
 
 class Economics(msgspec.Struct, frozen=True):

@@ -21,7 +21,8 @@ from lunaroute.pricing import Pricer, PriceRequest
 from lunaroute.pricing.cost import PICODOLLARS
 from lunaroute.sessions import OpenExchange
 from lunaroute.sessions.headers import header_texts
-from lunaroute.stats.tokens import TokenCounts, count_tokens, estimate_tokens
+from lunaroute.stats.counts import TokenCounts
+from lunaroute.stats.tokens import count_tokens, estimate_tokens
 
 LOOK_BYTES = 2 << 20
 """Read at a time, of all exchanges together: some milliseconds."""

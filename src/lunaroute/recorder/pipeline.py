@@ -7,7 +7,6 @@ alone and named in `take_poisoned`; it takes no other exchange down with it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import assert_never
 
 import msgspec
@@ -22,12 +21,12 @@ from lunaroute.assemble.exchange import (
     RunStarted,
 )
 from lunaroute.dialects.turn import new_results
-from lunaroute.events.request import ReadRequest, request_event, request_wall_ns, started_event, tool_call_event
-from lunaroute.events.response import ReadResponse, response_event
+from lunaroute.events.request import request_event, request_wall_ns, started_event, tool_call_event
+from lunaroute.events.response import response_event
 from lunaroute.events.session import completed_event, snapshot_event
 from lunaroute.events.types import Event, RequestRecorded, ResponseRecorded, Started, ToolCallRecorded
+from lunaroute.events.understood import ReadRequest, ReadResponse
 from lunaroute.pricing import CostSums, Pricer
-from lunaroute.redact.settings import RedactionSettings
 from lunaroute.sessions import (
     EndedExchange,
     Ending,
@@ -50,49 +49,14 @@ from lunaroute.sessions import (
 from lunaroute.stats import ExchangeNumbers, SessionSums
 from lunaroute.stats.caching import answered
 
+from .addition import Addition
 from .cleaning import Cleaning
-from .placing import Addition, addition_of, identified, open_exchange, scope_of, thread_id_of
+from .pipeline_state import PipelineSettings, PoisonExchange, SessionNumbers, StateChanges
+from .placing import addition_of, identified, open_exchange, scope_of, thread_id_of
 from .reading import read_request, read_response, unread_request, unread_response
 
-
-class PipelineSettings(msgspec.Struct, frozen=True, kw_only=True):
-    idle_timeout_ns: int = 1_800_000_000_000
-    snapshot_every_exchanges: int = 50
-    snapshot_every_ns: int = 300_000_000_000
-    own_prices: Mapping[str, Mapping[str, float]] = {}
-    """The user's own prices, see `pricing.own`."""
-    node: str | None = None
-    """The name of this machine, for `started`."""
-    redaction: RedactionSettings | None = None
-    """None: everything is recorded as it is."""
-
-
-class PoisonExchange(msgspec.Struct, frozen=True):
-    """An exchange that broke a stage and was recorded by its bytes alone."""
-
-    exchange: Exchange
-    reason: str
-
-
-class StateChanges(msgspec.Struct, frozen=True):
-    """What to store, and what to forget, so that `Pipeline.restore` finds the present state."""
-
-    put: dict[str, bytes]
-    deleted: set[str]
-
-
-class _Numbers(msgspec.Struct):
-    """A session's running totals."""
-
-    sums: SessionSums
-    cost: CostSums
-    snapshot_count: int
-    """Exchanges at the last snapshot."""
-    snapshot_wall_ns: int
-
-
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(_Numbers)
+_decoder = msgspec.msgpack.Decoder(SessionNumbers)
 
 
 class Pipeline:
@@ -101,9 +65,11 @@ class Pipeline:
     def __init__(self, settings: PipelineSettings) -> None:
         self._settings = settings
         self._book = SessionBook(settings.idle_timeout_ns)
-        self._numbers: dict[str, _Numbers] = {}
+        self._numbers: dict[str, SessionNumbers] = {}
         self._changed: set[str] = set()
         """Sessions whose numbers changed."""
+        self._stored: set[str] = set()
+        """Sessions whose numbers were given out and not deleted since."""
         self._pricer = Pricer(settings.own_prices)
         self._cleaning = Cleaning(settings.redaction)
         self._poisoned: list[PoisonExchange] = []
@@ -114,6 +80,7 @@ class Pipeline:
         pipeline = cls(settings)
         pipeline._book.restore(blobs)
         pipeline._numbers = {key[2:]: _decoder.decode(blob) for key, blob in blobs.items() if key.startswith("n:")}
+        pipeline._stored.update(pipeline._numbers)
         return pipeline
 
     def take_changes(self) -> StateChanges:
@@ -123,10 +90,12 @@ class Pipeline:
         self._book.take_changes(put, deleted)
         for session_id in self._changed:
             numbers = self._numbers.get(session_id)
-            if numbers is None:
-                deleted.add("n:" + session_id)
-            else:
+            if numbers is not None:
                 put["n:" + session_id] = _encoder.encode(numbers)
+                self._stored.add(session_id)
+            elif session_id in self._stored:
+                deleted.add("n:" + session_id)
+                self._stored.discard(session_id)
         self._changed.clear()
         return StateChanges(put, deleted)
 
@@ -339,10 +308,10 @@ class Pipeline:
             self._changed.add(ending.session.session_id)
         return events
 
-    def _session_numbers(self, session: Session) -> _Numbers:
+    def _session_numbers(self, session: Session) -> SessionNumbers:
         numbers = self._numbers.get(session.session_id)
         if numbers is None:
-            numbers = _Numbers(SessionSums(), CostSums(), 0, session.started.wall_ns)
+            numbers = SessionNumbers(SessionSums(), CostSums(), 0, session.started.wall_ns)
             self._numbers[session.session_id] = numbers
         return numbers
 

@@ -6,22 +6,11 @@ import msgspec
 
 from lunaroute.capture.records import RequestOpened
 from lunaroute.dialects.marks import marks_of
-from lunaroute.events.request import ReadRequest
+from lunaroute.events.understood import ReadRequest
 from lunaroute.sessions import Clues, OpenExchange, Session, SessionBook, locate
-from lunaroute.sessions.context import Answered, Change, Prompt, change_since, prompt_of
+from lunaroute.sessions.context import change_since, prompt_of
 
-
-class Addition(msgspec.Struct, frozen=True):
-    """A request against what was sent in its thread before."""
-
-    prompt: Prompt
-    change: Change
-    """Against the request before."""
-    answered_change: Change
-    """Against the newest one that the provider answered."""
-    answered: Answered | None
-    is_first: bool
-    """Nothing was asked in the thread before."""
+from .addition import Addition
 
 
 def identified(request: ReadRequest, book: SessionBook) -> ReadRequest:

@@ -21,11 +21,10 @@ from lunaroute.dialects import (
 from lunaroute.dialects.facts import Billing, IdentityHints, RequestFacts, ResponseFacts
 from lunaroute.events.figures import Cost
 from lunaroute.events.numbers import exchange_cost, unpriced_cost
-from lunaroute.events.request import ReadRequest
-from lunaroute.events.response import ReadResponse
+from lunaroute.events.understood import ReadRequest, ReadResponse
 from lunaroute.pricing import CostParts, Pricer, PriceRequest
+from lunaroute.sessions.clues import UNKNOWN
 from lunaroute.sessions.headers import NO_HEADERS, HeaderTexts, header_texts
-from lunaroute.sessions.identity import UNKNOWN
 from lunaroute.sessions.state import OpenExchange
 from lunaroute.stats import TokenCounts, count_tokens, measure, plausible_billing, without_latency
 

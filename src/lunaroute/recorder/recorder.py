@@ -12,6 +12,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
 
 import msgspec
@@ -35,7 +36,8 @@ from .endings import EndRequests
 from .gaps import GapFile
 from .journal import Checkpoint, Journal, LaneState, Plan, Range, Remembered
 from .open_exchanges import OpenExchangeLog
-from .pipeline import Pipeline, PipelineSettings, PoisonExchange
+from .pipeline import Pipeline
+from .pipeline_state import PipelineSettings, PoisonExchange
 from .rereading import head_of
 from .silence import SilentExchange, silent_exchanges
 
@@ -281,9 +283,10 @@ def _restored_assembler(remembered: Remembered, saved: OpenExchangeLog) -> Assem
 
 def _merged(reads: list[LaneRead]) -> Iterable[tuple[str, Record]]:
     """Records of all lanes in the order of their times; within a lane, as written."""
+    if len(reads) == 1:
+        return zip(repeat(reads[0].lane), reads[0].records)
     lanes = [[(record.t_ns, read.lane, record) for record in read.records] for read in reads]
-    merged = lanes[0] if len(lanes) == 1 else heapq.merge(*lanes, key=lambda item: item[0])
-    return ((lane, record) for _, lane, record in merged)
+    return ((lane, record) for _, lane, record in heapq.merge(*lanes, key=lambda item: item[0]))
 
 
 def _size(read: LaneRead) -> int:

@@ -16,9 +16,10 @@ from lunaroute.assemble.exchange import Exchange, ExchangeKey, SocketPart
 from lunaroute.capture.records import ExchangeClosed, Outcome, RequestOpened, ResponseOpened, join_headers
 from lunaroute.events.bodies import request_bytes, response_bytes
 from lunaroute.events.recounting import recounted, to_ns
-from lunaroute.events.request import ReadRequest, request_event
+from lunaroute.events.request import request_event
 from lunaroute.events.response import response_event
 from lunaroute.events.types import Event, RequestRecorded, ResponseRecorded, Started
+from lunaroute.events.understood import ReadRequest
 from lunaroute.pricing import Pricer
 from lunaroute.sessions import OpenExchange, Session
 from lunaroute.sessions.state import Instant

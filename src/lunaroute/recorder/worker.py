@@ -30,7 +30,7 @@ from .endings import EndRequests
 from .gaps import GapFile
 from .live_view import LiveView
 from .lock import take_lock
-from .pipeline import PipelineSettings
+from .pipeline_state import PipelineSettings
 from .recorder import Recorder
 from .relearn import JOURNAL_ERRORS, open_journal, set_aside
 

@@ -1,13 +1,14 @@
 """[pure] Which exchanges belong together: identity, life cycle of sessions, tool calls and their results."""
 
 from .client import Client, identify_client
+from .clues import Clues, Identity, ThreadKind
+from .ended import EndedExchange
 from .headers import HeaderTexts, header_texts
-from .identity import Clues, Identity, ThreadKind
-from .lifecycle import Ending, SessionBook
+from .lifecycle import SessionBook
 from .placement import locate
-from .remembering import EndedExchange, remember_request, remember_response
-from .state import EndReason, Instant, OpenExchange, PendingCall, Session, elapsed_ns, instant
-from .tools import PairedCall, call_ids, pair_results, remember_calls, repeated_calls, settle
+from .remembering import remember_request, remember_response
+from .state import Ending, EndReason, Instant, OpenExchange, PairedCall, PendingCall, Session, elapsed_ns, instant
+from .tools import call_ids, pair_results, remember_calls, repeated_calls, settle
 from .verdict import Confidence, Verdict, verdict_of
 
 __all__ = [

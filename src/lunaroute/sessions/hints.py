@@ -7,13 +7,13 @@ and Claude Code have one too), Claude Code's agent id, and what a dialect's read
 from __future__ import annotations
 
 import re
-from typing import Any
 
 import msgspec
 
 from lunaroute.dialects.facts import RequestFacts
 
 from .headers import HeaderTexts
+from .hints_fields import ClientHints, TurnMetadata
 
 _FIRST_MESSAGES = 4
 """Codex puts the block in front of the conversation."""
@@ -21,19 +21,7 @@ _CODEX_FOLDER = re.compile(r"\A\s*<environment_context>.*?<cwd>([^<\n]+)</cwd>",
 _AGENT_FOLDER = re.compile(r"<env>\n *Working directory: ([^\n]+)\n")
 
 
-class ClientHints(msgspec.Struct, frozen=True):
-    agent: str | None = None
-    """The agent of the client's that asks: a name (Codex) or an id (Claude Code)."""
-    project: str | None = None
-    """The folder that it works in."""
-
-
-class _TurnMetadata(msgspec.Struct):
-    agent_name: Any = None
-    workspaces: Any = None
-
-
-_metadata_decoder = msgspec.json.Decoder(_TurnMetadata)
+_metadata_decoder = msgspec.json.Decoder(TurnMetadata)
 
 
 def client_hints(headers: HeaderTexts, facts: RequestFacts) -> ClientHints:
@@ -47,15 +35,15 @@ def client_hints(headers: HeaderTexts, facts: RequestFacts) -> ClientHints:
     )
 
 
-def _turn_metadata(headers: HeaderTexts, facts: RequestFacts) -> _TurnMetadata:
+def _turn_metadata(headers: HeaderTexts, facts: RequestFacts) -> TurnMetadata:
     """Over a WebSocket it comes with each turn's body."""
     text = (facts.hints.client_metadata or {}).get("x-codex-turn-metadata") or headers.get("x-codex-turn-metadata")
     if not text:
-        return _TurnMetadata()
+        return TurnMetadata()
     try:
         return _metadata_decoder.decode(text)
     except (ValueError, RecursionError):
-        return _TurnMetadata()
+        return TurnMetadata()
 
 
 def _in_environment(facts: RequestFacts) -> str | None:

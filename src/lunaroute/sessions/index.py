@@ -8,18 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic
 
 import msgspec
 
-Value = TypeVar("Value")
-
-
-class _Entry(msgspec.Struct, Generic[Value], frozen=True, array_like=True, gc=False):
-    order: int
-    wall_ns: int
-    value: Value
-
+from .index_entry import Entry, Value
 
 _encoder = msgspec.msgpack.Encoder()
 _PAGE_ENTRIES = 256
@@ -51,12 +44,12 @@ class BoundedIndex(Generic[Value]):
 
     def __init__(self, prefix: str, kind: Any, max_entries: int, max_age_ns: int) -> None:
         self._prefix = prefix
-        self._decoder: msgspec.msgpack.Decoder[list[tuple[str, _Entry[Value]]]] = msgspec.msgpack.Decoder(
-            list[tuple[str, _Entry[kind]]]
+        self._decoder: msgspec.msgpack.Decoder[list[tuple[str, Entry[Value]]]] = msgspec.msgpack.Decoder(
+            list[tuple[str, Entry[kind]]]
         )
         self._max_entries = max_entries
         self._max_age_ns = max_age_ns
-        self._entries: dict[str, _Entry[Value]] = {}
+        self._entries: dict[str, Entry[Value]] = {}
         self._pages: dict[int, list[str]] = {}
         """Page → keys that were put while it was the last; some may have left, or moved on to a later one."""
         self._order = 0
@@ -76,7 +69,7 @@ class BoundedIndex(Generic[Value]):
         if key in entries:
             self.drop(key)
         page = order // _PAGE_ENTRIES
-        entries[key] = _Entry(order, wall_ns, value)
+        entries[key] = Entry(order, wall_ns, value)
         self._order = order + 1
         if page in self._pages:
             self._pages[page].append(key)
@@ -114,6 +107,6 @@ class BoundedIndex(Generic[Value]):
             self._pages.setdefault(entry.order // _PAGE_ENTRIES, []).append(key)
         self._order = mine[-1][1].order + 1 if mine else 0
 
-    def _entries_of(self, page: int) -> list[tuple[str, _Entry[Value]]]:
+    def _entries_of(self, page: int) -> list[tuple[str, Entry[Value]]]:
         found = ((key, self._entries.get(key)) for key in dict.fromkeys(self._pages[page]))
         return [(key, entry) for key, entry in found if entry is not None and entry.order // _PAGE_ENTRIES == page]

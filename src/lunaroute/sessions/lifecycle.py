@@ -15,11 +15,12 @@ import msgspec
 
 from lunaroute.capture.ids import derived_uuid7
 
-from .identity import Identity
+from .clues import Identity
 from .index import BoundedIndex, conversation_key
 from .served import ServedIndex
-from .state import EndReason, Instant, OpenExchange, PendingCall, Session
-from .threads import Thread, ThreadBook
+from .state import BookState, Ending, EndReason, Instant, OpenExchange, PendingCall, Session
+from .thread import Thread
+from .threads import ThreadBook
 
 _DAY_NS = 86_400 * 1_000_000_000
 _MAX_REMEMBERED = 100_000
@@ -28,22 +29,10 @@ _MAX_WAITING = 256
 _MAX_WAITING_CALLS = 64
 
 
-class Ending(msgspec.Struct, frozen=True):
-    """A session is over; `wall_ns` is the moment it counts as over."""
-
-    session: Session
-    reason: EndReason
-    wall_ns: int
-
-
-class _Globals(msgspec.Struct, array_like=True):
-    run_id: str | None = None
-
-
 _encoder = msgspec.msgpack.Encoder()
 _session_decoder = msgspec.msgpack.Decoder(Session)
 _open_decoder = msgspec.msgpack.Decoder(OpenExchange)
-_globals_decoder = msgspec.msgpack.Decoder(_Globals)
+_globals_decoder = msgspec.msgpack.Decoder(BookState)
 
 
 class SessionBook:
@@ -67,8 +56,10 @@ class SessionBook:
         """Conversation key → the calls whose results had not come when its session ended."""
         self.served = ServedIndex()
         self.threads = ThreadBook()
-        self._globals = _Globals()
+        self._globals = BookState()
         self._changed: set[str] = set()
+        self._stored: set[str] = set()
+        """Keys that were given out and not deleted since: what came and went in between was never stored."""
 
     # ---- sessions
 
@@ -238,10 +229,12 @@ class SessionBook:
                 continue
             key = name if name.startswith("x:") else "s:" + name
             value = self._open.get(name[2:]) if key is name else self._sessions.get(name)
-            if value is None:
-                deleted.add(key)
-            else:
+            if value is not None:
                 put[key] = _encoder.encode(value)
+                self._stored.add(key)
+            elif key in self._stored:
+                deleted.add(key)
+                self._stored.discard(key)
         self._changed.clear()
         self._ended.take_changes(put, deleted)
         self._waiting.take_changes(put, deleted)
@@ -259,6 +252,8 @@ class SessionBook:
                 self._live[conversation_key(session.scope, session.conversation_id)] = session.session_id
             elif key.startswith("x:"):
                 self._open[key[2:]] = _open_decoder.decode(blob)
+            if key.startswith(("s:", "x:")):
+                self._stored.add(key)
         for session in self._sessions.values():
             self._queue(session)
         self._ended.restore(blobs)

@@ -17,11 +17,12 @@ import msgspec
 from lunaroute.dialects.turn import opening_texts
 
 from .client import counts_retries, identify_client, is_coding_agent
+from .clues import Clues, Declared, Identity, ThreadKind
 from .history import EMPTY, History, history_of
-from .identity import Clues, Declared, Identity, ThreadKind, declare
+from .identity import declare
 from .lifecycle import SessionBook
-from .served import LinkKind, Place, SentRequest
-from .threads import Thread
+from .places import Found, LinkKind, Place, SentRequest
+from .thread import Thread
 
 _SECOND_NS = 1_000_000_000
 _REPEAT_NS = 60 * _SECOND_NS
@@ -32,14 +33,6 @@ _MOST_TOOL_RESULTS = 16
 """A request re-sends hundreds; if the newest are unknown, so is the conversation."""
 _MIN_ARGUMENT_CHARS = 12
 """Shorter texts are equal by chance."""
-
-
-class Found(msgspec.Struct, frozen=True):
-    """Where recorded traffic says that a request belongs."""
-
-    place: Place
-    rule: str
-    evidence: str
 
 
 def locate(clues: Clues, scope: str, book: SessionBook) -> tuple[Identity, History]:

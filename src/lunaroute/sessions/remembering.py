@@ -6,19 +6,18 @@ tool calls of streams that were cut.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
-from lunaroute.capture.records import Outcome
-from lunaroute.dialects.facts import MessageFacts, ResponseFacts, ToolCall
+from lunaroute.dialects.facts import ToolCall
 
 from .client import client_of, gives_up_when_broken_off
-from .context import Answered
+from .ended import EndedExchange
 from .history import extended
 from .lifecycle import SessionBook
-from .served import Place, SentRequest
+from .places import Place, SentRequest
 from .state import OpenExchange, Session
 
 _MAX_ARGUMENT_CHARS = 50_000
@@ -30,24 +29,6 @@ _HOLDING_FORMATS = ("openai_responses", "anthropic_messages")
 """Where a request can name an earlier response."""
 
 _any_decoder = msgspec.json.Decoder()
-
-
-class EndedExchange(msgspec.Struct, frozen=True, kw_only=True):
-    """A response as it was understood."""
-
-    request_id: str
-    facts: ResponseFacts
-    answer: Sequence[MessageFacts]
-    """The answer as a later request will repeat it."""
-    outcome: Outcome
-    is_answered: bool
-    is_final: bool
-    """The provider told the client not to try again."""
-    is_broken_off: bool
-    """The connection broke in the middle of the answer."""
-    ended_wall_ns: int
-    answered: Answered | None = None
-    """What the provider said of the prompt; None = nothing."""
 
 
 def remember_request(book: SessionBook, session: Session, request_id: str, opened: OpenExchange) -> None:

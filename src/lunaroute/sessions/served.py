@@ -6,15 +6,10 @@ kept, never texts.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-import msgspec
-
-from .identity import ThreadKind
 from .index import BoundedIndex, chain_key, id_key
-
-LinkKind = Literal["response", "tool", "thread"]
-"""What an id names: a response or message, a tool call in one, a thread below its conversation."""
+from .places import LinkKind, Place, SentRequest
 
 _SECOND_NS = 1_000_000_000
 _DAY_NS = 86_400 * _SECOND_NS
@@ -25,27 +20,6 @@ _MOST_ARGUMENTS = 5_000
 _MAX_AGE_NS = 30 * _DAY_NS
 _MOST_CANDIDATES = 4
 """Conversations that said the very same up to here; more are runs of a test, and the newest are the likely ones."""
-
-
-class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A thread of a conversation."""
-
-    conversation_id: str
-    thread_id: str
-    kind: ThreadKind = "main"
-    parent_thread_id: str | None = None
-    chain: bytes = b""
-    """For a response: the history up to and including it."""
-
-
-class SentRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The newest request of a client with a certain history."""
-
-    place: Place
-    request_id: str
-    is_repeatable: bool
-    """It failed, and nothing says that its client gave up."""
-    ended_wall_ns: int
 
 
 class ServedIndex:

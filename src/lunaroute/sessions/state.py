@@ -10,10 +10,10 @@ from typing import Literal
 import msgspec
 
 from lunaroute.assemble.exchange import Exchange
-from lunaroute.dialects.facts import WireFormat
+from lunaroute.dialects.facts import ToolResult, WireFormat
 
-from .context import Answered, Change, Prompt
-from .identity import ThreadKind
+from .clues import ThreadKind
+from .prompts import Answered, Change, Prompt
 
 EndReason = Literal["idle", "ended", "shutdown", "recovered"]
 
@@ -112,3 +112,25 @@ class OpenExchange(msgspec.Struct, frozen=True, array_like=True):
     is_first: bool = False
     """Nothing was asked in its thread before."""
     is_prewarm: bool = False
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """A session is over; `wall_ns` is the moment it counts as over."""
+
+    session: Session
+    reason: EndReason
+    wall_ns: int
+
+
+class BookState(msgspec.Struct, array_like=True):
+    run_id: str | None = None
+
+
+class PairedCall(msgspec.Struct, frozen=True):
+    """A tool call and the result it got."""
+
+    tool_call_id: str
+    call: PendingCall
+    result: ToolResult
+    execution_ns: int
+    """End of the call's block → arrival of the request with the result: an upper bound of the tool's own time."""

@@ -13,12 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-
 from lunaroute.capture.ids import own_call_id
 from lunaroute.dialects.facts import ToolCall, ToolResult
 
-from .state import Instant, PendingCall, Session, elapsed_ns
+from .state import Instant, PairedCall, PendingCall, Session, elapsed_ns
 
 MAX_PENDING_CALLS = 1024
 """Per session; calls that are never answered leave oldest first."""
@@ -26,16 +24,6 @@ MAX_ANSWERED_CALLS = 4096
 """Per session. Ids are unique at the provider; a repeated one comes from a retry and follows closely."""
 _MAX_GROUPS = 64
 """Responses with calls whose waiting time is remembered."""
-
-
-class PairedCall(msgspec.Struct, frozen=True):
-    """A tool call and the result it got."""
-
-    tool_call_id: str
-    call: PendingCall
-    result: ToolResult
-    execution_ns: int
-    """End of the call's block → arrival of the request with the result: an upper bound of the tool's own time."""
 
 
 def pair_results(

@@ -12,9 +12,9 @@ from typing import Literal
 
 import msgspec
 
-from lunaroute.sessions.context import Answered, Change, Difference
+from lunaroute.sessions.prompts import Answered, Change, Difference
 
-from .tokens import TokenCounts
+from .counts import TokenCounts
 
 Reason = Literal[
     "model_changed",

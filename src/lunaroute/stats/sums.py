@@ -10,8 +10,9 @@ from array import array
 
 import msgspec
 
-from .timing import Timing
-from .tokens import TokenCounts
+from .counts import TokenCounts
+from .times import Timing
+from .tokens import add_counts
 
 
 class ExchangeNumbers(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,7 +35,7 @@ class ModelSums(msgspec.Struct):
     generation_ns: int = 0
 
     def add(self, tokens: TokenCounts, generation_ns: int | None) -> None:
-        self.tokens.add(tokens)
+        add_counts(self.tokens, tokens)
         if tokens.output_tokens and generation_ns:
             self.generated_tokens += tokens.output_tokens
             self.generation_ns += generation_ns
@@ -95,7 +96,7 @@ class SessionSums(msgspec.Struct):
             _append(self.latencies, timing.latency_ns / 1e6)
         if timing.ttft_ns is not None:
             _append(self.ttfts, timing.ttft_ns / 1e6)
-        self.tokens.add(numbers.tokens)
+        add_counts(self.tokens, numbers.tokens)
         if numbers.tokens.total_tokens is not None:
             self._add_model(numbers)
         for tool_name in numbers.tool_names:

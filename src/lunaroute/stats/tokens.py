@@ -10,6 +10,8 @@ import msgspec
 
 from lunaroute.dialects.facts import Billing, SideUsage, Usage
 
+from .counts import COUNTED, TokenCounts
+
 BYTES_PER_TOKEN = 4
 """Of English text and code, roughly, in every provider's tokenizer."""
 
@@ -17,59 +19,29 @@ COUNT_LIMIT = 1 << 53
 """No response has as many tokens; a count from here on (or below zero) is a provider's bug and not a number to add
 up. It also is where JSON readers with doubles stop being exact."""
 
-COUNTED = (
-    "input_tokens",
-    "output_tokens",
-    "thinking_tokens",
-    "cache_read_tokens",
-    "cache_creation_tokens",
-    "cache_creation_5m_tokens",
-    "cache_creation_1h_tokens",
-    "audio_input_tokens",
-    "audio_output_tokens",
-)
-"""The fields of TokenCounts that add up over exchanges."""
 
-
-class TokenCounts(msgspec.Struct, kw_only=True):
-    input_tokens: int | None = None
-    output_tokens: int | None = None
-    thinking_tokens: int | None = None
-    cache_read_tokens: int | None = None
-    cache_creation_tokens: int | None = None
-    cache_creation_5m_tokens: int | None = None
-    cache_creation_1h_tokens: int | None = None
-    audio_input_tokens: int | None = None
-    audio_output_tokens: int | None = None
-    thinking_is_estimated: bool = False
-
-    @property
-    def total_tokens(self) -> int | None:
-        """Input + output; None where the provider said neither."""
-        if self.input_tokens is None and self.output_tokens is None:
-            return None
-        return (self.input_tokens or 0) + (self.output_tokens or 0)
-
-    @property
-    def cached_tokens(self) -> int | None:
-        if self.cache_read_tokens is None and self.cache_creation_tokens is None:
-            return None
-        return (self.cache_read_tokens or 0) + (self.cache_creation_tokens or 0)
-
-    @property
-    def thinking_percentage(self) -> float | None:
-        """100 * thinking / output."""
-        if self.thinking_tokens is None or not self.output_tokens:
-            return None
-        return 100 * self.thinking_tokens / self.output_tokens
-
-    def add(self, other: TokenCounts) -> None:
-        """Take the counts of another exchange in; a sum is None only while nobody said anything."""
-        # The first fields are those that add up: a tuple of all is cheaper than a look at each.
-        for name, count in zip(COUNTED, msgspec.structs.astuple(other), strict=False):
-            if count is not None:
-                setattr(self, name, (getattr(self, name) or 0) + count)
-        self.thinking_is_estimated = self.thinking_is_estimated or other.thinking_is_estimated
+def add_counts(total: TokenCounts, other: TokenCounts) -> None:
+    """Take the counts of another exchange into a total; a sum is None only while nobody said anything."""
+    if other.input_tokens is not None:
+        total.input_tokens = (total.input_tokens or 0) + other.input_tokens
+    if other.output_tokens is not None:
+        total.output_tokens = (total.output_tokens or 0) + other.output_tokens
+    if other.thinking_tokens is not None:
+        total.thinking_tokens = (total.thinking_tokens or 0) + other.thinking_tokens
+    if other.cache_read_tokens is not None:
+        total.cache_read_tokens = (total.cache_read_tokens or 0) + other.cache_read_tokens
+    if other.cache_creation_tokens is not None:
+        total.cache_creation_tokens = (total.cache_creation_tokens or 0) + other.cache_creation_tokens
+    if other.cache_creation_5m_tokens is not None:
+        total.cache_creation_5m_tokens = (total.cache_creation_5m_tokens or 0) + other.cache_creation_5m_tokens
+    if other.cache_creation_1h_tokens is not None:
+        total.cache_creation_1h_tokens = (total.cache_creation_1h_tokens or 0) + other.cache_creation_1h_tokens
+    if other.audio_input_tokens is not None:
+        total.audio_input_tokens = (total.audio_input_tokens or 0) + other.audio_input_tokens
+    if other.audio_output_tokens is not None:
+        total.audio_output_tokens = (total.audio_output_tokens or 0) + other.audio_output_tokens
+    if other.thinking_is_estimated:
+        total.thinking_is_estimated = True
 
 
 def count_tokens(usage: Usage | None, thinking_text: str) -> TokenCounts:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from lunaroute.assemble.sse import ServerSentEvent, SseParser
+from lunaroute.assemble.sse import SseParser
+from lunaroute.assemble.sse_event import ServerSentEvent
 
 
 def parse(*reads: bytes, max_event_bytes: int = 1000) -> list[ServerSentEvent]:

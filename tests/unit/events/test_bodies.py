@@ -12,15 +12,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lunaroute.events import decode_event, encode_event
-from lunaroute.events.bodies import (
-    EmbeddedBody,
-    chunk_offsets,
-    embed_body,
-    embed_stream,
-    message_json,
-    request_bytes,
-    response_bytes,
-)
+from lunaroute.events.bodies import chunk_offsets, embed_body, embed_stream, message_json, request_bytes, response_bytes
+from lunaroute.events.embedded import EmbeddedBody
 from lunaroute.events.types import NO_JSON, RequestRecorded, RequestStats, ResponseRecorded
 from tests.builders import SessionScript
 

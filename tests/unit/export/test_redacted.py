@@ -16,7 +16,8 @@ from lunaroute.events import Event, decode_event, encode_event
 from lunaroute.events.bodies import request_bytes, response_bytes
 from lunaroute.events.types import RequestRecorded, ResponseRecorded
 from lunaroute.export.redacted import EventRedactor
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from lunaroute.redact.settings import RedactionSettings
 from tests.builders import TEN_OCLOCK, Call, SessionScript
 from tests.exchanges import EVENT_STREAM, ExchangeScript

@@ -13,7 +13,8 @@ from lunaroute.errors import FilterError
 from lunaroute.query.grammar import parse_filter
 from lunaroute.query.index import open_index
 from lunaroute.query.search import MARK_BEGIN, MARK_END, search
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from lunaroute.sinks.sqlite.sink import SqliteSink
 from tests.builders import TEN_OCLOCK, SessionScript
 from tests.traffic import anthropic_request, anthropic_response, both, exchange_of

@@ -10,7 +10,8 @@ import pytest
 from lunaroute.assemble.exchange import Assembled, RunEnded
 from lunaroute.events import Event
 from lunaroute.events.types import Completed, RequestRecorded, ResponseRecorded
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from tests.exchanges import MS, START_WALL_NS
 from tests.traffic import MODEL, anthropic_response, both, exchange_of
 

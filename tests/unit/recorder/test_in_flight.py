@@ -12,7 +12,8 @@ from lunaroute.live.wire import InFlight
 from lunaroute.pricing import Pricer
 from lunaroute.recorder import in_flight
 from lunaroute.recorder.in_flight import InFlightReader
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from lunaroute.sessions import OpenExchange
 from tests.exchanges import EVENT_STREAM, ExchangeScript
 from tests.sockets import STARTED, SocketScript, answer_events

@@ -22,7 +22,8 @@ from lunaroute.events.types import (
     ToolCallRecorded,
 )
 from lunaroute.recorder import reading
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from tests.exchanges import EVENT_STREAM, JSON, MS, START_WALL_NS, ExchangeScript
 from tests.traffic import MODEL, anthropic_request, anthropic_response, anthropic_stream, both, exchange_of
 

@@ -15,7 +15,8 @@ from lunaroute.events import Event, encode_event
 from lunaroute.events.bodies import request_bytes, response_bytes
 from lunaroute.events.types import RequestRecorded, ResponseRecorded, ToolCallRecorded
 from lunaroute.recorder.journal import Checkpoint, Journal
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from lunaroute.redact.settings import RedactionSettings
 from tests.secrets import EVERYTHING, SECRETS, leaked
 from tests.sockets import SocketScript, assembled

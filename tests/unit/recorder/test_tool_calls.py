@@ -8,7 +8,8 @@ from typing import Any
 from lunaroute.assemble.exchange import Assembled, RunEnded
 from lunaroute.events import Event
 from lunaroute.events.types import Completed, ResponseRecorded, Started, ToolCallRecorded
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from tests.exchanges import MS, START_WALL_NS, ExchangeScript
 from tests.traffic import anthropic_request, anthropic_response, both, exchange_of
 

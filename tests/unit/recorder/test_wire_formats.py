@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from lunaroute.events.types import RequestRecorded, ResponseRecorded
-from lunaroute.recorder.pipeline import Pipeline, PipelineSettings
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
 from tests.exchanges import JSON, ExchangeScript
 
 FORM = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nwhisper-1\r\n--x--\r\n'

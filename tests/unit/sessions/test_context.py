@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from lunaroute.dialects import reader_for
-from lunaroute.sessions.context import Change, change_since, prompt_of
+from lunaroute.sessions.context import change_since, prompt_of
+from lunaroute.sessions.prompts import Change
 
 MARKER = {"type": "ephemeral"}
 TOOLS = [{"name": "ls", "input_schema": {}}, {"name": "cat", "input_schema": {}}]

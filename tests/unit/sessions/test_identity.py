@@ -9,7 +9,8 @@ import pytest
 from lunaroute.capture.records import join_headers
 from lunaroute.dialects.facts import IdentityHints
 from lunaroute.sessions import Clues, header_texts
-from lunaroute.sessions.identity import Declared, declare
+from lunaroute.sessions.clues import Declared
+from lunaroute.sessions.identity import declare
 from tests.corpus import corpus_dir
 
 UUID = "0cf7cc78-aa86-400b-8838-e427b05c5ac3"

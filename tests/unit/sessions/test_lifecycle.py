@@ -6,7 +6,7 @@ import msgspec
 
 from lunaroute.dialects.facts import ToolCall
 from lunaroute.sessions import Ending, Identity, Instant, OpenExchange, Session, SessionBook, remember_calls
-from lunaroute.sessions.identity import UNKNOWN
+from lunaroute.sessions.clues import UNKNOWN
 
 SECOND = 1_000_000_000
 IDLE = 1800 * SECOND
@@ -203,3 +203,25 @@ def test_a_completed_session_is_deleted_from_the_stored_state() -> None:
     deleted: set[str] = set()
     book.take_changes(put, deleted)
     assert (put, deleted) == ({}, {f"s:{session.session_id}"})
+
+
+def test_what_came_and_went_between_two_checkpoints_is_not_deleted() -> None:
+    book = SessionBook(IDLE)
+    exchange(book, "r1", START, None)
+    put: dict[str, bytes] = {}
+    deleted: set[str] = set()
+    book.take_changes(put, deleted)
+    assert not any(key.startswith("x:") for key in put.keys() | deleted)
+
+
+def test_what_was_open_at_a_restart_is_deleted_when_it_is_over() -> None:
+    book = SessionBook(IDLE)
+    begin(book, "r1", START, None)
+    put: dict[str, bytes] = {}
+    book.take_changes(put, set())
+    restored = SessionBook(IDLE)
+    restored.restore(put)
+    restored.exchange_ended("r1", START + SECOND)
+    deleted: set[str] = set()
+    restored.take_changes({}, deleted)
+    assert deleted == {"x:r1"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lunaroute.sessions.context import Answered, Change, Difference
+from lunaroute.sessions.prompts import Answered, Change, Difference
 from lunaroute.stats.caching import Reason, answered, find_miss, new_input_tokens, without_miss
-from lunaroute.stats.tokens import TokenCounts
+from lunaroute.stats.counts import TokenCounts
 
 SECOND = 1_000_000_000
 MINUTE = 60 * SECOND

@@ -6,7 +6,8 @@ import pytest
 
 from lunaroute.dialects.facts import Usage
 from lunaroute.stats import TokenCounts, count_tokens, estimate_tokens
-from lunaroute.stats.tokens import COUNTED
+from lunaroute.stats.counts import COUNTED
+from lunaroute.stats.tokens import add_counts
 
 
 def test_total_is_input_plus_output() -> None:
@@ -54,11 +55,18 @@ def test_an_impossible_count_is_no_count(count: int) -> None:
 
 def test_adding_keeps_unknown_apart_from_zero() -> None:
     total = TokenCounts()
-    total.add(TokenCounts(input_tokens=3, thinking_tokens=1, thinking_is_estimated=True))
-    total.add(TokenCounts(input_tokens=4, cache_read_tokens=0))
+    add_counts(total, TokenCounts(input_tokens=3, thinking_tokens=1, thinking_is_estimated=True))
+    add_counts(total, TokenCounts(input_tokens=4, cache_read_tokens=0))
     assert (total.input_tokens, total.thinking_tokens, total.cache_read_tokens) == (7, 1, 0)
     assert total.output_tokens is None
     assert total.thinking_is_estimated
+
+
+def test_every_count_adds_up() -> None:
+    total = TokenCounts()
+    for _ in range(2):
+        add_counts(total, TokenCounts(**{name: number for number, name in enumerate(COUNTED, 1)}))
+    assert [getattr(total, name) for name in COUNTED] == [2 * number for number in range(1, len(COUNTED) + 1)]
 
 
 def test_what_adds_up_are_the_first_fields() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from lunaroute.assemble.sse import ServerSentEvent
+from lunaroute.assemble.sse_event import ServerSentEvent
 from lunaroute.dialects.anthropic_messages.response import read_response
 from lunaroute.dialects.anthropic_messages.usage import merge_usage, usage_of
 from lunaroute.dialects.delta_shape import DeltaShape

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from lunaroute.assemble.sse import ServerSentEvent
+from lunaroute.assemble.sse_event import ServerSentEvent
 from lunaroute.dialects.bedrock_converse.response import read_response
 from lunaroute.dialects.bedrock_converse.usage import usage_of
 from lunaroute.dialects.facts import ProviderError, ResponseFacts

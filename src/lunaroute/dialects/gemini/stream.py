@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from lunaroute.assemble.sse import ServerSentEvent
+from lunaroute.assemble.sse_event import ServerSentEvent
 from lunaroute.dialects.facts import ProviderError, ResponseFacts
 from lunaroute.dialects.gemini.partial_args import put_partial
 from lunaroute.dialects.gemini.response import finish_reason, kind_of, read_response, unwrapped

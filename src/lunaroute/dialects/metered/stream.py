@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lunaroute.assemble.sse import ServerSentEvent
+from lunaroute.assemble.sse_event import ServerSentEvent
 from lunaroute.dialects.facts import ProviderError, ResponseFacts
 from lunaroute.dialects.loose import as_dict, as_text, join_text, read_piece
 from lunaroute.dialects.metered.response import text_of

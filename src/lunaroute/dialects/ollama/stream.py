@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from lunaroute.assemble.sse import ServerSentEvent
+from lunaroute.assemble.sse_event import ServerSentEvent
 from lunaroute.dialects.facts import ProviderError, ResponseFacts
 from lunaroute.dialects.loose import as_dict, as_list, as_text, encode, join_text, read_piece
 from lunaroute.dialects.ollama.response import read_response

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from lunaroute.assemble.sse import ServerSentEvent
+from lunaroute.assemble.sse_event import ServerSentEvent
 from lunaroute.dialects.delta_shape import DeltaShape
 from lunaroute.dialects.facts import ProviderError, ResponseFacts
 from lunaroute.dialects.loose import as_dict, as_list, as_text, encode, read_piece

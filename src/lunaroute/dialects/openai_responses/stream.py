@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from lunaroute.assemble.sse import ServerSentEvent
+from lunaroute.assemble.sse_event import ServerSentEvent
 from lunaroute.dialects.facts import ProviderError, ResponseFacts, ToolCall
 from lunaroute.dialects.loose import as_dict, as_int, as_text, encode, length_of, read_any, read_as
 from lunaroute.dialects.openai_responses.partial import PartialItems

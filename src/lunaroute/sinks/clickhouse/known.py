@@ -15,8 +15,8 @@ import msgspec
 from lunaroute.events.types import Event, RequestRecorded, ResponseRecorded, ToolCallRecorded
 from lunaroute.sinks.tables.columns import SessionRow
 from lunaroute.sinks.tables.described import TABLES
-from lunaroute.sinks.tables.event_rows import Begun
 from lunaroute.sinks.tables.exchange_columns import REQUEST_COLUMNS
+from lunaroute.sinks.tables.row_parts import Begun
 from lunaroute.sinks.tables.rows import Values
 
 from .connection import ClickHouse

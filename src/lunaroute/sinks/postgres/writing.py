@@ -19,9 +19,10 @@ from lunaroute.encryption.keys import keyring
 from lunaroute.errors import StoreUnavailable
 from lunaroute.events.types import Event, RequestRecorded, ResponseRecorded, ToolCallRecorded
 from lunaroute.sinks.tables.columns import SessionRow
-from lunaroute.sinks.tables.event_rows import Begun, EventRows
+from lunaroute.sinks.tables.event_rows import EventRows
 from lunaroute.sinks.tables.exchange_columns import REQUEST_COLUMNS, RESPONSE_COLUMNS
 from lunaroute.sinks.tables.normal_text import normal_text
+from lunaroute.sinks.tables.row_parts import Begun
 from lunaroute.sinks.tables.rows import Values
 
 from .connection import driver

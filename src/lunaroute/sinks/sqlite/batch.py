@@ -12,7 +12,8 @@ import msgspec
 
 from lunaroute.encryption.keys import keyring
 from lunaroute.sinks.tables.columns import SessionRow
-from lunaroute.sinks.tables.event_rows import Begun, EventRows
+from lunaroute.sinks.tables.event_rows import EventRows
+from lunaroute.sinks.tables.row_parts import Begun
 
 from . import statements as sql
 from .long_texts import stored_text

@@ -7,9 +7,7 @@ the change: counting twice is impossible.
 
 from __future__ import annotations
 
-from typing import Protocol, assert_never
-
-import msgspec
+from typing import assert_never
 
 from lunaroute.events.textless import without_texts
 from lunaroute.events.types import (
@@ -26,6 +24,7 @@ from .columns import SessionRow
 from .exchange_columns import REQUEST_COLUMNS, RESPONSE_COLUMNS
 from .exchange_rows import request_values, response_values, unanswered_values
 from .rollups import Rollups
+from .row_parts import Begun, Known, Text
 from .rows import (
     Values,
     complete_session,
@@ -39,37 +38,6 @@ from .rows import (
     tool_call_values,
 )
 from .sums import add_to_session, amounts_of
-
-
-class Begun(msgspec.Struct, frozen=True):
-    """What a response must know of its request."""
-
-    started_at: str
-    provider: str | None
-    model_requested: str | None
-
-
-class Known(Protocol):
-    """What a store already has."""
-
-    def session(self, session_id: str) -> SessionRow | None:
-        """A row of its own for each call: it is changed."""
-
-    def request(self, request_id: str) -> Begun | None:
-        """Of a request that is stored."""
-
-
-class Text(msgspec.Struct, frozen=True):
-    """A row of `texts`."""
-
-    session_id: str
-    request_id: str
-    kind: str
-    content: str
-    seq: int
-    """Of its event, which may have several."""
-    at: str
-    """The event's time, as `sql_time` gives it."""
 
 
 class EventRows:
