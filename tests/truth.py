@@ -13,9 +13,8 @@ once:
 4. The truth splits calls by the kind of item, we by who executes them: a local shell or patch call is the client's,
    Bedrock's `server_tool_use` is not. The kind is recorded with each call (`call_type`), so by it they are split here.
    The truth has the kind for the name of a server's item, and the item's own id (`item_id`) for its id.
-5. A call of which the truth states neither name nor id states nothing: Gemini's next piece of a call that is streamed.
-6. Blocks are compared where the format has them; those of a chat completion are runs of one kind, in our own words.
-7. Numbers that stand for words are texts. An error is named by the provider's type, by its words or by the status that
+5. Blocks are compared where the format has them; those of a chat completion are runs of one kind, in our own words.
+6. Numbers that stand for words are texts. An error is named by the provider's type, by its words or by the status that
    it names.
 
 What then still differs has its causes in `EXCEPTIONS`; nothing there knows an exchange.
@@ -26,6 +25,7 @@ appear in a recording (`made_up`).
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -65,6 +65,8 @@ _NOT_READ = ("cohere", "bedrock-converse-stream", "bedrock-invoke-other", "opena
 EXCEPTIONS = {
     "empty call": "Snowflake fills in what is not there: a legacy `function_call` with an empty name stands beside "
     "each answer, and the model asked for none.",
+    "pieces of one call": "Gemini streams the arguments of one call in several parts, all but the first without a "
+    "name; the truth counts each part.",
     "error without a word": "A body that is one `detail` names no type of error; the truth puts the word `error` in.",
 }
 """Why a recording may differ from the truth."""
@@ -100,8 +102,10 @@ def exception_for(difference: str) -> str | None:
     """The cause in EXCEPTIONS by which a difference is one; None = it is a fault."""
     if difference.startswith("error is (None, ") and difference.endswith("not 'error'"):
         return "error without a word"
-    if difference.startswith("tool calls lack [('', None)"):
+    if difference == "tool calls lack [('', None)]":
         return "empty call"
+    if re.fullmatch(r"tool calls lack \[\(None, None\)(, \(None, None\))*\]", difference):
+        return "pieces of one call"
     return None
 
 
@@ -204,7 +208,7 @@ def _calls(exchange: Exchange, truth: Truth, event: ResponseRecorded) -> Iterato
 def _same_calls(
     whose: str, found: Sequence[tuple[str | None, str | None]], true: list[Truth], *, is_in_order: bool
 ) -> Iterator[str]:
-    stated = [(call["name"], call["id"] or None) for call in true if (call["name"], call["id"]) != (None, None)]
+    stated = [(call["name"], call["id"] or None) for call in true]
     missing, extra = Counter(stated) - Counter(found), Counter(found) - Counter(stated)
     if missing:
         yield f"{whose} calls lack {list(missing.elements())}"
