@@ -66,7 +66,7 @@ test-fleet: $(COMPILED) $(if $(LONG),$(SEAWEED))  ## Run the tests of PostgreSQL
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -c constraints.txt --group $(if $(LONG),fleet-long,fleet)
 	TEST_SEAWEED=$(if $(LONG),$(SEAWEED)) TEST_FLEET_LONG=$(LONG) $(PYTHON) -m pytest -m fleet tests/fleet $(ARGS)
 
-compile: $(COMPILED)  ## Compile the relay's hot path, where there is a C compiler
+compile: $(COMPILED)  ## Compile the hot paths of relay and recorder, where there is a C compiler
 
 check: $(INSTALLED)  ## Lint, formatting, types
 	$(PYTHON) -m ruff check src tests tools bench hatch_build.py

@@ -1,8 +1,9 @@
 """Build hook: compiles the hot path with mypyc, where that is possible.
 
-The modules stay plain Python and work as they are; compiled, the relay needs about half the CPU time
-(docs/performance.md, ADR 0007). Without a C compiler or Python's headers the package is built uncompiled, with one
-line that says so. LUNAROUTE_COMPILE=0 leaves it out on purpose, LUNAROUTE_COMPILE=1 makes its failure an error.
+The modules stay plain Python and work as they are; compiled, the relay needs about half the CPU time (ADR 0007) and the
+recorder about three quarters (ADR 0030; docs/performance.md). Without a C compiler or Python's headers the package is
+built uncompiled, with one line that says so. LUNAROUTE_COMPILE=0 leaves it out on purpose, LUNAROUTE_COMPILE=1 makes
+its failure an error.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ up. It also is where JSON readers with doubles stop being exact."""
 
 def add_counts(total: TokenCounts, other: TokenCounts) -> None:
     """Take the counts of another exchange into a total; a sum is None only while nobody said anything."""
+    # Written out: once compiled this is direct access, where a loop over COUNTED would look each name up.
     if other.input_tokens is not None:
         total.input_tokens = (total.input_tokens or 0) + other.input_tokens
     if other.output_tokens is not None:
