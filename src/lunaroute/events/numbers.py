@@ -5,7 +5,8 @@ from __future__ import annotations
 from lunaroute.pricing.cost import PICODOLLARS, CostParts, CostSums
 from lunaroute.stats.counts import TokenCounts
 from lunaroute.stats.percentile import percentile
-from lunaroute.stats.sums import SessionSums, samples
+from lunaroute.stats.session_sums import SessionSums
+from lunaroute.stats.sums import samples
 from lunaroute.stats.times import Timing
 
 from .figures import (

@@ -12,7 +12,8 @@ import msgspec
 
 from lunaroute.pricing.cost import PICODOLLARS, CostParts, CostSums
 from lunaroute.stats.counts import COUNTED, TokenCounts
-from lunaroute.stats.sums import ExchangeNumbers, SessionSums
+from lunaroute.stats.session_sums import ExchangeNumbers, SessionSums
+from lunaroute.stats.sums import add_context, add_exchange, add_miss, add_tool_result
 from lunaroute.stats.times import Timing
 
 from .figures import Cost, Tokens
@@ -32,9 +33,9 @@ def recounted(events: Sequence[Event]) -> Completed:
         match event:
             case RequestRecorded():
                 models[event.request_id] = event.model_requested
-                sums.add_context(event.stats.new_bytes or 0, event.stats.resent_bytes or 0)
+                add_context(sums, event.stats.new_bytes or 0, event.stats.resent_bytes or 0)
             case ToolCallRecorded():
-                sums.add_tool_result(event.tool_name, to_ns(event.execution_time_ms or 0.0), event.success)
+                add_tool_result(sums, event.tool_name, to_ns(event.execution_time_ms or 0.0), event.success)
             case ResponseRecorded():
                 last = event
                 _add_response(sums, event, models.get(event.request_id))
@@ -64,7 +65,8 @@ def _error_of(event: ResponseRecorded) -> str | None:
 
 
 def _add_response(sums: SessionSums, event: ResponseRecorded, model_requested: str | None) -> None:
-    sums.add_exchange(
+    add_exchange(
+        sums,
         ExchangeNumbers(
             timing=_timing(event),
             tokens=_counts(event.stats.tokens),
@@ -72,11 +74,11 @@ def _add_response(sums: SessionSums, event: ResponseRecorded, model_requested: s
             tool_names=[call.tool_name for call in event.stats.tool_calls if not call.is_repeated],
             is_success=event.success,
             span_ns=0,
-        )
+        ),
     )
     miss = None if event.stats.context is None else event.stats.context.cache_miss
     if miss is not None:
-        sums.add_miss(miss.missed_tokens, None if miss.cost_usd is None else _picodollars(miss.cost_usd))
+        add_miss(sums, miss.missed_tokens, None if miss.cost_usd is None else _picodollars(miss.cost_usd))
 
 
 def _timing(event: ResponseRecorded) -> Timing:

@@ -12,7 +12,8 @@ import msgspec
 
 from lunaroute.pricing import CostSums, Pricer, PriceRequest, miss_picodollars
 from lunaroute.stats.counts import COUNTED, TokenCounts
-from lunaroute.stats.sums import SessionSums
+from lunaroute.stats.session_sums import SessionSums
+from lunaroute.stats.sums import add_miss
 
 from .figures import (
     Cost,
@@ -111,7 +112,7 @@ class SessionRepricer:
         if miss is None:
             return recost
         cost = miss_picodollars(miss.missed_tokens, request, parts or {}, self._pricer)
-        self._misses.add_miss(miss.missed_tokens, cost)
+        add_miss(self._misses, miss.missed_tokens, cost)
         new_usd = None if cost is None else to_usd(cost)
         return msgspec.structs.replace(recost, has_misses=True, old_miss_usd=miss.cost_usd, new_miss_usd=new_usd)
 

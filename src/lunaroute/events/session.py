@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lunaroute.pricing.cost import CostSums
 from lunaroute.sessions import Ending, Session
-from lunaroute.stats.sums import SessionSums
+from lunaroute.stats.session_sums import SessionSums
 
 from .numbers import final_stats, snapshot_stats
 from .timestamps import timestamp

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from lunaroute.events.figures import CacheMiss, Context
 from lunaroute.pricing import PICODOLLARS, CostParts, Pricer, PriceRequest, miss_picodollars
 from lunaroute.sessions.state import OpenExchange
@@ -12,19 +10,14 @@ from lunaroute.stats.caching import find_miss, new_input_tokens
 from lunaroute.stats.counts import TokenCounts
 
 
-class Economics(msgspec.Struct, frozen=True):
-    context: Context | None = None
-    miss_picodollars: int | None = None
-    """None = no miss, or no price."""
-
-
 def economics_of(
     request: OpenExchange, price_request: PriceRequest, parts: dict[str, CostParts], pricer: Pricer
-) -> Economics:
-    """`parts` is what the exchange cost, by model."""
+) -> tuple[Context | None, int | None]:
+    """(its context, what its missed cache hit cost in picodollars); the latter is None where there was no miss, or no
+    price. `parts` is what the exchange cost, by model."""
     tokens, change = price_request.tokens, request.change
     if change is None or tokens.input_tokens is None:
-        return Economics()
+        return None, None
     new = new_input_tokens(change, request.answered, tokens, is_first=request.is_first)
     missed = find_miss(change, request.answered, tokens, price_request.wall_ns)
     cost = None if missed is None else miss_picodollars(missed.missed_tokens, price_request, parts, pricer)
@@ -34,7 +27,7 @@ def economics_of(
         cache_read_share=_share(tokens),
         cache_miss=None if missed is None else _event(missed, cost),
     )
-    return Economics(context, cost)
+    return context, cost
 
 
 def _share(tokens: TokenCounts) -> float | None:

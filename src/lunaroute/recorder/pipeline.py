@@ -48,6 +48,7 @@ from lunaroute.sessions import (
 )
 from lunaroute.stats import ExchangeNumbers, SessionSums
 from lunaroute.stats.caching import answered
+from lunaroute.stats.sums import add_context, add_exchange, add_miss, add_tool_result
 
 from .addition import Addition
 from .cleaning import Cleaning
@@ -153,10 +154,10 @@ class Pipeline:
         numbers = self._session_numbers(session)
         numbers.sums.tool_wait_ns += settle(session, pairs)
         for pair in pairs:
-            numbers.sums.add_tool_result(pair.call.tool_name, pair.execution_ns, verdict_of(pair.result).success)
+            add_tool_result(numbers.sums, pair.call.tool_name, pair.execution_ns, verdict_of(pair.result).success)
         session.seq += len(events)
         if addition is not None:
-            numbers.sums.add_context(addition.change.new_bytes, addition.change.resent_bytes)
+            add_context(numbers.sums, addition.change.new_bytes, addition.change.resent_bytes)
         opened = open_exchange(request, session, addition)
         self._book.exchange_opened(exchange.request_id, opened)
         self._book.touch(session, request_wall_ns(exchange))
@@ -265,7 +266,8 @@ class Pipeline:
         numbers = self._session_numbers(session)
         closed = response.exchange.closed
         ended_ns = response.exchange.opened.t_ns if closed is None else closed.t_ns
-        numbers.sums.add_exchange(
+        add_exchange(
+            numbers.sums,
             ExchangeNumbers(
                 timing=response.timing,
                 tokens=response.tokens,
@@ -273,10 +275,10 @@ class Pipeline:
                 tool_names=[call.tool_name for call in event.stats.tool_calls if not call.is_repeated],
                 is_success=event.success,
                 span_ns=elapsed_ns(session.started, instant(response.exchange, ended_ns)),
-            )
+            ),
         )
         if response.context is not None and response.context.cache_miss is not None:
-            numbers.sums.add_miss(response.context.cache_miss.missed_tokens, response.miss_picodollars)
+            add_miss(numbers.sums, response.context.cache_miss.missed_tokens, response.miss_picodollars)
         if response.cost_parts:
             numbers.cost.add(response.cost_parts, response.tokens.total_tokens or 0, self._pricer.version)
         elif response.cost is not None:

@@ -24,7 +24,8 @@ from lunaroute.events.numbers import exchange_cost, unpriced_cost
 from lunaroute.events.understood import ReadRequest, ReadResponse
 from lunaroute.pricing import CostParts, Pricer, PriceRequest
 from lunaroute.sessions.clues import UNKNOWN
-from lunaroute.sessions.headers import NO_HEADERS, HeaderTexts, header_texts
+from lunaroute.sessions.header_texts import NO_HEADERS, HeaderTexts
+from lunaroute.sessions.headers import header_texts
 from lunaroute.sessions.state import OpenExchange
 from lunaroute.stats import TokenCounts, count_tokens, measure, plausible_billing, without_latency
 
@@ -125,15 +126,15 @@ def _priced(response: ReadResponse, request: OpenExchange, pricer: Pricer) -> Re
     tokens, billing = count_tokens(facts.usage, facts.thinking_text), plausible_billing(facts.billing)
     price_request = _price_request(response.exchange, request, facts, tokens, billing)
     parts = pricer.price(price_request) or {}
-    economics = economics_of(request, price_request, parts, pricer)
+    context, miss_picodollars = economics_of(request, price_request, parts, pricer)
     return msgspec.structs.replace(
         response,
         tokens=tokens,
         billing=billing,
         cost_parts=parts,
         cost=_cost(parts, facts, tokens, pricer),
-        context=economics.context,
-        miss_picodollars=economics.miss_picodollars,
+        context=context,
+        miss_picodollars=miss_picodollars,
         answer=read_answer(request.wire_format, facts) if request.has_history else [],
     )
 

@@ -23,6 +23,7 @@ from lunaroute.assemble.socket import SocketState
 from lunaroute.capture.records import Record, RelayStarted
 from lunaroute.errors import LunarouteError
 from lunaroute.events import Event
+from lunaroute.events.totalling import add_event
 from lunaroute.events.totals import Totals
 from lunaroute.events.types import ResponseRecorded
 from lunaroute.sessions import OpenExchange
@@ -202,7 +203,7 @@ class Recorder:
         if not reads:  # caught up: only then does the time of day say how long a session has been idle
             events += self._pipeline.advance(plan.now_wall_ns)
         for event in events:
-            self.totals.add(event)
+            add_event(self.totals, event)
         for poisoned in self._pipeline.take_poisoned():
             self._insist("dead letters", lambda poisoned=poisoned: self._add_dead_letter(poisoned))  # type: ignore[misc]
         return events

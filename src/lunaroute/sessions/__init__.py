@@ -3,7 +3,8 @@
 from .client import Client, identify_client
 from .clues import Clues, Identity, ThreadKind
 from .ended import EndedExchange
-from .headers import HeaderTexts, header_texts
+from .header_texts import HeaderTexts
+from .headers import header_texts
 from .lifecycle import SessionBook
 from .placement import locate
 from .remembering import remember_request, remember_response

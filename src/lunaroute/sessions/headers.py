@@ -7,33 +7,20 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import msgspec
-
 from lunaroute.capture.records import split_headers
 
-
-class HeaderTexts(msgspec.Struct, frozen=True):
-    """The fields of one message, decoded once and used by identity, client detection and event derivation."""
-
-    fields: list[tuple[str, str, str]]
-    """(lower-case name, name as sent, value), in the order sent."""
-    first: dict[str, str]
-    """Lower-case name → value of the first field of that name."""
-
-    def get(self, name: str) -> str | None:
-        """The value of the first field with this lower-case name; None where there is none or it is empty."""
-        return self.first.get(name) or None
-
-
-NO_HEADERS = HeaderTexts([], {})
+from .header_texts import HeaderTexts
 
 
 def header_texts(header_lines: bytes) -> HeaderTexts:
     """The fields of a message as text; `header_lines` as they stand in a record."""
     fields: list[tuple[str, str, str]] = []
+    first: dict[str, str] = {}
     for line in header_lines.split(b"\r\n"):
-        fields += _field(line)
-    return HeaderTexts(fields, {lower: value for lower, _, value in reversed(fields)})
+        for field in _field(line):
+            fields.append(field)
+            first.setdefault(field[0], field[2])
+    return HeaderTexts(fields, first)
 
 
 @lru_cache(maxsize=1024)

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from .clues import Clues, Declared, ThreadKind
-from .headers import HeaderTexts
+from .header_texts import HeaderTexts
 
 
 def declare(clues: Clues) -> Declared | None:

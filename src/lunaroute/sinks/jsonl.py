@@ -17,14 +17,11 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-import msgspec
-
-from lunaroute.encryption.lines import seal_line
-from lunaroute.events import Event, encode_event
-from lunaroute.events.chain import link_of
+from lunaroute.events import Event
 from lunaroute.events.types import Completed
 
 from .layout import compressed_path, make_private_dir, plain_path
+from .lines import new_events, write_lines
 from .replacing import fsync_path
 from .syncfs import sync_filesystem
 from .tail import NO_TAIL, Tail, find_tail, last_seq_of_compressed
@@ -32,11 +29,6 @@ from .tail import NO_TAIL, Tail, find_tail, last_seq_of_compressed
 _MAX_OPEN_FILES = 128
 _SYNCFS_FROM = 32
 """So many files are synced together: many short sessions a second would otherwise cost an fsync each."""
-
-_WRITE_BYTES = 256 * 1024
-"""Lines are gathered up to so much; a longer one is written at once, so that its memory is free for the next."""
-_MOST_PIECES = 1024
-"""What one writev takes (IOV_MAX of Linux and macOS)."""
 
 
 class _OpenFile:
@@ -97,12 +89,15 @@ class JsonlSink:
                 self._reject_unknown(events, compressed)
                 return
             file = self._open_file(session_id)
-        new = _new_events(events, file.last_seq, file.path)
+        new, missing = new_events(events, file.last_seq)
+        for first, last in missing:
+            lost = f"{file.path} lost events {first} to {last} while its session was open"
+            _say(f"{lost}; it goes on with event {last + 1}")
         if not new:
             return
         try:
             self._unsynced.add(file.path)
-            link = _write_lines(file.fd, new, file.link)
+            link = write_lines(file.fd, new, file.link)
         except BaseException:
             # The file may end in a torn line now; opening it again repairs it.
             self._forget(session_id)
@@ -158,44 +153,6 @@ def _repair(fd: int) -> Tail:
     if tail.valid_bytes < os.fstat(fd).st_size:
         os.ftruncate(fd, tail.valid_bytes)
     return tail
-
-
-def _new_events(events: list[Event], last_seq: int, path: Path) -> list[Event]:
-    new = []
-    for event in events:
-        if event.seq > last_seq + 1:
-            missing = f"{path} lost events {last_seq + 1} to {event.seq - 1} while its session was open"
-            _say(f"{missing}; it goes on with event {event.seq}")
-        if event.seq > last_seq:
-            new.append(event)
-            last_seq = event.seq
-    return new
-
-
-def _write_lines(fd: int, events: list[Event], link: str | None) -> str | None:
-    """The events as lines, the first of which names `link` as the line before it; the link of the last."""
-    pieces: list[bytes] = []
-    size_bytes = 0
-    for event in events:
-        line = encode_event(msgspec.structs.replace(event, prev=link))
-        link = link_of(event, line)
-        pieces += (seal_line(line), b"\n")
-        size_bytes += len(line) + 1
-        if size_bytes >= _WRITE_BYTES:
-            _write_all(fd, pieces)
-            pieces, size_bytes = [], 0
-    if pieces:
-        _write_all(fd, pieces)
-    return link
-
-
-def _write_all(fd: int, pieces: list[bytes]) -> None:
-    # Joining long lines would cost more than writing them: the pages of the copy are touched for the first time.
-    written = os.writev(fd, pieces) if len(pieces) <= _MOST_PIECES else 0
-    if written < sum(map(len, pieces)):
-        view = memoryview(b"".join(pieces))[written:]
-        while view:
-            view = view[os.write(fd, view) :]
 
 
 def _fsync(path: Path) -> None:

@@ -2,7 +2,8 @@
 
 from .counts import TokenCounts
 from .percentile import percentile
-from .sums import ExchangeNumbers, SessionSums, samples
+from .session_sums import ExchangeNumbers, SessionSums
+from .sums import add_context, add_exchange, add_miss, add_tool_result, samples
 from .times import ChunkGaps, StreamPoint, Timing
 from .timing import chunk_gaps, measure, stream_points, without_latency
 from .tokens import count_tokens, estimate_tokens, plausible_billing
@@ -14,6 +15,10 @@ __all__ = [
     "StreamPoint",
     "Timing",
     "TokenCounts",
+    "add_context",
+    "add_exchange",
+    "add_miss",
+    "add_tool_result",
     "chunk_gaps",
     "count_tokens",
     "estimate_tokens",

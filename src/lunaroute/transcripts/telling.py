@@ -31,7 +31,16 @@ from lunaroute.events.types import (
 )
 from lunaroute.pricing import CostSums, Pricer, PriceRequest
 from lunaroute.sessions import verdict_of
-from lunaroute.stats import ExchangeNumbers, SessionSums, Timing, TokenCounts, count_tokens, plausible_billing
+from lunaroute.stats import (
+    ExchangeNumbers,
+    SessionSums,
+    Timing,
+    TokenCounts,
+    add_exchange,
+    add_tool_result,
+    count_tokens,
+    plausible_billing,
+)
 
 from .turn import Conversation, Turn
 
@@ -172,7 +181,8 @@ class Session:
         is_counted = facts.usage is not None and facts.usage.output_tokens is not None
         tokens = count_tokens(facts.usage, facts.thinking_text if is_counted else "")
         timing = _timing(turn)
-        self._sums.add_exchange(
+        add_exchange(
+            self._sums,
             ExchangeNumbers(
                 timing=timing,
                 tokens=tokens,
@@ -180,7 +190,7 @@ class Session:
                 tool_names=[call.tool_name for call in facts.tool_calls],
                 is_success=True,
                 span_ns=turn.ended_ns - self._first.began_ns,
-            )
+            ),
         )
         return ResponseStats(
             provider_latency_ms=None,
@@ -229,7 +239,7 @@ class Session:
         call_id = call.tool_call_id or ""
         returned_ns = turn.returned_ns.get(call_id, turn.began_ns)
         execution_ns = max(0, returned_ns - known.called_ns)
-        self._sums.add_tool_result(call.tool_name, execution_ns, verdict.success)
+        add_tool_result(self._sums, call.tool_name, execution_ns, verdict.success)
         waited_ns = self._waited_ns.get(known.request_id, 0)
         self._sums.tool_wait_ns += max(0, execution_ns - waited_ns)
         self._waited_ns[known.request_id] = max(waited_ns, execution_ns)

@@ -5,7 +5,15 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from lunaroute.stats import ExchangeNumbers, SessionSums, Timing, TokenCounts, samples
+from lunaroute.stats import (
+    ExchangeNumbers,
+    SessionSums,
+    Timing,
+    TokenCounts,
+    add_exchange,
+    add_tool_result,
+    samples,
+)
 
 MS = 1_000_000
 
@@ -43,9 +51,9 @@ def numbers(
 
 def test_sums_add_up() -> None:
     sums = SessionSums()
-    sums.add_exchange(numbers(100, tools=("Bash", "Bash", "Read"), span_ms=100))
-    sums.add_exchange(numbers(300, success=False, span_ms=900))
-    sums.add_exchange(numbers(None, span_ms=500))
+    add_exchange(sums, numbers(100, tools=("Bash", "Bash", "Read"), span_ms=100))
+    add_exchange(sums, numbers(300, success=False, span_ms=900))
+    add_exchange(sums, numbers(None, span_ms=500))
     assert (sums.request_count, sums.error_count, sums.duration_ns) == (3, 1, 900 * MS)
     assert (sums.provider_ns, sums.overhead_ns) == (400 * MS, 9 * MS)
     assert samples(sums.latencies) == [100.0, 300.0]
@@ -56,31 +64,31 @@ def test_sums_add_up() -> None:
 
 def test_models_are_summed_apart_and_exchanges_without_tokens_name_none() -> None:
     sums = SessionSums()
-    sums.add_exchange(numbers(model="a"))
-    sums.add_exchange(numbers(model="a", generation_ms=None))
-    sums.add_exchange(numbers(model=None))
-    sums.add_exchange(numbers(model="silent", tokens=TokenCounts()))
+    add_exchange(sums, numbers(model="a"))
+    add_exchange(sums, numbers(model="a", generation_ms=None))
+    add_exchange(sums, numbers(model=None))
+    add_exchange(sums, numbers(model="silent", tokens=TokenCounts()))
     assert {name: model.tokens.total_tokens for name, model in sums.by_model.items()} == {"a": 30, "unknown": 15}
     assert sums.by_model["a"].tokens_per_second == pytest.approx(100.0)
 
 
 def test_a_model_nobody_timed_has_no_speed() -> None:
     sums = SessionSums()
-    sums.add_exchange(numbers(generation_ms=None))
+    add_exchange(sums, numbers(generation_ms=None))
     assert sums.by_model["m"].tokens_per_second is None
 
 
 def test_tool_results_add_time_and_errors_that_were_told() -> None:
     sums = SessionSums()
     for success in (True, False, None):
-        sums.add_tool_result("Bash", 10 * MS, success)
+        add_tool_result(sums, "Bash", 10 * MS, success)
     tool = sums.by_tool["Bash"]
     assert (tool.timed_count, tool.execution_ns, tool.error_count, tool.call_count) == (3, 30 * MS, 1, 0)
 
 
 def test_stored_sums_go_on_adding() -> None:
     sums = SessionSums()
-    sums.add_exchange(numbers(tools=("Bash",)))
+    add_exchange(sums, numbers(tools=("Bash",)))
     restored = msgspec.msgpack.decode(msgspec.msgpack.encode(sums), type=SessionSums)
     assert restored == sums
     for each in (sums, restored):
