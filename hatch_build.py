@@ -20,6 +20,7 @@ except ImportError:  # run by hand, where only the compiler is needed
     BuildHookInterface = object
 
 HOT_MODULES = (
+    "capture/ids.py",
     "spool/frame.py",
     "spool/writer.py",
     "relay/headers.py",
@@ -57,6 +58,7 @@ HOT_MODULES = (
     "stats/percentile.py",
     "assemble/assembler.py",
     "assemble/sse.py",
+    "assemble/wall_time.py",
     "dialects/reading.py",
     "dialects/resent.py",
     "sessions/context.py",
@@ -65,6 +67,7 @@ HOT_MODULES = (
     "sessions/identity.py",
     "sessions/index.py",
     "sessions/lifecycle.py",
+    "sessions/moments.py",
     "sessions/placement.py",
     "sessions/remembering.py",
     "sessions/served.py",
@@ -73,11 +76,13 @@ HOT_MODULES = (
     "stats/sums.py",
     "stats/timing.py",
     "stats/tokens.py",
+    "pricing/adding.py",
     "pricing/pricer.py",
     "events/bodies.py",
     "events/chain.py",
     "events/request.py",
     "events/response.py",
+    "events/session.py",
     "events/totalling.py",
     "recorder/economics.py",
     "recorder/pipeline.py",

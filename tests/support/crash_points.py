@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 from lunaroute.recorder.journal import Journal
-from lunaroute.sinks import jsonl
 from lunaroute.sinks.feed import FeedSink
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.sqlite.sink import SqliteSink
@@ -49,19 +48,20 @@ def around(owner: object, name: str, *, is_before: bool) -> SetTrap:
 
 
 def _half_a_line(patch: Patch, nth: int, die: Die) -> None:
-    original = jsonl._write_all
+    """Only session files are written with `writev`."""
+    original = os.writev
     calls = 0
 
-    def torn(fd: int, pieces: list[bytes]) -> None:
+    def torn(fd: int, pieces: list[bytes]) -> int:
         nonlocal calls
         calls += 1
         if calls == nth:
             data = b"".join(pieces)
             original(fd, [data[: len(data) // 2]])
             die()
-        original(fd, pieces)
+        return original(fd, pieces)
 
-    patch(jsonl, "_write_all", torn)
+    patch(os, "writev", torn)
 
 
 def _half_a_record(patch: Patch, nth: int, die: Die) -> None:

@@ -33,10 +33,10 @@ class SocketPart(msgspec.Struct, frozen=True, kw_only=True):
     """Of messages that belong to no turn: the response on this socket before them."""
 
 
-class Exchange(msgspec.Struct, kw_only=True):
+class Exchange(msgspec.Struct, kw_only=True, gc=False):
     """One request and its response, growing as records arrive. Complete when `closed` is set.
 
-    All `t_ns` in it are of one monotonic clock; wall time of an instant is `wall_ns_at(t_ns)`.
+    All `t_ns` in it are of one monotonic clock; the wall time of one is `wall_time.wall_ns_at`.
     """
 
     key: ExchangeKey
@@ -65,17 +65,14 @@ class Exchange(msgspec.Struct, kw_only=True):
     def response_body(self) -> bytes:
         return b"".join([data for _, data in self.response_chunks])
 
-    def wall_ns_at(self, t_ns: int) -> int:
-        return self.opened.wall_ns + (t_ns - self.opened.t_ns)
 
-
-class RequestReceived(msgspec.Struct, frozen=True):
+class RequestReceived(msgspec.Struct, frozen=True, gc=False):
     """The request is known in full, or as far as it ever will be; comes once, before ExchangeEnded."""
 
     exchange: Exchange
 
 
-class ExchangeEnded(msgspec.Struct, frozen=True):
+class ExchangeEnded(msgspec.Struct, frozen=True, gc=False):
     exchange: Exchange
 
 

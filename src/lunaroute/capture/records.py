@@ -55,7 +55,7 @@ def split_headers(lines: bytes) -> HeaderList:
     return headers
 
 
-class RelayStarted(msgspec.Struct, frozen=True, array_like=True, tag=1):
+class RelayStarted(msgspec.Struct, frozen=True, array_like=True, tag=1, gc=False):
     """First record of a relay start in its lane. What the lane's earlier start left open was interrupted."""
 
     t_ns: int
@@ -66,14 +66,14 @@ class RelayStarted(msgspec.Struct, frozen=True, array_like=True, tag=1):
     version: str
 
 
-class RelayStopped(msgspec.Struct, frozen=True, array_like=True, tag=2):
+class RelayStopped(msgspec.Struct, frozen=True, array_like=True, tag=2, gc=False):
     """Last record of an orderly stop; nothing of this start follows."""
 
     t_ns: int
     wall_ns: int
 
 
-class RecordsLost(msgspec.Struct, frozen=True, array_like=True, tag=3):
+class RecordsLost(msgspec.Struct, frozen=True, array_like=True, tag=3, gc=False):
     """Writing failed for a while (disk full, permission), or what was written was damaged. Everything open in the lane
     at that time is incomplete."""
 
@@ -86,7 +86,7 @@ class RecordsLost(msgspec.Struct, frozen=True, array_like=True, tag=3):
     reason: str
 
 
-class RequestOpened(msgspec.Struct, frozen=True, array_like=True, tag=4):
+class RequestOpened(msgspec.Struct, frozen=True, array_like=True, tag=4, gc=False):
     """A request's head was received and routed."""
 
     exchange: int
@@ -117,7 +117,7 @@ class RequestOpened(msgspec.Struct, frozen=True, array_like=True, tag=4):
         return split_headers(self.header_lines)
 
 
-class Opening(msgspec.Struct, frozen=True, array_like=True):
+class Opening(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What of a RequestOpened is the same for every request with the same head, so that it is encoded once."""
 
     listener: str
@@ -134,7 +134,7 @@ class Opening(msgspec.Struct, frozen=True, array_like=True):
     tenant: str | None = None
 
 
-class RequestChunk(msgspec.Struct, frozen=True, array_like=True, tag=5):
+class RequestChunk(msgspec.Struct, frozen=True, array_like=True, tag=5, gc=False):
     """Body bytes of the request."""
 
     exchange: int
@@ -145,7 +145,7 @@ class RequestChunk(msgspec.Struct, frozen=True, array_like=True, tag=5):
     chunk): time spent in our own code on this request so far."""
 
 
-class ResponseOpened(msgspec.Struct, frozen=True, array_like=True, tag=6):
+class ResponseOpened(msgspec.Struct, frozen=True, array_like=True, tag=6, gc=False):
     """The response's final head (not 1xx). Its `t_ns` is the arrival of the first response byte."""
 
     exchange: int
@@ -159,7 +159,7 @@ class ResponseOpened(msgspec.Struct, frozen=True, array_like=True, tag=6):
         return split_headers(self.header_lines)
 
 
-class ResponseChunk(msgspec.Struct, frozen=True, array_like=True, tag=7):
+class ResponseChunk(msgspec.Struct, frozen=True, array_like=True, tag=7, gc=False):
     """Body bytes of the response as they arrived in one read."""
 
     exchange: int
@@ -167,7 +167,7 @@ class ResponseChunk(msgspec.Struct, frozen=True, array_like=True, tag=7):
     data: bytes
 
 
-class ExchangeClosed(msgspec.Struct, frozen=True, array_like=True, tag=8):
+class ExchangeClosed(msgspec.Struct, frozen=True, array_like=True, tag=8, gc=False):
     """The exchange is over; no record of it follows."""
 
     exchange: int
@@ -183,7 +183,7 @@ class ExchangeClosed(msgspec.Struct, frozen=True, array_like=True, tag=8):
     """The same on the way back."""
 
 
-class UpgradeChunk(msgspec.Struct, frozen=True, array_like=True, tag=10):
+class UpgradeChunk(msgspec.Struct, frozen=True, array_like=True, tag=10, gc=False):
     """Bytes of an upgraded connection (WebSocket) as they arrived in one read, framing and all."""
 
     exchange: int

@@ -27,7 +27,7 @@ WireFormat = Literal[
 `unknown`. `metered` is every call that says what it used and is no conversation: embeddings, images, audio …"""
 
 
-class SideUsage(msgspec.Struct, frozen=True, kw_only=True):
+class SideUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A pass of the provider that is billed on top of what is reported beside it (Anthropic: `usage.iterations`)."""
 
     kind: str
@@ -43,7 +43,7 @@ class SideUsage(msgspec.Struct, frozen=True, kw_only=True):
     cache_creation_1h_tokens: int | None = None
 
 
-class Billing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Billing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What decides a price beside the token counts, as far as the provider says it in the response. A field that is
     left out is null, zero, false or empty."""
 
@@ -68,7 +68,7 @@ class Billing(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Billed on top; not part of any token count of the exchange."""
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Token counts by the inclusive rule of CONTRACT §3: parts are subsets, total = input + output."""
 
     input_tokens: int | None = None
@@ -153,7 +153,7 @@ class Marks(msgspec.Struct, frozen=True, gc=False):
     """The digests of all blocks, one after the other."""
 
 
-class IdentityHints(msgspec.Struct, frozen=True, kw_only=True):
+class IdentityHints(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Body fields that may tell which conversation a request belongs to (WIRE A4, steps 3-5)."""
 
     metadata_user_id: str | None = None
@@ -167,7 +167,7 @@ class IdentityHints(msgspec.Struct, frozen=True, kw_only=True):
     """Anthropic `diagnostics.previous_message_id`: the same, of a request that sends its history."""
 
 
-class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
+class RequestFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a request asks for."""
 
     model: str | None = None
@@ -206,7 +206,7 @@ class RequestFacts(msgspec.Struct, frozen=True, kw_only=True):
         return [result for message in self.messages for result in message.tool_results]
 
 
-class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
+class ToolCall(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A call of a client-executed tool that the model asked for."""
 
     tool_call_id: str | None
@@ -223,7 +223,7 @@ class ToolCall(msgspec.Struct, frozen=True, kw_only=True):
     """Monotonic arrival of the end of the call's block (streams only)."""
 
 
-class Milestone(msgspec.Struct, frozen=True, kw_only=True):
+class Milestone(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A point of interest in a stream."""
 
     event_type: Literal["first_token", "block_start", "block_stop", "error", "completion"]
@@ -232,14 +232,14 @@ class Milestone(msgspec.Struct, frozen=True, kw_only=True):
     """Block type for `block_start` and `block_stop`, message for `error`, finish reason for `completion`."""
 
 
-class ProviderError(msgspec.Struct, frozen=True, kw_only=True):
+class ProviderError(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     type: str | None
     message: str | None
     status_code: int | None = None
     """The HTTP status that the error says it stands for, in numbers (`code` or `status`)."""
 
 
-class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True):
+class ResponseFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a response amounts to, streamed or not, complete or cut."""
 
     response_id: str | None = None

@@ -7,7 +7,7 @@ import msgspec
 from .types import BodyCopy
 
 
-class EmbeddedBody(msgspec.Struct, frozen=True):
+class EmbeddedBody(msgspec.Struct, frozen=True, gc=False):
     """A body as event fields."""
 
     json: msgspec.Raw

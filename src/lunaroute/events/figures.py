@@ -12,7 +12,7 @@ import msgspec
 from lunaroute.stats.caching import Reason
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True):
+class Value(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Base of all nested values."""
 
 

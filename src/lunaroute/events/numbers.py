@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from lunaroute.pricing.adding import add_parts, total_of
 from lunaroute.pricing.cost import PICODOLLARS, CostParts, CostSums
 from lunaroute.stats.counts import TokenCounts
 from lunaroute.stats.percentile import percentile
@@ -69,8 +70,8 @@ def exchange_cost(by_model: dict[str, CostParts], total_tokens: int, price_versi
     """Of one priced exchange."""
     parts = CostParts()
     for model_parts in by_model.values():
-        parts.add(model_parts)
-    return _cost(parts, {name: cost.total for name, cost in by_model.items()}, total_tokens, price_version, 0)
+        add_parts(parts, model_parts)
+    return _cost(parts, {name: total_of(cost) for name, cost in by_model.items()}, total_tokens, price_version, 0)
 
 
 def session_cost(sums: CostSums) -> Cost:
@@ -87,14 +88,15 @@ def _cost(
     price_version: str | None,
     unpriced_requests: int,
 ) -> Cost:
+    total_usd = None if parts is None else to_usd(total_of(parts))
     return Cost(
-        total_cost_usd=None if parts is None else to_usd(parts.total),
+        total_cost_usd=total_usd,
         input_cost_usd=None if parts is None else to_usd(parts.input),
         output_cost_usd=None if parts is None else to_usd(parts.output),
         thinking_cost_usd=None if parts is None else to_usd(parts.thinking),
         cache_read_cost_usd=None if parts is None else to_usd(parts.cache_read),
         cache_creation_cost_usd=None if parts is None else to_usd(parts.cache_creation),
-        cost_per_1k_tokens=None if parts is None or not total_tokens else to_usd(parts.total) * 1000 / total_tokens,
+        cost_per_1k_tokens=None if total_usd is None or not total_tokens else total_usd * 1000 / total_tokens,
         by_model={name: to_usd(amount) for name, amount in by_model.items()},
         price_version=price_version,
         unpriced_requests=unpriced_requests,

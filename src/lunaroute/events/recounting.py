@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from lunaroute.pricing.adding import add_parts
 from lunaroute.pricing.cost import PICODOLLARS, CostParts, CostSums
 from lunaroute.stats.counts import COUNTED, TokenCounts
 from lunaroute.stats.session_sums import ExchangeNumbers, SessionSums
@@ -108,7 +109,7 @@ def _add_cost(costs: CostSums, event: ResponseRecorded) -> None:
     if cost.total_cost_usd is None:
         costs.unpriced_requests += 1
         return
-    costs.parts.add(_parts(cost))
+    add_parts(costs.parts, _parts(cost))
     for model, amount in cost.by_model.items():
         costs.by_model[model] = costs.by_model.get(model, 0) + _picodollars(amount)
     costs.priced_requests += 1

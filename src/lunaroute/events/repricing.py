@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from lunaroute.pricing import CostSums, Pricer, PriceRequest, miss_picodollars
+from lunaroute.pricing import CostSums, Pricer, PriceRequest, add_priced, miss_picodollars
 from lunaroute.stats.counts import COUNTED, TokenCounts
 from lunaroute.stats.session_sums import SessionSums
 from lunaroute.stats.sums import add_miss
@@ -104,7 +104,7 @@ class SessionRepricer:
             self._sums.unpriced_requests += 1
             new = unpriced_cost()
         else:
-            self._sums.add(parts, tokens.total_tokens or 0, self._pricer.version)
+            add_priced(self._sums, parts, tokens.total_tokens or 0, self._pricer.version)
             new = exchange_cost(parts, tokens.total_tokens or 0, self._pricer.version)
         model = event.model_used or model_requested
         recost = Recost(event=event, provider=provider, model=model, old=old, new=new)

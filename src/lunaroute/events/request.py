@@ -7,6 +7,7 @@ Everything is given: no event here depends on anything but the exchange, its fac
 from __future__ import annotations
 
 from lunaroute.assemble.exchange import Exchange, SocketPart
+from lunaroute.assemble.wall_time import wall_ns_at
 from lunaroute.capture.records import RequestOpened
 from lunaroute.sessions import HeaderTexts, PairedCall, Session, identify_client, verdict_of
 from lunaroute.sessions.hints import client_hints
@@ -35,7 +36,7 @@ _EXCERPT_CHARS = 500
 
 def request_wall_ns(exchange: Exchange) -> int:
     """When the request was known in full, or its head where it never was."""
-    return exchange.wall_ns_at(exchange.request_ended_ns or exchange.opened.t_ns)
+    return wall_ns_at(exchange, exchange.request_ended_ns or exchange.opened.t_ns)
 
 
 def started_event(request: ReadRequest, session: Session, seq: int, node: str | None = None) -> Started:

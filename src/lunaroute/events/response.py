@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from lunaroute.assemble.wall_time import wall_ns_at
 from lunaroute.capture.records import Outcome
 from lunaroute.dialects.facts import ResponseFacts, ToolCall
 from lunaroute.dialects.portable import is_portable
@@ -64,7 +65,7 @@ def response_event(
     return ResponseRecorded(
         session_id=session_id,
         request_id=exchange.request_id,
-        timestamp=timestamp(exchange.wall_ns_at(closed.t_ns)),
+        timestamp=timestamp(wall_ns_at(exchange, closed.t_ns)),
         seq=seq,
         response_text=facts.text,
         thinking_text=facts.thinking_text,

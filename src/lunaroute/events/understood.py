@@ -19,7 +19,7 @@ from .figures import (
 )
 
 
-class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
+class ReadRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request as it was understood."""
 
     exchange: Exchange
@@ -47,7 +47,7 @@ class ReadRequest(msgspec.Struct, frozen=True, kw_only=True):
         return dialect_of(self.wire_format)
 
 
-class ReadResponse(msgspec.Struct, frozen=True, kw_only=True):
+class ReadResponse(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A response as it was understood."""
 
     exchange: Exchange

@@ -12,7 +12,7 @@ PICODOLLARS = 1_000_000_000_000
 """Per US dollar."""
 
 
-class CostParts(msgspec.Struct):
+class CostParts(msgspec.Struct, gc=False):
     """The parts of a cost; they do not overlap and their sum is the total."""
 
     input: int = 0
@@ -22,17 +22,6 @@ class CostParts(msgspec.Struct):
     thinking: int = 0
     cache_read: int = 0
     cache_creation: int = 0
-
-    @property
-    def total(self) -> int:
-        return self.input + self.output + self.thinking + self.cache_read + self.cache_creation
-
-    def add(self, other: CostParts) -> None:
-        self.input += other.input
-        self.output += other.output
-        self.thinking += other.thinking
-        self.cache_read += other.cache_read
-        self.cache_creation += other.cache_creation
 
 
 class CostSums(msgspec.Struct):
@@ -44,12 +33,3 @@ class CostSums(msgspec.Struct):
     priced_tokens: int = 0
     unpriced_requests: int = 0
     price_version: str | None = None
-
-    def add(self, by_model: dict[str, CostParts], total_tokens: int, price_version: str) -> None:
-        """Take a priced exchange in."""
-        for model_name, parts in by_model.items():
-            self.parts.add(parts)
-            self.by_model[model_name] = self.by_model.get(model_name, 0) + parts.total
-        self.priced_requests += 1
-        self.priced_tokens += total_tokens
-        self.price_version = price_version

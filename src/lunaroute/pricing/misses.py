@@ -8,6 +8,7 @@ import msgspec
 
 from lunaroute.stats.caching import without_miss
 
+from .adding import total_of
 from .cost import CostParts
 from .price_request import PriceRequest
 from .pricer import Pricer
@@ -23,4 +24,4 @@ def miss_picodollars(
 
 
 def _total(parts: Mapping[str, CostParts]) -> int:
-    return sum(part.total for part in parts.values())
+    return sum(total_of(part) for part in parts.values())

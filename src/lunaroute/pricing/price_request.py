@@ -8,7 +8,7 @@ from lunaroute.dialects.facts import Billing
 from lunaroute.stats.counts import TokenCounts
 
 
-class PriceRequest(msgspec.Struct, frozen=True, kw_only=True):
+class PriceRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     provider: str
     model_used: str | None
     model_requested: str | None

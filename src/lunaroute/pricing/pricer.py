@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from lunaroute.dialects.facts import Billing, SideUsage
 from lunaroute.stats.counts import TokenCounts
 
+from .adding import add_parts
 from .cost import CostParts
 from .own import OwnPrices, Prices
 from .price_request import PriceRequest
@@ -50,7 +51,7 @@ class Pricer:
             side_rates = self._rates(request, [side.model] if side.model else names, tokens)
             if side_rates is None:
                 return None
-            costs.setdefault(side.model or names[0], CostParts()).add(_cost(tokens, side_rates, Billing()))
+            add_parts(costs.setdefault(side.model or names[0], CostParts()), _cost(tokens, side_rates, Billing()))
         return costs
 
     def _rates(self, request: PriceRequest, names: list[str], tokens: TokenCounts) -> Rates | None:

@@ -7,7 +7,7 @@ import msgspec
 from lunaroute.sessions.prompts import Answered, Change, Prompt
 
 
-class Addition(msgspec.Struct, frozen=True):
+class Addition(msgspec.Struct, frozen=True, gc=False):
     """A request against what was sent in its thread before."""
 
     prompt: Prompt

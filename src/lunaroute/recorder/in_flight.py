@@ -18,6 +18,7 @@ from lunaroute.dialects.so_far import NOTHING, Part, SoFar
 from lunaroute.events.timestamps import timestamp
 from lunaroute.live.wire import InFlight
 from lunaroute.pricing import Pricer, PriceRequest
+from lunaroute.pricing.adding import total_of
 from lunaroute.pricing.cost import PICODOLLARS
 from lunaroute.sessions import OpenExchange
 from lunaroute.sessions.headers import header_texts
@@ -189,6 +190,6 @@ class _Flight:
                 wall_ns=self.exchange.opened.wall_ns,
             )
             parts = self._pricer.price(request)
-            picodollars = None if parts is None else sum(one.total for one in parts.values())
+            picodollars = None if parts is None else sum(total_of(one) for one in parts.values())
             self._cost = (output, None if picodollars is None else picodollars / PICODOLLARS)
         return self._cost[1]

@@ -20,13 +20,14 @@ from lunaroute.assemble.exchange import (
     RunEnded,
     RunStarted,
 )
+from lunaroute.assemble.wall_time import wall_ns_at
 from lunaroute.dialects.turn import new_results
 from lunaroute.events.request import request_event, request_wall_ns, started_event, tool_call_event
 from lunaroute.events.response import response_event
 from lunaroute.events.session import completed_event, snapshot_event
 from lunaroute.events.types import Event, RequestRecorded, ResponseRecorded, Started, ToolCallRecorded
 from lunaroute.events.understood import ReadRequest, ReadResponse
-from lunaroute.pricing import CostSums, Pricer
+from lunaroute.pricing import CostSums, Pricer, add_priced
 from lunaroute.sessions import (
     EndedExchange,
     Ending,
@@ -280,7 +281,7 @@ class Pipeline:
         if response.context is not None and response.context.cache_miss is not None:
             add_miss(numbers.sums, response.context.cache_miss.missed_tokens, response.miss_picodollars)
         if response.cost_parts:
-            numbers.cost.add(response.cost_parts, response.tokens.total_tokens or 0, self._pricer.version)
+            add_priced(numbers.cost, response.cost_parts, response.tokens.total_tokens or 0, self._pricer.version)
         elif response.cost is not None:
             numbers.cost.unpriced_requests += 1
 
@@ -328,4 +329,4 @@ def _is_broken_off(exchange: Exchange) -> bool:
 
 def _end_wall_ns(exchange: Exchange) -> int:
     closed = exchange.closed
-    return exchange.wall_ns_at(exchange.opened.t_ns if closed is None else closed.t_ns)
+    return wall_ns_at(exchange, exchange.opened.t_ns if closed is None else closed.t_ns)

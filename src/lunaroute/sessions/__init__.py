@@ -6,9 +6,10 @@ from .ended import EndedExchange
 from .header_texts import HeaderTexts
 from .headers import header_texts
 from .lifecycle import SessionBook
+from .moments import elapsed_ns, instant
 from .placement import locate
 from .remembering import remember_request, remember_response
-from .state import Ending, EndReason, Instant, OpenExchange, PairedCall, PendingCall, Session, elapsed_ns, instant
+from .state import Ending, EndReason, Instant, OpenExchange, PairedCall, PendingCall, Session
 from .tools import call_ids, pair_results, remember_calls, repeated_calls, settle
 from .verdict import Confidence, Verdict, verdict_of
 

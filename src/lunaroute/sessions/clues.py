@@ -15,7 +15,7 @@ ThreadKind = Literal["main", "subagent", "side"]
 """`side`: what a client asks on the side, a title for instance; it is never part of the history."""
 
 
-class Identity(msgspec.Struct, frozen=True, kw_only=True):
+class Identity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     conversation_id: str | None
     """None = a conversation of its own, named by its first session."""
     rule: str
@@ -39,7 +39,7 @@ UNKNOWN = Identity(conversation_id=None, rule="new", evidence=None)
 """Nothing tells, or nothing was asked yet."""
 
 
-class Clues(msgspec.Struct, frozen=True, kw_only=True):
+class Clues(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """All that a request offers to tell whose it is."""
 
     request_id: str

@@ -12,7 +12,7 @@ from lunaroute.dialects.facts import MessageFacts, ResponseFacts
 from .prompts import Answered
 
 
-class EndedExchange(msgspec.Struct, frozen=True, kw_only=True):
+class EndedExchange(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A response as it was understood."""
 
     request_id: str

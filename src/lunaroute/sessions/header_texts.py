@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 
-class HeaderTexts(msgspec.Struct, frozen=True):
+class HeaderTexts(msgspec.Struct, frozen=True, gc=False):
     """The fields of one message, decoded once and used by identity, client detection and event derivation."""
 
     fields: list[tuple[str, str, str]]

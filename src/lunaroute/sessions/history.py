@@ -18,7 +18,7 @@ EMPTY = b""
 """The chain before any message."""
 
 
-class History(msgspec.Struct, frozen=True):
+class History(msgspec.Struct, frozen=True, gc=False):
     """The chain of one request."""
 
     base: bytes

@@ -9,7 +9,6 @@ from typing import Literal
 
 import msgspec
 
-from lunaroute.assemble.exchange import Exchange
 from lunaroute.dialects.facts import ToolResult, WireFormat
 
 from .clues import ThreadKind
@@ -25,18 +24,6 @@ class Instant(msgspec.Struct, frozen=True, array_like=True, gc=False):
     start_wall_ns: int
     t_ns: int
     wall_ns: int
-
-
-def instant(exchange: Exchange, t_ns: int) -> Instant:
-    """The moment `t_ns` of this exchange's clock."""
-    return Instant(exchange.key.lane, exchange.key.start_wall_ns, t_ns, exchange.wall_ns_at(t_ns))
-
-
-def elapsed_ns(start: Instant, end: Instant) -> int:
-    """Time from start to end, never negative. Wall times are subtracted only where there is no common clock."""
-    if start.lane == end.lane and start.start_wall_ns == end.start_wall_ns:
-        return max(0, end.t_ns - start.t_ns)
-    return max(0, end.wall_ns - start.wall_ns)
 
 
 class PendingCall(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -88,7 +75,7 @@ class Session(msgspec.Struct, array_like=True):
     """The session whose history the conversation began with."""
 
 
-class OpenExchange(msgspec.Struct, frozen=True, array_like=True):
+class OpenExchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the request told, for the time when its response comes."""
 
     session_id: str

@@ -16,7 +16,8 @@ from collections.abc import Sequence
 from lunaroute.capture.ids import own_call_id
 from lunaroute.dialects.facts import ToolCall, ToolResult
 
-from .state import Instant, PairedCall, PendingCall, Session, elapsed_ns
+from .moments import elapsed_ns
+from .state import Instant, PairedCall, PendingCall, Session
 
 MAX_PENDING_CALLS = 1024
 """Per session; calls that are never answered leave oldest first."""

@@ -55,4 +55,5 @@ def _write_all(fd: int, pieces: list[bytes]) -> None:
     if written < sum(map(len, pieces)):
         view = memoryview(b"".join(pieces))[written:]
         while view:
-            view = view[os.write(fd, view) :]
+            written = os.write(fd, view)  # not in the slice, where mypyc would do it twice
+            view = view[written:]

@@ -18,7 +18,7 @@ COUNTED = (
 """The fields of TokenCounts that add up over exchanges."""
 
 
-class TokenCounts(msgspec.Struct, kw_only=True):
+class TokenCounts(msgspec.Struct, kw_only=True, gc=False):
     input_tokens: int | None = None
     output_tokens: int | None = None
     thinking_tokens: int | None = None

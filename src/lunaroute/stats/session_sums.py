@@ -8,7 +8,7 @@ from .counts import TokenCounts
 from .times import Timing
 
 
-class ExchangeNumbers(msgspec.Struct, frozen=True, kw_only=True):
+class ExchangeNumbers(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one ended exchange adds to its session."""
 
     timing: Timing

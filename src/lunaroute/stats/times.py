@@ -9,7 +9,7 @@ import msgspec
 PointType = Literal["first_byte", "first_token", "block_start", "block_stop", "stall", "error", "completion"]
 
 
-class Timing(msgspec.Struct, frozen=True, kw_only=True):
+class Timing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     sent_ns: int
     """Monotonic zero of all offsets: first request byte handed to the provider, else the request's arrival."""
     latency_ns: int | None
@@ -31,7 +31,7 @@ class Timing(msgspec.Struct, frozen=True, kw_only=True):
         return self.pre_processing_ns + self.post_processing_ns
 
 
-class ChunkGaps(msgspec.Struct, frozen=True):
+class ChunkGaps(msgspec.Struct, frozen=True, gc=False):
     """Silences between the reads of a response body, in ms; all None with fewer than two reads."""
 
     avg_ms: float | None = None

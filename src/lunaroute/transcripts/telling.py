@@ -29,7 +29,7 @@ from lunaroute.events.types import (
     ToolCallRecorded,
     ToolCallSummary,
 )
-from lunaroute.pricing import CostSums, Pricer, PriceRequest
+from lunaroute.pricing import CostSums, Pricer, PriceRequest, add_priced
 from lunaroute.sessions import verdict_of
 from lunaroute.stats import (
     ExchangeNumbers,
@@ -227,7 +227,7 @@ class Session:
         parts = pricer.price(request)
         if parts is None:
             return self._add_unpriced()
-        self._cost.add(parts, tokens.total_tokens or 0, pricer.version)
+        add_priced(self._cost, parts, tokens.total_tokens or 0, pricer.version)
         return exchange_cost(parts, tokens.total_tokens or 0, pricer.version)
 
     def _add_unpriced(self) -> Cost:

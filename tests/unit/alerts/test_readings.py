@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from lunaroute.alerts.readings import Reading, SessionName, readings
+from lunaroute.events.totalling import add_event
 from lunaroute.events.totals import RateLimit, Totals
 from lunaroute.events.types import Identity, Started
 from lunaroute.recorder.silence import SilentExchange
@@ -125,7 +126,7 @@ def test_stalls_are_what_a_living_recorder_tells(home: Home) -> None:
 def test_limits_count_until_their_window_ends(home: Home) -> None:
     totals = Totals()
     for event in at(home, "a").turn().events:
-        totals.add(event)
+        add_event(totals, event)
     (model,) = totals.models["anthropic"].values()
     soon = home.now.timestamp() + 60
     model.rate_limits = {"requests": RateLimit(0.95, soon), "tokens": RateLimit(0.99, soon - 61)}

@@ -20,6 +20,7 @@ from lunaroute.assemble.exchange import (
     RunEnded,
     RunStarted,
 )
+from lunaroute.assemble.wall_time import wall_ns_at
 from lunaroute.capture.records import (
     ExchangeClosed,
     Outcome,
@@ -122,7 +123,7 @@ def test_exchange_comes_when_its_request_is_whole_and_when_it_is_over() -> None:
     assert (exchange.request_ended_ns, exchange.pre_processing_ns) == (12, 3)
     assert exchange.key == ExchangeKey("w0", 1000, 7)
     assert exchange.closed == records[-1]
-    assert exchange.wall_ns_at(51) == 5000 + 51
+    assert wall_ns_at(exchange, 51) == 5000 + 51
     assert list(told.assembler.open_exchanges()) == []
 
 

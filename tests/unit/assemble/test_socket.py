@@ -9,6 +9,7 @@ import pytest
 
 from lunaroute.assemble.exchange import Exchange, ExchangeEnded, RequestReceived
 from lunaroute.assemble.socket import MAX_REST_BYTES
+from lunaroute.assemble.wall_time import wall_ns_at
 from lunaroute.capture.records import Outcome, ResponseOpened
 from tests.exchanges import MS
 from tests.sockets import OWN_NS, SocketScript, answer_events, assembled, ended, received, t_ns
@@ -74,7 +75,7 @@ def test_a_turn_has_times_and_overhead_of_its_own() -> None:
     script.answer("resp_1", "y", at_ms=1100)
     second = turns(script)[1]
     assert second.opened.t_ns == second.request_ended_ns == t_ns(1000)
-    assert second.wall_ns_at(t_ns(1000)) == second.opened.wall_ns
+    assert wall_ns_at(second, t_ns(1000)) == second.opened.wall_ns
     assert second.response is not None
     assert second.response.t_ns == t_ns(1100)
     assert [at_ns for at_ns, _ in second.response_chunks] == [t_ns(1100 + n) for n in range(6)]

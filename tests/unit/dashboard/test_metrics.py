@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from lunaroute.config import AlertConfig, Config
 from lunaroute.dashboard.app import make_app
+from lunaroute.events.totalling import add_event
 from lunaroute.events.totals import RateLimit, Totals
 from lunaroute.shipping.delivery import DeliveryInfo
 from lunaroute.shipping.worker import ShippingInfo
@@ -62,7 +63,7 @@ def test_traffic_moves_its_metrics(client: TestClient, tmp_path: Path) -> None:
     script.result(read, success=False, execution_ms=1500).turn("y", cost_usd=None, outcome="http_error").complete()
     totals = Totals()
     for event in script.ask().events:
-        totals.add(event)
+        add_event(totals, event)
     of_model = totals.models["anthropic"]["m"]
     of_model.cache_missed_tokens = 7
     of_model.rate_limits = {"requests": RateLimit(0.5, time.time() + 60), "tokens": RateLimit(0.9, time.time() - 60)}
@@ -128,7 +129,7 @@ def test_names_of_clients_stay_names(client: TestClient, tmp_path: Path) -> None
     name = 'x"} 1\nlunaroute_relay_up 1\\'
     totals = Totals()
     for event in SessionScript("a", model=name).turn().events:
-        totals.add(event)
+        add_event(totals, event)
     put(tmp_path, "totals.json", totals)
     found = scraped(client)
     assert of(found, "lunaroute_relay_up") == 0

@@ -35,7 +35,6 @@ from lunaroute.pricing import Pricer
 from lunaroute.query.event_filter import EventFilter
 from lunaroute.query.filter import Filter
 from lunaroute.query.follow import Follower
-from lunaroute.recorder import reading
 from lunaroute.recorder.dead_letter import DeadLetters
 from lunaroute.recorder.retry import retry
 from lunaroute.shipping.growth import Growth
@@ -45,6 +44,7 @@ from lunaroute.sinks.reindex import reindex
 from lunaroute.sinks.reprice import reprice
 from lunaroute.sinks.session_file import read_lines
 from lunaroute.spool.writer import SpoolWriter
+from tests.support.broken_reader import break_readers
 from tests.support.spooled import SEGMENT_BYTES, LaneScript, open_home, record
 from tests.traffic import anthropic_request, anthropic_response, anthropic_stream
 from tests.unit.verify.conftest import Store
@@ -242,11 +242,8 @@ def ship(growth: Growth, positions: Positions) -> list[tuple[str, int]]:
 
 
 def test_a_dead_letter_is_encrypted_and_can_be_tried_again(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stumble(*_: object) -> None:
-        raise ValueError(f"cannot read {SAID[0]}")
-
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "read_framed_body", stumble)
+        break_readers(patch, "response", error=ValueError(f"cannot read {SAID[0]}"))
         record(home)
     letters = DeadLetters(home / "recorder" / "dead-letter")
     assert {letter.reason for _, letter in letters.read()} == {f"response: ValueError: cannot read {SAID[0]}"}

@@ -9,6 +9,7 @@ import pytest
 
 from lunaroute.events import Event
 from lunaroute.events import totals as module
+from lunaroute.events.totalling import add_event
 from lunaroute.events.totals import LONG_S, OpenedExchange, Totals
 from tests.builders import Call, SessionScript, tokens
 
@@ -16,7 +17,7 @@ from tests.builders import Call, SessionScript, tokens
 def added(events: Sequence[Event], totals: Totals | None = None) -> Totals:
     totals = totals or Totals()
     for event in events:
-        totals.add(event)
+        add_event(totals, event)
     return totals
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lunaroute.dialects.facts import Billing, SideUsage
-from lunaroute.pricing import CostParts, CostSums, Pricer, PriceRequest
+from lunaroute.pricing import CostParts, CostSums, Pricer, PriceRequest, add_priced, total_of
 from lunaroute.pricing.cost import PICODOLLARS
 from lunaroute.pricing.own import Prices
 from lunaroute.stats import TokenCounts
@@ -71,7 +71,7 @@ def test_each_part_has_its_own_rate_and_the_parts_are_the_total() -> None:
     assert usd(cost.cache_creation) == 4.5
     assert usd(cost.output) == 10.0
     assert usd(cost.thinking) == 5.0
-    assert usd(cost.total) == 22.9
+    assert usd(total_of(cost)) == 22.9
 
 
 def test_cache_writes_of_unstated_life_cost_the_plain_write_price() -> None:
@@ -80,7 +80,7 @@ def test_cache_writes_of_unstated_life_cost_the_plain_write_price() -> None:
 
 
 def test_a_single_token_is_not_rounded_away() -> None:
-    assert parts(TokenCounts(input_tokens=2), provider="openai", model="text-embedding-3-small").total == 40_000
+    assert total_of(parts(TokenCounts(input_tokens=2), provider="openai", model="text-embedding-3-small")) == 40_000
 
 
 def test_long_context_raises_the_rate_of_the_whole_request() -> None:
@@ -95,8 +95,8 @@ def test_the_tier_that_served_the_request_has_its_price() -> None:
     tokens = TokenCounts(input_tokens=MILLION, output_tokens=MILLION)
     plain = parts(tokens, provider="openai", model="gpt-5")
     assert parts(tokens, provider="openai", model="gpt-5", service_tier="default") == plain
-    assert parts(tokens, provider="openai", model="gpt-5", service_tier="flex").total == plain.total // 2
-    assert parts(tokens, provider="openai", model="gpt-5", service_tier="priority").total == plain.total * 2
+    assert total_of(parts(tokens, provider="openai", model="gpt-5", service_tier="flex")) == total_of(plain) // 2
+    assert total_of(parts(tokens, provider="openai", model="gpt-5", service_tier="priority")) == total_of(plain) * 2
 
 
 @pytest.mark.parametrize(
@@ -105,19 +105,19 @@ def test_the_tier_that_served_the_request_has_its_price() -> None:
 )
 def test_web_searches_are_paid_by_the_piece(provider: str, model: str, usd_each: float) -> None:
     cost = parts(TokenCounts(input_tokens=0), provider=provider, model=model, web_searches=3)
-    assert usd(cost.total) == pytest.approx(3 * usd_each)
-    assert parts(TokenCounts(input_tokens=0), provider=provider, model=model, web_searches=10**9).total == 0
+    assert usd(total_of(cost)) == pytest.approx(3 * usd_each)
+    assert total_of(parts(TokenCounts(input_tokens=0), provider=provider, model=model, web_searches=10**9)) == 0
 
 
 def test_file_searches_are_paid_by_the_piece() -> None:
     """OpenAI: $2.50 per thousand."""
-    assert usd(parts(TokenCounts(input_tokens=0), provider="openai", model="gpt-5", file_searches=4).total) == 0.01
+    assert usd(total_of(parts(TokenCounts(input_tokens=0), provider="openai", model="gpt-5", file_searches=4))) == 0.01
 
 
 def test_batches_cost_half() -> None:
     tokens = TokenCounts(input_tokens=MILLION, output_tokens=MILLION)
     plain, batch = parts(tokens), parts(tokens, service_tier="batch")
-    assert batch.total * 2 == plain.total
+    assert total_of(batch) * 2 == total_of(plain)
 
 
 def test_speed_has_its_price() -> None:
@@ -125,7 +125,7 @@ def test_speed_has_its_price() -> None:
     tokens = TokenCounts(input_tokens=MILLION, output_tokens=MILLION)
     fast = parts(tokens, model="claude-opus-5-5", speed="fast")
     assert (usd(fast.input), usd(fast.output)) == (8.0, 40.0)
-    assert usd(parts(tokens, model="claude-opus-5-5", speed="standard").total) == 24.0
+    assert usd(total_of(parts(tokens, model="claude-opus-5-5", speed="standard"))) == 24.0
 
 
 def test_inference_that_stays_in_the_us_costs_a_tenth_more_for_tokens_and_nothing_more_for_searches() -> None:
@@ -145,7 +145,9 @@ def test_inference_that_stays_in_the_us_costs_a_tenth_more_for_tokens_and_nothin
 
 
 def test_what_is_said_to_be_free_costs_nothing() -> None:
-    assert parts(TokenCounts(input_tokens=MILLION, output_tokens=0), model="claude-fable-5", is_free=True).total == 0
+    assert (
+        total_of(parts(TokenCounts(input_tokens=MILLION, output_tokens=0), model="claude-fable-5", is_free=True)) == 0
+    )
 
 
 def test_images_have_tokens_of_their_own_price() -> None:
@@ -164,7 +166,7 @@ def test_speech_is_paid_by_its_length_where_it_is_not_counted_in_tokens() -> Non
     """whisper-1: $0.006 a minute."""
     cost = price(TokenCounts(), provider="openai", model=None, requested="whisper-1", audio_seconds=90.0)
     assert cost is not None
-    assert usd(cost["whisper-1"].total) == pytest.approx(0.009)
+    assert usd(total_of(cost["whisper-1"])) == pytest.approx(0.009)
     tokens = TokenCounts(input_tokens=10)
     assert price(tokens, provider="openai", model="whisper-1") is None
 
@@ -190,13 +192,13 @@ OWN = {
 )
 def test_own_prices_go_first_and_the_closest_name_wins(provider: str, model: str, dollars: float) -> None:
     tokens = TokenCounts(input_tokens=MILLION, output_tokens=MILLION)
-    assert usd(parts(tokens, provider=provider, model=model, own=OWN).total) == pytest.approx(dollars)
+    assert usd(total_of(parts(tokens, provider=provider, model=model, own=OWN))) == pytest.approx(dollars)
 
 
 def test_an_own_price_for_the_requested_name_goes_before_the_tables_for_the_dated_one() -> None:
     tokens = TokenCounts(input_tokens=MILLION, output_tokens=0)
     cost = parts(tokens, model="claude-haiku-4-5-20251001", requested="claude-haiku-4-5", own=OWN)
-    assert usd(cost.total) == 9.0
+    assert usd(total_of(cost)) == 9.0
 
 
 def test_own_prices_leave_other_providers_alone() -> None:
@@ -218,7 +220,7 @@ def test_a_helper_models_pass_is_priced_by_its_own_model_on_top() -> None:
     side = SideUsage(kind="advisor_message", model="claude-sonnet-4-5", input_tokens=100_000, output_tokens=0)
     costs = price(TokenCounts(input_tokens=MILLION, output_tokens=0), side_usages=[side])
     assert costs is not None
-    assert {model: usd(cost.total) for model, cost in costs.items()} == {
+    assert {model: usd(total_of(cost)) for model, cost in costs.items()} == {
         "claude-haiku-4-5": 1.0,
         "claude-sonnet-4-5": pytest.approx(0.3),
     }
@@ -226,7 +228,7 @@ def test_a_helper_models_pass_is_priced_by_its_own_model_on_top() -> None:
 
 def test_a_pass_without_a_model_is_the_responses_own() -> None:
     side = SideUsage(kind="compaction", model=None, input_tokens=MILLION, output_tokens=None)
-    assert usd(parts(TokenCounts(input_tokens=MILLION), side_usages=[side]).total) == 2.0
+    assert usd(total_of(parts(TokenCounts(input_tokens=MILLION), side_usages=[side]))) == 2.0
 
 
 def test_the_used_model_is_priced_and_the_requested_one_where_the_table_lacks_it() -> None:
@@ -270,7 +272,7 @@ def test_the_price_of_the_time_of_the_request_counts() -> None:
     """deepseek-chat was priced by the hour of the day in 2025."""
     tokens = TokenCounts(input_tokens=MILLION, output_tokens=0)
     costs = {
-        parts(tokens, provider="deepseek", model="deepseek-chat", wall_ns=seconds * 1_000_000_000).total
+        total_of(parts(tokens, provider="deepseek", model="deepseek-chat", wall_ns=seconds * 1_000_000_000))
         for seconds in (1_748_786_400, 1_748_799_900, 1_795_300_000)
     }
     assert len(costs) > 1
@@ -279,8 +281,13 @@ def test_the_price_of_the_time_of_the_request_counts() -> None:
 def test_sums_of_costs_are_exact() -> None:
     sums = CostSums()
     for _ in range(3):
-        sums.add({"a": CostParts(input=1, output=2), "b": CostParts(thinking=3)}, 10, "v")
-    assert (sums.parts.total, sums.by_model, sums.priced_requests, sums.priced_tokens) == (18, {"a": 9, "b": 9}, 3, 30)
+        add_priced(sums, {"a": CostParts(input=1, output=2), "b": CostParts(thinking=3)}, 10, "v")
+    assert (total_of(sums.parts), sums.by_model, sums.priced_requests, sums.priced_tokens) == (
+        18,
+        {"a": 9, "b": 9},
+        3,
+        30,
+    )
 
 
 def test_the_price_table_is_imported_only_when_a_price_is_asked_for() -> None:

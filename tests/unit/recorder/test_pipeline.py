@@ -21,10 +21,10 @@ from lunaroute.events.types import (
     StatsSnapshot,
     ToolCallRecorded,
 )
-from lunaroute.recorder import reading
 from lunaroute.recorder.pipeline import Pipeline
 from lunaroute.recorder.pipeline_state import PipelineSettings
 from tests.exchanges import EVENT_STREAM, JSON, MS, START_WALL_NS, ExchangeScript
+from tests.support.broken_reader import break_readers
 from tests.traffic import MODEL, anthropic_request, anthropic_response, anthropic_stream, both, exchange_of
 
 SETTINGS = PipelineSettings()
@@ -442,14 +442,10 @@ def test_no_state_of_finished_sessions_stays_behind_but_how_to_continue_them() -
 # ---- poison
 
 
-def break_request(exchange: Any) -> Any:
-    raise RuntimeError("a bug")
-
-
 def test_a_request_that_breaks_a_stage_is_recorded_by_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = Pipeline(SETTINGS)
     run(both(agent_exchange(1)), pipeline)
-    monkeypatch.setattr("lunaroute.recorder.pipeline.read_request", break_request)
+    break_readers(monkeypatch, "request")
     poison = exchange_of(2, anthropic_request("poison"), anthropic_response("y"), at_ms=300)
     events = run_poisoned(both(poison), pipeline)
     monkeypatch.undo()
@@ -466,10 +462,7 @@ def test_a_request_that_breaks_a_stage_is_recorded_by_its_bytes(monkeypatch: pyt
 
 
 def test_a_response_that_breaks_a_stage_is_recorded_by_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*arguments: object) -> Any:
-        raise ValueError("a bug")
-
-    monkeypatch.setattr(reading, "read_framed_body", broken)
+    break_readers(monkeypatch, "response", error=ValueError("a bug"))
     pipeline = Pipeline(SETTINGS)
     script = exchange_of(1, anthropic_request("hi", stream=True), anthropic_stream("hello"), at_ms=0)
     events = run_poisoned([*both(script), RunEnded(wall_ns(300))], pipeline)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from tests.unit.verify.conftest import Store
 
 EIO = OSError(errno.EIO, "Input/output error")
 PLACES: dict[str, tuple[Any, str, Exception]] = {
-    "a session's file": (jsonl, "_write_all", EIO),
+    "a session's file": (os, "writev", EIO),
     "its sync": (jsonl, "fsync_path", EIO),
     "the index": (SqliteSink, "write_batch", sqlite3.OperationalError("disk I/O error")),
     "the index's sync": (SqliteSink, "sync", EIO),

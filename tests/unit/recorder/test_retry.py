@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -15,7 +15,6 @@ from lunaroute.cli import main
 from lunaroute.events import Event, decode_event, encode_event
 from lunaroute.events.types import Completed, RequestRecorded, ResponseRecorded, Started
 from lunaroute.pricing import Pricer
-from lunaroute.recorder import reading
 from lunaroute.recorder import retry as retry_module
 from lunaroute.recorder.dead_letter import DeadLetter, DeadLetters
 from lunaroute.recorder.retry import RetryReport, retry
@@ -23,11 +22,13 @@ from lunaroute.sinks.layout import session_files
 from lunaroute.sinks.session_file import read_events
 from lunaroute.sinks.sqlite import batch
 from tests.exchanges import MS, START_MONO_NS
+from tests.support.broken_reader import break_readers
 from tests.support.spooled import LaneScript, copied, record, write_spool
 from tests.traffic import anthropic_request, anthropic_response, anthropic_stream
 from tests.unit.verify.conftest import Store
 
-Break = Callable[[str], None]
+What = Literal["request", "response"]
+Break = Callable[[What], None]
 
 
 def spool(home: Path) -> None:
@@ -56,15 +57,8 @@ def answer(script: LaneScript, number: int, chunks: list[bytes], at_ms: int, *, 
 def broken(monkeypatch: pytest.MonkeyPatch) -> Break:
     """Make what reads a request or a response of the second exchange raise."""
 
-    def break_it(name: str) -> None:
-        original = getattr(reading, name)
-
-        def raising(wire_format: str, *rest: Any) -> Any:
-            if b"second" in repr(rest).encode() or b"two " in repr(rest).encode():
-                raise RuntimeError("a bug")
-            return original(wire_format, *rest)
-
-        monkeypatch.setattr(reading, name, raising)
+    def break_it(what: What) -> None:
+        break_readers(monkeypatch, what, is_poison=lambda data: b"second" in data or b"two " in data)
 
     return break_it
 
@@ -89,10 +83,10 @@ def letters(home: Path) -> DeadLetters:
     return DeadLetters(home / "recorder" / "dead-letter")
 
 
-@pytest.mark.parametrize("what", ["read_request_body", "read_framed_body"])
+@pytest.mark.parametrize("what", ["request", "response"])
 @pytest.mark.parametrize("is_compressed", [False, True], ids=["plain", "compressed"])
 def test_poison_that_can_be_read_later_is_in_its_session_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Break, what: str, is_compressed: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Break, what: What, is_compressed: bool
 ) -> None:
     healthy, home = tmp_path / "healthy", tmp_path / "home"
     for one in (healthy, home):
@@ -149,7 +143,7 @@ def approximately(value: Any) -> Any:
 def test_the_first_line_of_a_session_learns_it_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Break
 ) -> None:
-    monkeypatch.setattr(reading, "read_request_body", raise_a_bug)
+    break_readers(monkeypatch, "request")
     spool(tmp_path)
     record(tmp_path)
     monkeypatch.undo()
@@ -168,8 +162,7 @@ def test_turns_of_a_websocket_and_cut_streams_are_read_too(tmp_path: Path, monke
     home = copied(tmp_path / "healthy", "home")
     record(tmp_path / "healthy")
     with monkeypatch.context() as patch:
-        patch.setattr(reading, "read_framed_body", raise_a_bug)
-        patch.setattr(reading, "read_messages", raise_a_bug)
+        break_readers(patch, "response")
         record(home)
     assert try_again(home).left == {}
     wanted, found = responses_of(tmp_path / "healthy"), responses_of(home)
@@ -193,14 +186,10 @@ def heard(event: ResponseRecorded) -> tuple[Any, ...]:
     return (*said, bytes(event.response_json), stats.tokens.output_tokens, calls, len(stats.stream_events))
 
 
-def raise_a_bug(*_: object) -> Any:
-    raise RuntimeError("a bug")
-
-
 def test_what_still_breaks_stays_with_its_reason_and_one_alone_may_be_tried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "read_framed_body", raise_a_bug)
+    break_readers(monkeypatch, "response")
     spool(tmp_path)
     record(tmp_path)
     names = [name for name, _ in letters(tmp_path).read()]
@@ -215,7 +204,7 @@ def test_what_still_breaks_stays_with_its_reason_and_one_alone_may_be_tried(
 def test_killed_before_the_letter_goes_it_is_done_by_the_next(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Break
 ) -> None:
-    broken("read_framed_body")
+    broken("response")
     spool(tmp_path)
     record(tmp_path)
     monkeypatch.undo()
@@ -233,7 +222,7 @@ def test_killed_before_the_letter_goes_it_is_done_by_the_next(
 
 
 def test_a_session_that_is_not_over_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: Break) -> None:
-    broken("read_framed_body")
+    broken("response")
     spool(tmp_path)
     record(tmp_path)
     monkeypatch.undo()
@@ -285,7 +274,7 @@ def test_the_command_lists_and_tries(
         return ended.value.code, capsys.readouterr().out
 
     assert run("--list") == (0, "There are no dead letters.\n")
-    broken("read_framed_body")
+    broken("response")
     spool(tmp_path)
     record(tmp_path)
     ((name, _),) = letters(tmp_path).read()

@@ -92,6 +92,6 @@ def test_stored_sums_go_on_adding() -> None:
     restored = msgspec.msgpack.decode(msgspec.msgpack.encode(sums), type=SessionSums)
     assert restored == sums
     for each in (sums, restored):
-        each.add_exchange(numbers(300, tools=("Read",)))
+        add_exchange(each, numbers(300, tools=("Read",)))
     assert restored == sums
     assert samples(restored.latencies) == [100.0, 300.0]

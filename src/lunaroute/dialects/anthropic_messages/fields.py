@@ -12,7 +12,7 @@ import msgspec
 _NOTHING = msgspec.Raw()
 
 
-class SentBody(msgspec.Struct):
+class SentBody(msgspec.Struct, gc=False):
     """Of a request."""
 
     model: Any = None
@@ -30,14 +30,14 @@ class SentBody(msgspec.Struct):
     safeguards: msgspec.Raw = _NOTHING
 
 
-class SentMessage(msgspec.Struct):
+class SentMessage(msgspec.Struct, gc=False):
     """Of a request, or of an answer that is read as one."""
 
     role: Any = None
     content: msgspec.Raw = _NOTHING
 
 
-class SentBlock(msgspec.Struct):
+class SentBlock(msgspec.Struct, gc=False):
     """Of its content."""
 
     type: Any = None
@@ -49,7 +49,7 @@ class SentBlock(msgspec.Struct):
     is_error: Any = None
 
 
-class AnswerBlock(msgspec.Struct):
+class AnswerBlock(msgspec.Struct, gc=False):
     """Of the content of an answer."""
 
     type: Any = None
@@ -60,7 +60,7 @@ class AnswerBlock(msgspec.Struct):
     input: msgspec.Raw = _NOTHING
 
 
-class AnswerMessage(msgspec.Struct):
+class AnswerMessage(msgspec.Struct, gc=False):
     """Of a response."""
 
     id: Any = None

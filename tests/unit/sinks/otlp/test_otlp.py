@@ -12,6 +12,7 @@ import pytest
 from lunaroute.config import Config, SinkConfig
 from lunaroute.errors import ConfigError
 from lunaroute.events import Event
+from lunaroute.events.totalling import add_event
 from lunaroute.events.totals import Totals
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.otlp.options import OtlpOptions
@@ -163,7 +164,7 @@ def test_metrics_are_what_the_recorder_counted(
         tokens=tokens(100, 20, 5, cache_read_tokens=60), cost_usd=0.25, calls=[call], latency_ms=1500
     )
     for event in script.result(call, execution_ms=700).turn(outcome="http_error").events:
-        totals.add(event)
+        add_event(totals, event)
     (tmp_path / "totals.json").write_bytes(msgspec.json.encode(totals))
     make(metrics=True, semconv=semconv).close()
     (found,) = receiver.metrics
@@ -199,7 +200,7 @@ def test_metrics_are_told_while_it_runs_and_only_what_is_new(
 ) -> None:
     totals = Totals()
     for event in SessionScript("a").turn().events:
-        totals.add(event)
+        add_event(totals, event)
     (tmp_path / "totals.json").write_bytes(msgspec.json.encode(totals))
     sink = make(metrics=True, metrics_every_s=1)
     wait_until(lambda: len(receiver.metrics) == 1)
