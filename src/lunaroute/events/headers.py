@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 
-from lunaroute.sessions.header_texts import HeaderTexts
+from lunaroute.sessions.headers import HeaderTexts
 
 _REQUEST = frozenset(
     {

@@ -68,9 +68,12 @@ def unpriced_cost() -> Cost:
 
 def exchange_cost(by_model: dict[str, CostParts], total_tokens: int, price_version: str) -> Cost:
     """Of one priced exchange."""
-    parts = CostParts()
-    for model_parts in by_model.values():
-        add_parts(parts, model_parts)
+    if len(by_model) == 1:
+        (parts,) = by_model.values()
+    else:
+        parts = CostParts()
+        for model_parts in by_model.values():
+            add_parts(parts, model_parts)
     return _cost(parts, {name: total_of(cost) for name, cost in by_model.items()}, total_tokens, price_version, 0)
 
 

@@ -24,8 +24,7 @@ from lunaroute.events.numbers import exchange_cost, unpriced_cost
 from lunaroute.events.understood import ReadRequest, ReadResponse
 from lunaroute.pricing import CostParts, Pricer, PriceRequest
 from lunaroute.sessions.clues import UNKNOWN
-from lunaroute.sessions.header_texts import NO_HEADERS, HeaderTexts
-from lunaroute.sessions.headers import header_texts
+from lunaroute.sessions.headers import NO_HEADERS, HeaderTexts, header_texts
 from lunaroute.sessions.state import OpenExchange
 from lunaroute.stats import TokenCounts, count_tokens, measure, plausible_billing, without_latency
 

@@ -3,8 +3,7 @@
 from .client import Client, identify_client
 from .clues import Clues, Identity, ThreadKind
 from .ended import EndedExchange
-from .header_texts import HeaderTexts
-from .headers import header_texts
+from .headers import HeaderTexts, header_texts
 from .lifecycle import SessionBook
 from .moments import elapsed_ns, instant
 from .placement import locate

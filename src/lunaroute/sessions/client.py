@@ -11,7 +11,7 @@ from functools import lru_cache
 
 import msgspec
 
-from .header_texts import HeaderTexts
+from .headers import HeaderTexts
 
 
 class Client(msgspec.Struct, frozen=True):

@@ -9,7 +9,7 @@ import msgspec
 
 from lunaroute.dialects.facts import IdentityHints, MessageFacts
 
-from .header_texts import HeaderTexts
+from .headers import HeaderTexts
 
 ThreadKind = Literal["main", "subagent", "side"]
 """`side`: what a client asks on the side, a title for instance; it is never part of the history."""

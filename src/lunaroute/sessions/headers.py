@@ -9,7 +9,24 @@ from functools import lru_cache
 
 from lunaroute.capture.records import split_headers
 
-from .header_texts import HeaderTexts
+
+class HeaderTexts:
+    """The fields of one message, decoded once and used by identity, client detection and event derivation.
+
+    A plain class: compiled, its fields are read directly, and a message's headers are asked for some twenty names."""
+
+    def __init__(self, fields: list[tuple[str, str, str]], first: dict[str, str]) -> None:
+        self.fields = fields
+        """(lower-case name, name as sent, value), in the order sent."""
+        self._first = first
+        """Lower-case name → value of the first field of that name."""
+
+    def get(self, name: str) -> str | None:
+        """The value of the first field with this lower-case name; None where there is none or it is empty."""
+        return self._first.get(name) or None
+
+
+NO_HEADERS = HeaderTexts([], {})
 
 
 def header_texts(header_lines: bytes) -> HeaderTexts:

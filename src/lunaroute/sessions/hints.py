@@ -12,7 +12,7 @@ import msgspec
 
 from lunaroute.dialects.facts import RequestFacts
 
-from .header_texts import HeaderTexts
+from .headers import HeaderTexts
 from .hints_fields import ClientHints, TurnMetadata
 
 _FIRST_MESSAGES = 4

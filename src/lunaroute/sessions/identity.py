@@ -16,7 +16,7 @@ from collections.abc import Callable
 import msgspec
 
 from .clues import Clues, Declared, ThreadKind
-from .header_texts import HeaderTexts
+from .headers import HeaderTexts
 
 
 def declare(clues: Clues) -> Declared | None:

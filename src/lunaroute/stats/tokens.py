@@ -23,24 +23,24 @@ up. It also is where JSON readers with doubles stop being exact."""
 def add_counts(total: TokenCounts, other: TokenCounts) -> None:
     """Take the counts of another exchange into a total; a sum is None only while nobody said anything."""
     # Written out: once compiled this is direct access, where a loop over COUNTED would look each name up.
-    if other.input_tokens is not None:
-        total.input_tokens = (total.input_tokens or 0) + other.input_tokens
-    if other.output_tokens is not None:
-        total.output_tokens = (total.output_tokens or 0) + other.output_tokens
-    if other.thinking_tokens is not None:
-        total.thinking_tokens = (total.thinking_tokens or 0) + other.thinking_tokens
-    if other.cache_read_tokens is not None:
-        total.cache_read_tokens = (total.cache_read_tokens or 0) + other.cache_read_tokens
-    if other.cache_creation_tokens is not None:
-        total.cache_creation_tokens = (total.cache_creation_tokens or 0) + other.cache_creation_tokens
-    if other.cache_creation_5m_tokens is not None:
-        total.cache_creation_5m_tokens = (total.cache_creation_5m_tokens or 0) + other.cache_creation_5m_tokens
-    if other.cache_creation_1h_tokens is not None:
-        total.cache_creation_1h_tokens = (total.cache_creation_1h_tokens or 0) + other.cache_creation_1h_tokens
-    if other.audio_input_tokens is not None:
-        total.audio_input_tokens = (total.audio_input_tokens or 0) + other.audio_input_tokens
-    if other.audio_output_tokens is not None:
-        total.audio_output_tokens = (total.audio_output_tokens or 0) + other.audio_output_tokens
+    if (count := other.input_tokens) is not None:
+        total.input_tokens = (total.input_tokens or 0) + count
+    if (count := other.output_tokens) is not None:
+        total.output_tokens = (total.output_tokens or 0) + count
+    if (count := other.thinking_tokens) is not None:
+        total.thinking_tokens = (total.thinking_tokens or 0) + count
+    if (count := other.cache_read_tokens) is not None:
+        total.cache_read_tokens = (total.cache_read_tokens or 0) + count
+    if (count := other.cache_creation_tokens) is not None:
+        total.cache_creation_tokens = (total.cache_creation_tokens or 0) + count
+    if (count := other.cache_creation_5m_tokens) is not None:
+        total.cache_creation_5m_tokens = (total.cache_creation_5m_tokens or 0) + count
+    if (count := other.cache_creation_1h_tokens) is not None:
+        total.cache_creation_1h_tokens = (total.cache_creation_1h_tokens or 0) + count
+    if (count := other.audio_input_tokens) is not None:
+        total.audio_input_tokens = (total.audio_input_tokens or 0) + count
+    if (count := other.audio_output_tokens) is not None:
+        total.audio_output_tokens = (total.audio_output_tokens or 0) + count
     if other.thinking_is_estimated:
         total.thinking_is_estimated = True
 
