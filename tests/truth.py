@@ -70,6 +70,8 @@ EXCEPTIONS = {
     "error without a word": "A body that is one `detail` names no type of error; the truth puts the word `error` in.",
 }
 """Why a recording may differ from the truth."""
+UNSTATED = "pieces of one call"
+"""The one of them that is about nothing which the truth states: all that it says of such a part is `null`."""
 _FILTERS = (
     "content_filter",
     "guardrail_intervened",

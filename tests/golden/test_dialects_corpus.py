@@ -20,10 +20,12 @@ from lunaroute.recorder.pipeline import Pipeline
 from lunaroute.recorder.pipeline_state import PipelineSettings
 from tests.corpus import exchange_ids, exchanges, expected
 from tests.corpus_scripts import content_type, response_body, script_of, wire_path
-from tests.truth import EXCEPTIONS, differences, exception_for, made_up
+from tests.truth import EXCEPTIONS, UNSTATED, differences, exception_for, made_up
 
+STATED_SHARE = 0.995
+"""Of exchanges that say what the truth says in every field that is not `null`, those of calls and blocks too."""
 STRICT_SHARE = 0.993
-"""Of exchanges that say what the truth says in every field; the others have a cause in EXCEPTIONS."""
+"""The same where a call of which the truth states nothing counts as one that is missing."""
 STREAMED = ("anthropic", "openai-chat", "openai-responses", "gemini", "openai-completions-legacy", "ollama")
 
 
@@ -62,13 +64,19 @@ def test_every_exchange_is_recorded_with_the_independently_derived_facts() -> No
     assert faults == {}, json.dumps(faults, indent=1)
     _tell(count, excepted)
     assert excepted.keys() <= EXCEPTIONS.keys()
-    assert len(set().union(*excepted.values())) <= (1 - STRICT_SHARE) * count, excepted
+    stated = set().union(*(ids for cause, ids in excepted.items() if cause != UNSTATED))
+    assert len(stated) <= (1 - STATED_SHARE) * count, excepted
+    assert len(stated | excepted[UNSTATED]) <= (1 - STRICT_SHARE) * count, excepted
 
 
 def _tell(count: int, excepted: dict[str, set[str]]) -> None:
     """The table that `pytest -s` shows."""
-    same = count - len(set().union(*excepted.values()))
-    print(f"\n{count} exchanges; {same} say what the truth says ({same / count:.2%}), the others do not because:")
+    strict = count - len(set().union(*excepted.values()))
+    stated = strict + len(excepted[UNSTATED])
+    print(
+        f"\n{count} exchanges; {stated} say what the truth states ({stated / count:.2%}), {strict} of them have as many"
+    )
+    print(f"calls as it has ({strict / count:.2%}); the others do not because:")
     for cause, ids in sorted(excepted.items()):
         print(f"  {len(ids):3} {cause}: {EXCEPTIONS[cause]}")
 
