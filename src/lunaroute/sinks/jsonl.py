@@ -26,6 +26,7 @@ from .replacing import fsync_path
 from .syncfs import sync_filesystem
 from .tail import NO_TAIL, Tail, find_tail, last_seq_of_compressed
 
+_APPENDING = os.O_RDWR | os.O_APPEND
 _MAX_OPEN_FILES = 128
 _SYNCFS_FROM = 32
 """So many files are synced together: many short sessions a second would otherwise cost an fsync each."""
@@ -129,8 +130,10 @@ class JsonlSink:
         if not path.parent.is_dir():
             make_private_dir(path.parent)
             self._unsynced.add(self._sessions_dir)
-        is_new = not path.exists()
-        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            fd, is_new = os.open(path, _APPENDING | os.O_CREAT | os.O_EXCL, 0o600), True
+        except FileExistsError:
+            fd, is_new = os.open(path, _APPENDING), False
         try:
             tail = NO_TAIL if is_new else _repair(fd)
         except BaseException:

@@ -6,6 +6,7 @@ import os
 
 import msgspec
 
+from lunaroute.encryption.keys import keyring
 from lunaroute.encryption.lines import seal_line
 from lunaroute.events.chain import link_of
 from lunaroute.events.codec import encode_event
@@ -34,12 +35,14 @@ def new_events(events: list[Event], last_seq: int) -> tuple[list[Event], list[tu
 def write_lines(fd: int, events: list[Event], link: str | None) -> str | None:
     """Append the events as lines, the first of which names `link` as the line before it; the link of the last. Raises
     OSError, perhaps in the middle of a line."""
+    is_sealed = keyring().is_on
     pieces: list[bytes] = []
     size_bytes = 0
     for event in events:
         line = encode_event(msgspec.structs.replace(event, prev=link))
         link = link_of(event, line)
-        pieces += (seal_line(line), b"\n")
+        pieces.append(seal_line(line) if is_sealed else line)
+        pieces.append(b"\n")
         size_bytes += len(line) + 1
         if size_bytes >= _WRITE_BYTES:
             _write_all(fd, pieces)
