@@ -73,6 +73,7 @@ HOT_MODULES = (
     "sessions/served.py",
     "sessions/threads.py",
     "sessions/tools.py",
+    "stats/histogram.py",
     "stats/sums.py",
     "stats/timing.py",
     "stats/tokens.py",
@@ -91,8 +92,15 @@ HOT_MODULES = (
     "sinks/lines.py",
     "sinks/tables/event_rows.py",
     "sinks/tables/exchange_rows.py",
+    "sinks/tables/rollups.py",
     "sinks/tables/rows.py",
+    "sinks/tables/sums.py",
     "sinks/sqlite/batch.py",
+    "sinks/sqlite/inserting.py",
+    "sinks/sqlite/rollups.py",
+    "sinks/sqlite/tool_calls.py",
+    "sinks/line_buffer.py",
+    "sinks/reading.py",
 )
 
 

@@ -17,7 +17,8 @@ from lunaroute.events.bodies import request_bytes, response_bytes
 from lunaroute.events.types import RequestRecorded, ResponseRecorded
 from lunaroute.recorder.pipeline import Pipeline
 from lunaroute.recorder.pipeline_state import PipelineSettings
-from lunaroute.sinks.sqlite.store import open_scratch, write_events
+from lunaroute.sinks.sqlite.scratch import open_scratch
+from lunaroute.sinks.sqlite.store import write_events
 from tests.exchanges import EVENT_STREAM, ExchangeScript
 
 _PIECES = [

@@ -24,6 +24,11 @@ def seal_line(line: bytes) -> bytes:
     return _MARK + binascii.b2a_base64(ring.seal(line), newline=False).rstrip(b"=")
 
 
+def is_sealed(line: bytes | memoryview) -> bool:
+    """Whether `open_line` would give back another one."""
+    return len(line) > 0 and line[0] == _MARK[0]
+
+
 def open_line(line: bytes) -> bytes:
     """The line that was sealed. A damaged one is given back as it is: it is no event then. Raises NoKeyError."""
     if not line.startswith(_MARK):

@@ -19,6 +19,6 @@ def encode_event(event: Event) -> bytes:
     return _encoder.encode(event)
 
 
-def decode_event(line: bytes) -> Event:
+def decode_event(line: bytes | memoryview) -> Event:
     """The event of one line. Raises msgspec.DecodeError (a ValueError) on anything else."""
     return _decoder.decode(line)

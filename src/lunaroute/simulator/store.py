@@ -20,7 +20,8 @@ from pathlib import Path
 from lunaroute.events import Event
 from lunaroute.sinks.jsonl import JsonlSink
 from lunaroute.sinks.layout import make_private_dir
-from lunaroute.sinks.sqlite.store import open_scratch, write_events
+from lunaroute.sinks.sqlite.scratch import finish_scratch, open_scratch
+from lunaroute.sinks.sqlite.store import write_events
 
 from .seeded_session import SeededSession
 
@@ -50,7 +51,7 @@ def seed_store(
                 write_events(connection, batch, _fail)
                 batch = []
         write_events(connection, batch, _fail)
-        connection.execute("INSERT INTO text_search (text_search) VALUES ('optimize')")
+        finish_scratch(connection)
     finally:
         connection.close()
         files.close()

@@ -10,27 +10,28 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import msgspec
 
 from lunaroute.errors import IndexTooNew, LunarouteError
 from lunaroute.events import Event
-from lunaroute.events.types import RequestRecorded, ResponseRecorded
 
 from .collector import without_collector
 from .layout import session_files
+from .reading import Part, Reading
 from .removed import add_removed_sums
 from .replacing import fsync_path
-from .session_file import BadLine, read_events
+from .session_file import BadLine
 from .sqlite.migrations import is_outdated
-from .sqlite.store import open_scratch, write_events
+from .sqlite.scratch import finish_scratch, open_scratch
+from .sqlite.store import write_events
 
 _UNFINISHED = ".unfinished"
-_BATCH_EVENTS = 4000
-_BATCH_BYTES = 16 * 1024 * 1024
+_BATCH_EVENTS = 16_000
+_BATCH_CHARS = 16_000_000
 
 
 class ReindexReport(msgspec.Struct, kw_only=True):
@@ -62,8 +63,7 @@ def reindex(sessions_dir: Path, database: Path, on_progress: Progress | None = N
         try:
             add_removed_sums(connection, sessions_dir, {session_id for session_id, _ in files})
             report = index_files(connection, _not_completed(connection, files), on_progress)
-            connection.execute("INSERT INTO text_search (text_search) VALUES ('optimize')")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            finish_scratch(connection)
         finally:
             connection.close()
         fsync_path(scratch)
@@ -88,10 +88,16 @@ def index_files(
     def on_rejected(event: Event, reason: str) -> None:
         report.rejected.append(f"{event.session_id} {event.seq}: {reason}")
 
-    with without_collector():
-        for batch in _batches(_read_all(files, report, on_progress)):
-            write_events(connection, batch, on_rejected)
-            report.event_count += len(batch)
+    def on_foreign(event: Event, path: Path) -> None:
+        report.rejected.append(f"{path}: event {event.seq} belongs to session {event.session_id}")
+
+    reading = Reading(files, report.bad_lines.append, on_foreign, on_progress or (lambda _done, _total: None))
+    with without_collector(), closing(reading.events):
+        while not reading.is_done:
+            write_events(connection, Part(reading, _BATCH_EVENTS, _BATCH_CHARS), on_rejected)
+            if reading.failure is not None:
+                raise reading.failure
+    report.session_count, report.event_count = len(files), reading.event_count
     return report
 
 
@@ -103,7 +109,7 @@ def _not_completed(connection: sqlite3.Connection, files: list[tuple[str, Path]]
 def _resume(scratch: Path, files: dict[str, Path]) -> sqlite3.Connection:
     """What an earlier attempt left, where it is of this program's tables and of files that are still there; else a
     new one."""
-    written_ns = _last_written_ns(scratch)  # before it is opened, which touches its log
+    written_ns = _last_written_ns(scratch)  # before it is opened, which takes back what was not committed
     try:
         connection = open_scratch(scratch)
         if not is_outdated(connection) and _is_of(connection, files, written_ns):
@@ -125,8 +131,7 @@ def _is_of(connection: sqlite3.Connection, files: dict[str, Path], written_ns: i
 
 
 def _last_written_ns(database: Path) -> int:
-    parts = (database.with_name(database.name + suffix) for suffix in ("", "-wal"))
-    return max((part.stat().st_mtime_ns for part in parts if part.exists()), default=0)
+    return database.stat().st_mtime_ns if database.exists() else 0
 
 
 @contextmanager
@@ -141,45 +146,6 @@ def _alone(lock: Path) -> Iterator[None]:
         lock.unlink(missing_ok=True)
     finally:
         os.close(fd)
-
-
-def _read_all(files: list[tuple[str, Path]], report: ReindexReport, on_progress: Progress | None) -> Iterator[Event]:
-    for done, (session_id, path) in enumerate(files):
-        if on_progress is not None:
-            on_progress(done, len(files))
-        for event in read_events(path, report.bad_lines.append):
-            if event.session_id == session_id:
-                yield event
-            else:
-                report.rejected.append(f"{path}: event {event.seq} belongs to session {event.session_id}")
-        report.session_count += 1
-    if on_progress is not None:
-        on_progress(len(files), len(files))
-
-
-def _batches(events: Iterable[Event]) -> Iterator[list[Event]]:
-    """Bounded by bytes too: bodies of megabytes are normal."""
-    batch: list[Event] = []
-    size_bytes = 0
-    for event in events:
-        batch.append(event)
-        size_bytes += _body_bytes(event)
-        if len(batch) >= _BATCH_EVENTS or size_bytes >= _BATCH_BYTES:
-            yield batch
-            batch, size_bytes = [], 0
-    if batch:
-        yield batch
-
-
-def _body_bytes(event: Event) -> int:
-    match event:
-        case RequestRecorded():
-            body_json, body = event.request_json, event.request_body
-        case ResponseRecorded():
-            body_json, body = event.response_json, event.response_body
-        case _:
-            return 0
-    return memoryview(body_json).nbytes + (len(body.data) if body else 0)
 
 
 def _remove_database(path: Path) -> None:

@@ -51,7 +51,7 @@ def read_lines(path: Path, *, of: Collection[str] | None = None, is_tail_wanted:
     if index is not None and of is not None:
         yield from (line[:-1] for line in read_ranges(path, index, index.lines_of(of)))
         return
-    with _open(path) as file:
+    with opened(path) as file:
         for line in file:
             if line.endswith(b"\n"):
                 yield open_line(line[:-1])
@@ -67,7 +67,7 @@ def read_lines_from(path: Path, start: int) -> Iterator[tuple[int, bytes]]:
     if index is not None:
         yield from ((len(line), line[:-1]) for line in read_ranges(path, index, index.lines_from(start)))
         return
-    with _open(path) as file:
+    with opened(path) as file:
         file.seek(start)  # in a compressed file without an index: by reading up to there
         yield from ((len(line), open_line(line[:-1])) for line in file if line.endswith(b"\n"))
 
@@ -123,8 +123,15 @@ class SessionFileWriter:
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[BinaryIO]:
-    with open_stored(path, buffer_bytes=_READ_BYTES) as stored:
+def opened(path: Path, *, buffer_bytes: int = _READ_BYTES) -> Iterator[BinaryIO]:
+    """The file, for reading, in whichever form it is, as if it were neither compressed nor sealed as a whole;
+    `buffer_bytes` are read from the disk at once. Raises OSError."""
+    try:
+        file = open_stored(path, buffer_bytes=buffer_bytes)
+    except FileNotFoundError:
+        path = _present_form(path)
+        file = open_stored(path, buffer_bytes=buffer_bytes)
+    with file as stored:
         if path.suffix != ".zst":
             yield stored
             return

@@ -22,7 +22,8 @@ from lunaroute.sinks.layout import COMPRESSED_SUFFIX, compressed_path, plain_pat
 from lunaroute.sinks.removed import add_removed_sums
 from lunaroute.sinks.session_file import read_lines
 from lunaroute.sinks.sqlite.migrations import check_version
-from lunaroute.sinks.sqlite.store import open_scratch, write_events
+from lunaroute.sinks.sqlite.scratch import open_scratch
+from lunaroute.sinks.sqlite.store import write_events
 from lunaroute.sinks.zstd import DAMAGE
 
 from .index import compare_indexes
@@ -75,7 +76,7 @@ def verify(sessions_dir: Path, database: Path, recorder_lock: Path, on_progress:
     is_live = is_locked(recorder_lock)
     with tempfile.TemporaryDirectory(prefix="lunaroute-verify-") as folder:
         anew = Path(folder) / "anew.db"
-        connection = open_scratch(anew)
+        connection = open_scratch(anew, is_durable=False)
         try:
             add_removed_sums(connection, sessions_dir, {session_id for session_id, _ in session_files(sessions_dir)})
             open_sessions = _check_files(sessions_dir, connection, report, is_live, on_progress)

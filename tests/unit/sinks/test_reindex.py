@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -35,6 +39,26 @@ def dump(database: Path) -> Dump:
         }
     finally:
         connection.close()
+
+
+def schema(database: Path) -> set[tuple[Any, ...]]:
+    """Everything a database is made of, and how it is kept."""
+    connection = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)
+    try:
+        found = set(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
+        pragmas = ("journal_mode", "auto_vacuum", "page_size", "user_version")
+        return found | {(name, *connection.execute(f"PRAGMA {name}").fetchone()) for name in pragmas}
+    finally:
+        connection.close()
+
+
+def live_index(folder: Path) -> Path:
+    """An empty one, as a recorder begins it."""
+    database = folder / "live" / "sessions.db"
+    sink = SqliteSink(database, folder / "live")
+    sink.open()
+    sink.close()
+    return database
 
 
 def _scripts() -> list[SessionScript]:
@@ -201,6 +225,87 @@ def test_a_reindex_that_is_interrupted_leaves_the_old_index_and_goes_on_later(re
     assert dump(database) == live
 
 
+_KILLED = """
+import os, signal, sqlite3, sys
+from pathlib import Path
+from lunaroute.sinks import reindex
+
+commits_left = int(sys.argv[2])
+open_scratch = reindex.open_scratch
+
+def on_statement(statement: str) -> None:
+    global commits_left
+    commits_left -= statement == "COMMIT"
+    if commits_left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+def opened(path: Path) -> sqlite3.Connection:
+    connection = open_scratch(path)
+    connection.execute("PRAGMA cache_size = 8")  # most of a transaction is in the file when it is committed
+    connection.set_trace_callback(on_statement)
+    return connection
+
+reindex._BATCH_EVENTS = 5
+reindex.open_scratch = opened
+folder = Path(sys.argv[1])
+reindex.reindex(folder, folder / "sessions.db")
+"""
+
+
+def test_a_reindex_that_is_killed_goes_on_later(recorded: Path) -> None:
+    database = recorded / "sessions.db"
+    live = dump(database)
+    for commits in (7, 5, 6):
+        killed = subprocess.run([sys.executable, "-c", _KILLED, str(recorded), str(commits)], timeout=60, check=False)
+        assert killed.returncode == -signal.SIGKILL
+        assert dump(database) == live
+        journal = recorded / "sessions.db.unfinished-journal"
+        assert journal.stat().st_size > 0, "there is something to take back"
+    seen: list[int] = []
+    reindex(recorded, database, lambda _done, total: seen.append(total))
+    assert max(seen) < 12
+    assert dump(database) == live
+    assert schema(database) == schema(live_index(recorded))
+
+
+def test_a_reindex_that_dies_when_all_is_built_only_has_to_put_it_in_place(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = recorded / "sessions.db"
+    live = dump(database)
+    with monkeypatch.context() as patch:
+        patch.setattr("lunaroute.sinks.reindex.fsync_path", _fail)
+        with pytest.raises(OSError, match="full"):
+            reindex(recorded, database)
+    seen: list[int] = []
+    reindex(recorded, database, lambda _done, total: seen.append(total))
+    assert max(seen) < 12
+    assert dump(database) == live
+    assert schema(database) == schema(live_index(recorded))
+
+
+def _fail(_path: Path) -> None:
+    raise OSError("the disk is full")
+
+
+def test_what_cannot_be_stored_is_told_once_and_costs_only_itself(recorded: Path) -> None:
+    """In a batch with the events of many files, each of which is read again to find it."""
+    live = dump(recorded / "sessions.db")
+    for number in (2, 7):
+        _, path = list(session_files(recorded))[number]
+        lines = path.read_bytes().splitlines(keepends=True)
+        lines[2] = re.sub(rb'("timestamp":"[^"T]*)T', rb"\1 ", lines[2])
+        path.write_bytes(b"".join(lines))
+    report = reindex(recorded, recorded / "sessions.db")
+    again = dump(recorded / "sessions.db")
+    assert [rejected.partition(": ")[2][:10] for rejected in report.rejected] == ["not an RFC"] * 2
+    assert len(again["sessions"]) == 12
+    assert len(again["session_stats"]) == len(live["session_stats"])
+    assert [row[-1] for row in again["sessions"]] == [row[-1] for row in live["sessions"]], "all events were seen"
+    unanswered = [row for row in again["session_stats"] if row not in live["session_stats"]]
+    assert len(unanswered) == 2
+
+
 def test_what_was_left_is_not_used_when_a_file_is_gone(recorded: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         reindex(recorded, recorded / "sessions.db", _interrupt_after(11))
@@ -236,6 +341,20 @@ def test_two_at_once_are_refused(recorded: Path) -> None:
             reindex(recorded, recorded / "sessions.db")
 
     reindex(recorded, recorded / "sessions.db", again)
+
+
+def test_a_progress_that_fails_ends_it(recorded: Path) -> None:
+    """With what an event that cannot be stored raises too: standard error may be closed."""
+
+    def fail(done: int, _total: int) -> None:
+        if done == 5:
+            raise ValueError("I/O operation on closed file")
+
+    live = dump(recorded / "sessions.db")
+    with pytest.raises(ValueError, match="closed file"):
+        reindex(recorded, recorded / "sessions.db", fail)
+    reindex(recorded, recorded / "sessions.db")
+    assert dump(recorded / "sessions.db") == live
 
 
 def test_progress_goes_from_none_to_all(recorded: Path) -> None:

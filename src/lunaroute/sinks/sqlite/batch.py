@@ -16,8 +16,10 @@ from lunaroute.sinks.tables.event_rows import EventRows
 from lunaroute.sinks.tables.row_parts import Begun
 
 from . import statements as sql
+from .inserting import insert_many
 from .long_texts import stored_text
 from .rollups import add_rollups
+from .tool_calls import write_tool_calls
 
 
 class _Index:
@@ -27,8 +29,11 @@ class _Index:
         self._connection = connection
 
     def session(self, session_id: str) -> SessionRow | None:
+        # Most are new, and Python's sqlite3 takes long over a statement that could give so many columns.
+        if self._connection.execute(sql.SELECT_IS_SESSION, (session_id,)).fetchone() is None:
+            return None
         found = self._connection.execute(sql.SELECT_SESSION, (session_id,)).fetchone()
-        return None if found is None else SessionRow(**dict(zip(sql.SESSION_COLUMNS, found, strict=True)))
+        return SessionRow(**dict(zip(sql.SESSION_COLUMNS, found, strict=True)))
 
     def request(self, request_id: str) -> Begun | None:
         found = self._connection.execute(sql.SELECT_EXCHANGE, (request_id,)).fetchone()
@@ -47,17 +52,13 @@ class Batch(EventRows):
         """Write all rows; without `has_sums` those of hours and days are as they were. Raises sqlite3.Error."""
         many = self._connection.executemany
         self._flush_sessions()
-        many(sql.INSERT_EXCHANGE, self.exchanges())
+        self.flush_whole_rows()
+        insert_many(self._connection, sql.INSERT_EXCHANGE, self.exchanges())
         many(sql.UPDATE_EXCHANGE, self.responses)
-        many(sql.INSERT_TOOL_CALL, self.tool_calls)
-        many(sql.INSERT_EXECUTION, self.executions)
-        many(sql.INSERT_RESULT, self.results)
-        # result_values: request_id is second, tool_name fifth.
-        many(sql.UPDATE_TOOL_CALL, {(values[1], values[4]) for values in self.results})
+        write_tool_calls(self._connection, self.tool_calls, self.executions, self.results)
         many(sql.INSERT_FACET, self.facets)
         if has_sums:
             add_rollups(self._connection, self.rollups)
-        self._flush_texts()
 
     def _flush_sessions(self) -> None:
         new, known = [], []
@@ -66,14 +67,18 @@ class Batch(EventRows):
                 new.append(msgspec.structs.astuple(row))
             else:
                 known.append((*[getattr(row, name) for name in sql.SESSION_CHANGING], session_id))
-        self._connection.executemany(sql.INSERT_SESSION, new)
+        insert_many(self._connection, sql.INSERT_SESSION, new)
         self._connection.executemany(sql.UPDATE_SESSION, known)
 
-    def _flush_texts(self) -> None:
-        if not self.texts:
+    def flush_whole_rows(self) -> None:
+        """Write those that nothing will be added to: while they are in the processor's caches it takes less. Raises
+        sqlite3.Error."""
+        insert_many(self._connection, sql.INSERT_EXCHANGE, self.take_answered())
+        texts = self.take_texts()
+        if not texts:
             return
         (last_id,) = self._connection.execute(sql.SELECT_LAST_TEXT_ID).fetchone()
-        numbered = list(enumerate(self.texts, start=last_id + 1))
+        numbered = list(enumerate(texts, start=last_id + 1))
         self._connection.executemany(
             sql.INSERT_TEXT,
             [

@@ -22,15 +22,15 @@ LAYOUT = zlib.crc32("".join(DDL).encode()) & 0x7FFF_FFFF
 """Stands for the tables of this program, in `user_version`."""
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Create or upgrade the tables. Raises IndexTooNew, sqlite3.Error."""
+def migrate(connection: sqlite3.Connection, new: Sequence[str] = DDL) -> None:
+    """Create or upgrade the tables; `new`: what an empty database gets. Raises IndexTooNew, sqlite3.Error."""
     version = _version(connection)
     if version == SCHEMA_VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Read again: another process may have been faster.
-        for statement in _missing_statements(_version(connection)):
+        for statement in _missing_statements(_version(connection), new):
             connection.execute(statement)
         connection.execute("COMMIT")
     except BaseException:
@@ -52,10 +52,10 @@ def is_outdated(connection: sqlite3.Connection) -> bool:
     return _version(connection) == SCHEMA_VERSION and layout != LAYOUT
 
 
-def _missing_statements(version: int | None) -> list[str]:
+def _missing_statements(version: int | None, new: Sequence[str]) -> list[str]:
     stamp = f"PRAGMA user_version = {LAYOUT}"
     if version is None:
-        return [*DDL, stamp]
+        return [*new, stamp]
     _refuse_newer(version)
     statements = [statement for step in range(version, SCHEMA_VERSION) for statement in MIGRATIONS[step]]
     return [*statements, f"UPDATE schema_version SET version = {SCHEMA_VERSION}", stamp]

@@ -306,7 +306,7 @@ CREATE VIRTUAL TABLE text_search USING fts5(
 """Indexes `texts` without a second copy of it; `text_search.rowid` is `texts.text_id`. How many words each text has,
 which only a ranking asks for, is counted when it is asked."""
 
-_INDEXES = (
+INDEXES: Final = (
     "CREATE INDEX sessions_by_start ON sessions (started_at, session_id)",
     # What lists filter by, so that they go through this and not through the rows, which are ten times as large.
     "CREATE INDEX sessions_to_filter ON sessions (session_id, started_at, last_active_at, completed_at, success,"
@@ -332,8 +332,9 @@ _INDEXES = (
     "CREATE INDEX tool_call_executions_by_result ON tool_call_executions (returned_at)",
     "CREATE INDEX texts_by_session ON texts (session_id)",
 )
+"""Ways for questions to take; writing needs none of them."""
 
-DDL: Final = (
+TABLES: Final = (
     "CREATE TABLE schema_version (version INTEGER NOT NULL)",
     f"INSERT INTO schema_version VALUES ({SCHEMA_VERSION})",
     _SESSIONS,
@@ -349,6 +350,7 @@ DDL: Final = (
     _SESSION_FACETS,
     _TEXTS,
     _TEXT_SEARCH,
-    *_INDEXES,
 )
+
+DDL: Final = (*TABLES, *INDEXES)
 """Everything of an empty index, in order."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import operator
 import os
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from lunaroute.events import Event
@@ -25,8 +25,8 @@ _WAL_KEPT_BYTES = 64 * 1024 * 1024
 _CHECKPOINT_PAGES = 4000
 """16 MB: at SQLite's own 1000, a busy recorder would spend its time in fsync."""
 
-_SCRATCH_CHECKPOINT_PAGES = 16_000
-_SCRATCH_CACHE_KIB = 64 * 1024
+_EVENTS_KEPT = 500
+"""As rows: those that are whole are written then."""
 
 # What is wrong with the event rather than with the database: wrong types, numbers or texts SQLite cannot hold,
 # ids that exist already.
@@ -49,7 +49,7 @@ sqlite3.register_adapter(bool, operator.pos)
 
 def open_live(path: Path) -> sqlite3.Connection:
     """The index, for writing while others read; created or migrated. Raises IndexTooNew, sqlite3.Error."""
-    connection = _connect(path)
+    connection = connect(path)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -62,29 +62,15 @@ def open_live(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def open_scratch(path: Path) -> sqlite3.Connection:
-    """An index that nobody reads yet: new, or one that an earlier attempt left unfinished. Nothing that was
-    committed is lost by a kill -9 or a power cut. Raises sqlite3.Error."""
-    connection = _connect(path)
+def write_events(connection: sqlite3.Connection, events: Iterable[Event], on_rejected: Rejected) -> None:
+    """Store what is not stored yet, in one transaction; none of the events is kept longer than it takes to make its
+    rows. They are gone through a second time where one of them cannot be stored. Raises sqlite3.Error, having stored
+    nothing."""
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")
-        connection.execute(f"PRAGMA wal_autocheckpoint = {_SCRATCH_CHECKPOINT_PAGES}")
-        connection.execute(f"PRAGMA cache_size = -{_SCRATCH_CACHE_KIB}")
-        migrate(connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def write_events(connection: sqlite3.Connection, events: Sequence[Event], on_rejected: Rejected) -> None:
-    """Store what is not stored yet, in one transaction. Raises sqlite3.Error, having stored nothing."""
-    try:
-        _in_transaction(connection, lambda: _write_together(connection, events))
+        in_transaction(connection, lambda: _write_together(connection, events))
     except _EVENT_FAULTS:
         # Rare, so the price of a savepoint for each event is paid only now.
-        _in_transaction(connection, lambda: _write_singly(connection, events, on_rejected))
+        in_transaction(connection, lambda: _write_singly(connection, events, on_rejected))
 
 
 def is_corrupt(error: sqlite3.Error) -> bool:
@@ -93,7 +79,8 @@ def is_corrupt(error: sqlite3.Error) -> bool:
     return code is not None and code & 0xFF in _CORRUPT_CODES
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def connect(path: Path) -> sqlite3.Connection:
+    """A database of this program, readable by its owner only, as SQLite itself would have it. Raises sqlite3.Error."""
     if not path.exists():
         # SQLite would make it readable by all. Only when it is missing: closing a second descriptor of a database
         # would drop the locks this process holds on it.
@@ -104,7 +91,8 @@ def _connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _in_transaction(connection: sqlite3.Connection, work: Callable[[], None]) -> None:
+def in_transaction(connection: sqlite3.Connection, work: Callable[[], None]) -> None:
+    """All of the work or, when it raises, nothing. Raises sqlite3.Error, and what the work raises."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         work()
@@ -115,14 +103,16 @@ def _in_transaction(connection: sqlite3.Connection, work: Callable[[], None]) ->
         raise
 
 
-def _write_together(connection: sqlite3.Connection, events: Sequence[Event]) -> None:
+def _write_together(connection: sqlite3.Connection, events: Iterable[Event]) -> None:
     batch = Batch(connection)
-    for event in events:
+    for number, event in enumerate(events, start=1):
         batch.add(event)
+        if number % _EVENTS_KEPT == 0:
+            batch.flush_whole_rows()
     batch.flush()
 
 
-def _write_singly(connection: sqlite3.Connection, events: Sequence[Event], on_rejected: Rejected) -> None:
+def _write_singly(connection: sqlite3.Connection, events: Iterable[Event], on_rejected: Rejected) -> None:
     for event in events:
         try:
             _in_savepoint(connection, event, skip=False)

@@ -80,6 +80,17 @@ class EventRows:
             for request_id, values in self._requests.items()
         ]
 
+    def take_answered(self) -> list[Values]:
+        """Of new requests that are answered: REQUEST_COLUMNS, then RESPONSE_COLUMNS. They are the caller's then, and
+        part of `exchanges` no longer."""
+        taken, self._answered = self._answered, []
+        return taken
+
+    def take_texts(self) -> list[Text]:
+        """Rows of `texts`, which are the caller's then."""
+        taken, self.texts = self.texts, []
+        return taken
+
     def add(self, event: Event) -> None:
         """Note what the event changes; nothing if it is known already. Raises ValueError and its like when the
         event makes no sense; the batch is then of no further use."""

@@ -40,7 +40,8 @@ _AMOUNTS: Final = (
     "thinking_is_estimated",
     "completed_at",
 )
-_SESSION_SUMS: Final = (*_AMOUNTS[: _AMOUNTS.index("total_proxy_overhead_ms")], "proxy_overhead_ms")
+_OVERHEAD_AT: Final = _AMOUNTS.index("total_proxy_overhead_ms")
+_SESSION_SUMS: Final = (*_AMOUNTS[:_OVERHEAD_AT], "proxy_overhead_ms")
 """The columns of `sessions` that are sums of the first amounts."""
 
 amounts_of: Callable[[Values], Values] = itemgetter(*map(RESPONSE_COLUMNS.index, _AMOUNTS))
