@@ -85,6 +85,9 @@ class Story:
             history.end,
             bool(facts.messages),
             headers.get("user-agent", ""),
+            identity.is_named,
+            is_declared=identity.is_declared,
+            retry_count=int(headers.get("x-stainless-retry-count", "0")),
         )
         self.book.exchange_opened(request_id, opened)
         self.book.touch(session, self.now_ns)
@@ -249,6 +252,44 @@ def test_the_same_request_after_a_failure_repeats_it(outcome: Outcome) -> None:
     again = story.ask(user("a"), stream=False)
     assert (again.conversation_id, again.thread_id) == (first.conversation_id, first.thread_id)
     assert (again.identity.rule, again.identity.retry_of) == ("repetition", first.request_id)
+
+
+@pytest.mark.parametrize("tags", [["one", "two"], [None, None]])
+def test_runs_that_begin_alike_are_each_tried_again_by_themselves(tags: list[Any]) -> None:
+    """Of two runs of one script, at the same time, one is refused and tried again; each had begun by then."""
+    story = Story()
+    sdk = {"user-agent": "Anthropic/Python 2.12.0", "x-stainless-retry-count": "0"}
+    one, two = ([tag] if tag else None for tag in tags)
+    refused = story.ask(user("a"), headers=sdk, tags=one).answer(outcome="http_error")
+    answered = story.ask(user("a"), headers=sdk, tags=two).answer(text("b"))
+    again = story.ask(user("a"), headers=sdk | {"x-stainless-retry-count": "1"}, tags=one)
+    assert (again.conversation_id, again.thread_id) == (refused.conversation_id, refused.thread_id)
+    assert again.identity.retry_of == refused.request_id
+    assert answered.conversation_id != refused.conversation_id
+
+
+def test_a_tag_finds_what_is_tried_again_however_many_runs_begin_alike() -> None:
+    story = Story()
+    sdk = {"user-agent": "Anthropic/Python 2.12.0", "x-stainless-retry-count": "0"}
+    first = [story.ask(user("a"), headers=sdk, tags=[f"t{n}"]).answer(outcome="http_error") for n in range(40)]
+    for n, one in enumerate(first):
+        again = story.ask(user("a"), headers=sdk | {"x-stainless-retry-count": "1"}, tags=[f"t{n}"])
+        assert (again.thread_id, again.identity.retry_of) == (one.thread_id, one.request_id)
+
+
+def test_of_runs_that_failed_alike_the_count_tells_which_is_tried_again() -> None:
+    story = Story()
+    sdk = {"user-agent": "Anthropic/Python 2.12.0"}
+
+    def ask(count: str, tags: list[str]) -> Asked:
+        return story.ask(user("a"), headers=sdk | {"x-stainless-retry-count": count}, tags=tags)
+
+    for tags in ([], ["nightly"]):
+        first = {ask("0", tags).answer(outcome="http_error").request_id for _ in range(2)}
+        second = ask("1", tags).answer(outcome="http_error")
+        other, third = ask("1", tags), ask("2", tags)
+        assert {second.identity.retry_of, other.identity.retry_of} == first
+        assert third.identity.retry_of == second.request_id
 
 
 def test_the_same_request_long_after_a_failure_is_a_new_run() -> None:
