@@ -32,3 +32,18 @@ def test_tokens_are_printed_and_stay_the_same(tmp_path: Path) -> None:
 
     assert token() == token() == access_token(load_salt(tmp_path))
     assert token("--tenant", "research") == tenant_token(load_salt(tmp_path), "research")
+
+
+def test_a_token_that_was_taken_back_is_followed_by_another(tmp_path: Path) -> None:
+    def said(*more: str) -> str:
+        found = CliRunner().invoke(cli, ["token", "--home", str(tmp_path), *more])
+        assert found.exit_code == 0, found.output
+        return found.output.strip()
+
+    tenants = ("research", "sales")
+    before = [said(), *(said("--tenant", one) for one in tenants)]
+    assert "within a second" in said("--tenant", "research", "--revoke")
+    after = [said(), *(said("--tenant", one) for one in tenants)]
+    assert [old == new for old, new in zip(before, after, strict=True)] == [True, False, True]
+    said("--revoke")
+    assert (said() == before[0], said("--tenant", "research") == after[1]) == (False, True)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 
 import pytest
-from bench.scale_model import ASSUMED, PAGE, Fleet, measured, node_limits, works, written
+from bench.scale.__main__ import PAGE, written
+from bench.scale.figures import ASSUMED, measured
+from bench.scale.fleet import Fleet, node_limits
+from bench.scale.work import works
 
 
 def test_the_page_is_what_the_model_says_now() -> None:
     page = PAGE.read_text(encoding="utf-8")
-    assert written(page) == page, "run: python -m bench.scale_model --write"
+    assert written(page) == page, "run: python -m bench.scale --write"
 
 
 def test_a_row_that_is_not_there_is_no_number() -> None:

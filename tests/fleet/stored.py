@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any, Protocol
 
 from lunaroute.events import Event
 from lunaroute.simulator.seeded_session import SeededSession
 from lunaroute.sinks.base import Sink
 from lunaroute.sinks.sqlite.sink import SqliteSink
 from tests.builders import TEN_OCLOCK, Call, SessionScript, tokens
+
+
+class Database(Protocol):
+    """A server that makes new databases."""
+
+    def new_database(self) -> str:
+        """Its URL."""
+
 
 NOW = TEN_OCLOCK + timedelta(days=12)
 _SEEDED = 40
@@ -39,6 +48,17 @@ def fill(sink: Sink, events: Sequence[Event], size: int = 500) -> None:
         sink.sync()
     finally:
         sink.close()
+
+
+def stored_in(server: Database, sink: Callable[..., Sink], events: Sequence[Event], **settings: Any) -> str:
+    """The URL of a new database of this server with the events in it, all of them."""
+    url = server.new_database()
+    fill(sink(url, _refuse, **settings), events)
+    return url
+
+
+def _refuse(event: Event, reason: str) -> None:
+    raise AssertionError((event, reason))
 
 
 def make_index(home: Path, events: Sequence[Event]) -> Path:

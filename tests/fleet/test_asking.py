@@ -23,7 +23,7 @@ from tests.support.postgres import PostgresServer
 from tests.support.server import clean_environment
 
 from .long import only_long
-from .stored import fill, make_index, recorded_events
+from .stored import make_index, recorded_events, stored_in
 
 pytestmark = pytest.mark.fleet
 
@@ -37,23 +37,17 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def on_postgres(postgres: PostgresServer) -> str:
-    url = postgres.new_database()
-    fill(PostgresSink(url), recorded_events())
-    return url
+    return stored_in(postgres, PostgresSink, recorded_events())
 
 
 @pytest.fixture(scope="module")
 def on_clickhouse(old_clickhouse: ClickHouseServer) -> str:
-    url = old_clickhouse.new_database()
-    fill(ClickHouseSink(url), recorded_events())
-    return url
+    return stored_in(old_clickhouse, ClickHouseSink, recorded_events())
 
 
 @pytest.fixture(scope="module")
 def on_cluster(clickhouse_cluster: ClickHouseCluster) -> str:
-    url = clickhouse_cluster.new_database()
-    fill(ClickHouseSink(url, cluster=NAME), recorded_events())
-    return url
+    return stored_in(clickhouse_cluster, ClickHouseSink, recorded_events(), cluster=NAME)
 
 
 @pytest.fixture(params=["postgres", "clickhouse", pytest.param("cluster", marks=only_long)])
@@ -155,8 +149,7 @@ def test_where_recordings_are_encrypted_nothing_that_was_said_is_stored(
     postgres: PostgresServer, old_clickhouse: ClickHouseServer, tmp_path: Path
 ) -> None:
     for kind, server in ((PostgresSink, postgres), (ClickHouseSink, old_clickhouse)):
-        url = server.new_database()
-        fill(kind(url), recorded_events())
+        url = stored_in(server, kind, recorded_events())
         with lunaroute.open(tmp_path, store=url) as store:
             assert len(store.exchanges(limit=None)) > 100
             assert store.sql("SELECT count(*) FROM texts").rows == [(0,)]

@@ -44,7 +44,7 @@ from tests.support.cluster import NAME, ClickHouseCluster
 from tests.support.postgres import PostgresServer
 
 from .long import IS_LONG
-from .stored import NOW, fill, make_index, recorded_events
+from .stored import NOW, make_index, recorded_events, stored_in
 
 pytestmark = pytest.mark.fleet
 
@@ -122,30 +122,22 @@ def sqlite_index(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
 
 @pytest.fixture(scope="module")
 def on_postgres(postgres: PostgresServer) -> str:
-    url = postgres.new_database()
-    fill(PostgresSink(url, _refuse), recorded_events())
-    return url
+    return stored_in(postgres, PostgresSink, recorded_events())
 
 
 @pytest.fixture(scope="module")
 def on_old_clickhouse(old_clickhouse: ClickHouseServer) -> str:
-    url = old_clickhouse.new_database()
-    fill(ClickHouseSink(url, _refuse), recorded_events())
-    return url
+    return stored_in(old_clickhouse, ClickHouseSink, recorded_events())
 
 
 @pytest.fixture(scope="module")
 def on_new_clickhouse(new_clickhouse: ChdbServer) -> str:
-    url = new_clickhouse.new_database()
-    fill(ClickHouseSink(url, _refuse), recorded_events())
-    return url
+    return stored_in(new_clickhouse, ClickHouseSink, recorded_events())
 
 
 @pytest.fixture(scope="module")
 def on_clickhouse_cluster(clickhouse_cluster: ClickHouseCluster) -> str:
-    url = clickhouse_cluster.new_database()
-    fill(ClickHouseSink(url, _refuse, cluster=NAME), recorded_events())
-    return url
+    return stored_in(clickhouse_cluster, ClickHouseSink, recorded_events(), cluster=NAME)
 
 
 @pytest.fixture(scope="module", params=STORES)
@@ -155,10 +147,6 @@ def store(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     assert opened is not None
     yield opened
     opened.close()
-
-
-def _refuse(event: object, reason: str) -> None:
-    raise AssertionError(f"{event}: {reason}")
 
 
 def _filter(text: str) -> Filter:

@@ -37,7 +37,7 @@ from tests.builders import TEN_OCLOCK, Call, SessionScript, tokens
 from tests.support.clickhouse import ClickHouseServer
 from tests.support.postgres import PostgresServer
 
-from .stored import NOW, fill, make_index
+from .stored import NOW, make_index, stored_in
 
 pytestmark = pytest.mark.fleet
 
@@ -68,16 +68,12 @@ def _events() -> list[Event]:
 
 @pytest.fixture(scope="module")
 def url_on_postgres(postgres: PostgresServer) -> str:
-    url = postgres.new_database()
-    fill(PostgresSink(url), _events())
-    return url
+    return stored_in(postgres, PostgresSink, _events())
 
 
 @pytest.fixture(scope="module")
 def url_on_clickhouse(old_clickhouse: ClickHouseServer) -> str:
-    url = old_clickhouse.new_database()
-    fill(ClickHouseSink(url), _events())
-    return url
+    return stored_in(old_clickhouse, ClickHouseSink, _events())
 
 
 @pytest.fixture(params=["postgres", "clickhouse"])

@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 from lunaroute.demo.agent import AGENT_NAMES
+from lunaroute.events.types import RequestRecorded
 from tests.support.server import clean_environment, sessions
 
 
@@ -58,6 +59,19 @@ def test_the_files_it_names_are_all_there_is(demo: Demo) -> None:
     found = {str(session.path) for session in sessions(demo.home)}
     assert named == found | {str(demo.home / "sessions" / "sessions.db")}
     assert len(found) >= len(AGENT_NAMES)
+
+
+def test_what_an_sdk_tried_again_names_the_request_that_it_repeats(demo: Demo) -> None:
+    """Agents with the same task and client run beside it, all of which begin with the same words."""
+    retried = {}
+    for session in sessions(demo.home):
+        requests = [event for event in session.events if isinstance(event, RequestRecorded)]
+        assert len({one.thread_id for one in requests}) == 1
+        retries = [one.retry_of for one in requests if one.retry_of is not None]
+        if retries:
+            retried[requests[0].thread_id] = (retries, requests[0].request_id)
+    assert retried.keys() == {"claude-overloaded", "openai-chat-limited"}
+    assert all(retries == [first] for retries, first in retried.values())
 
 
 def test_its_three_queries_run_as_pasted(demo: Demo) -> None:

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from .source import Module, modules
+from .source import REPOSITORY, Module, modules
 
 MAX_LINES = 400
 P95_FUNCTION_LINES = 45
@@ -15,6 +15,12 @@ P95_FUNCTION_LINES = 45
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)
 def test_file_has_one_reason_to_change_and_at_most_400_lines(module: Module) -> None:
     assert len(module.path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+
+
+def test_no_file_beside_the_package_is_longer_either() -> None:
+    paths = [path for folder in ("tests", "bench", "tools") for path in (REPOSITORY / folder).rglob("*.py")]
+    assert len(paths) > 100
+    assert [str(path) for path in paths if len(path.read_text(encoding="utf-8").splitlines()) > MAX_LINES] == []
 
 
 @pytest.mark.parametrize("module", modules(), ids=lambda module: module.name)

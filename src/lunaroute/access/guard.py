@@ -42,6 +42,11 @@ _DROPPED = frozenset(
     {name for name, _ in HEADERS} | {b"access-control-allow-origin", b"access-control-allow-credentials"}
 )
 _POLICY_VIOLATION = 1008
+_NO_COOKIE = (b"set-cookie", f"{COOKIE}=; Path=/; HttpOnly; SameSite=Strict; Max-Age=0".encode())
+_ENDS: dict[str, Message] = {
+    "http.response.body": {"type": "http.response.body", "body": b""},
+    "websocket.send": {"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": ""},
+}
 TENANT = "lunaroute.tenant"
 """In the scope that the application gets: the one whose recordings it may show; None = everybody's."""
 
@@ -53,10 +58,11 @@ _REASONS = {
 
 
 class AccessGuard:
-    """Lets through to `app` what the policy lets pass."""
+    """Lets through to `app` what the policy lets pass, and for as long as it does."""
 
-    def __init__(self, app: App, policy: AccessPolicy, open_paths: Set[str] = frozenset()) -> None:
-        """`open_paths` may be read without a token: the application says nothing of recordings there."""
+    def __init__(self, app: App, policy: Callable[[], AccessPolicy], open_paths: Set[str] = frozenset()) -> None:
+        """`policy` gives the one of the moment, the same object until there is another; `open_paths` may be read
+        without a token: the application says nothing of recordings there."""
         self._app = app
         self._policy = policy
         self._open_paths = open_paths
@@ -67,31 +73,62 @@ class AccessGuard:
             return
         if scope["type"] not in ("http", "websocket"):
             raise ValueError(f"no such thing is served: {scope['type']}")
-        asked = _asked(scope)
-        verdict = self._policy.judge(asked)
-        if verdict is Verdict.UNKNOWN and (found := self._token_in_address(scope, asked)) is not None:
+        asked, policy = _asked(scope), self._policy()
+        verdict = policy.judge(asked)
+        if verdict is Verdict.UNKNOWN and (found := _token_in_address(scope, asked, policy)) is not None:
             await _send_away(send, *found, is_secure=asked.scheme == "https")
-        elif verdict is Verdict.PASS or (verdict is Verdict.UNKNOWN and self._is_open(scope, asked)):
-            await self._app({**scope, TENANT: self._policy.tenant_of(asked)}, receive, _with_headers(send))
+        elif verdict is Verdict.PASS:
+            await self._pass(scope, receive, send, asked, policy)
+        elif verdict is Verdict.UNKNOWN and self._is_open(scope, asked):
+            await self._app({**scope, TENANT: policy.tenant_of(asked)}, receive, _with_headers(send))
         else:
             await _refuse(scope, receive, send, verdict)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send, asked: Asked, policy: AccessPolicy) -> None:
+        """A stream ends when the token that it was asked with is taken back."""
+        is_over, tenant, guarded = False, policy.tenant_of(asked), _with_headers(send)
+
+        async def send_while_allowed(message: Message) -> None:
+            nonlocal is_over
+            now = self._policy()
+            if now is not policy and _goes_on(message) and not _shows(now, asked, tenant):
+                is_over = True
+                await guarded(_ENDS[message["type"]])
+                raise OSError("the token was taken back")  # as ASGI tells of a client that has gone
+            await guarded(message)
+
+        try:
+            await self._app({**scope, TENANT: tenant}, receive, send_while_allowed)
+        except Exception:
+            if not is_over:
+                raise
 
     def _is_open(self, scope: Scope, asked: Asked) -> bool:
         return not asked.is_websocket and asked.method in ("GET", "HEAD") and scope["path"] in self._open_paths
 
-    def _token_in_address(self, scope: Scope, asked: Asked) -> tuple[str, str] | None:
-        """Where to send a browser that brings a token in the query, and the token; None where it does not."""
-        if asked.is_websocket or asked.method != "GET":
-            return None
-        fields = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
-        token = next((value for name, value in fields if name == "token" and self._policy.is_token(value)), None)
-        if token is None:
-            return None
-        rest = urlencode([(name, value) for name, value in fields if name != "token"])
-        path = scope.get("raw_path") or scope["path"].encode()
-        # One slash: `//host/` would be another server's.
-        place = "/" + path.decode("latin-1").lstrip("/\\")
-        return f"{place}?{rest}" if rest else place, token
+
+def _token_in_address(scope: Scope, asked: Asked, policy: AccessPolicy) -> tuple[str, str] | None:
+    """Where to send a browser that brings a token in the query, and the token; None where it does not."""
+    if asked.is_websocket or asked.method != "GET":
+        return None
+    fields = parse_qsl(scope.get("query_string", b"").decode("latin-1"), keep_blank_values=True)
+    token = next((value for name, value in fields if name == "token" and policy.is_token(value)), None)
+    if token is None:
+        return None
+    rest = urlencode([(name, value) for name, value in fields if name != "token"])
+    path = scope.get("raw_path") or scope["path"].encode()
+    # One slash: `//host/` would be another server's.
+    place = "/" + path.decode("latin-1").lstrip("/\\")
+    return f"{place}?{rest}" if rest else place, token
+
+
+def _shows(policy: AccessPolicy, asked: Asked, tenant: str | None) -> bool:
+    """Whether the policy lets a request see what it was let see before."""
+    return policy.judge(asked) is Verdict.PASS and policy.tenant_of(asked) == tenant
+
+
+def _goes_on(message: Message) -> bool:
+    return message["type"] == "websocket.send" or bool(message.get("more_body"))
 
 
 def _asked(scope: Scope) -> Asked:
@@ -135,7 +172,8 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, verdict: Verdict) 
         await receive()  # the handshake
         await send({"type": "websocket.close", "code": _POLICY_VIOLATION, "reason": ""})
         return
-    more = [(b"www-authenticate", b"Bearer")] if verdict is Verdict.UNKNOWN else []
+    # A cookie that is good for nothing goes, or a browser would bring it until it is closed.
+    more = [(b"www-authenticate", b"Bearer"), _NO_COOKIE] if verdict is Verdict.UNKNOWN else []
     await _answer(send, verdict.value, more, _REASONS[verdict].encode() + b"\n")
 
 

@@ -10,12 +10,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from ipaddress import ip_address
 
 import msgspec
 
 COOKIE = "lunaroute_token"
+EVERYBODY = "*"
+"""Whose recordings the token of a home shows; no name of a tenant."""
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _READING = frozenset({"GET", "HEAD"})
 _OURS = frozenset({"same-origin", "none"})
@@ -61,23 +64,36 @@ class AccessPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """None: whoever reaches it may read (loopback only)."""
     salt: bytes = b""
     """What tokens of tenants are made with; empty = there are none."""
+    revocations: Mapping[str, int] = {}
+    """How often the token of a tenant was taken back."""
+    revoked: frozenset[str] = frozenset()
+    """The tokens of tenants that were."""
 
     @classmethod
-    def of(cls, *, host: str, salt: bytes) -> AccessPolicy:
-        """For a server of a home with this salt that listens on `host`."""
-        names = _LOOPBACK_NAMES | {host.lower()}
-        if is_loopback(host):
-            return cls(names=names, salt=salt)
-        return cls(names=names, takes_addresses=True, token=access_token(salt), salt=salt)
+    def of(cls, *, host: str, salt: bytes, revocations: Mapping[str, int] | None = None) -> AccessPolicy:
+        """For a server of a home with this salt that listens on `host`; `revocations` says how often the token of a
+        tenant, or of EVERYBODY, was taken back."""
+        counts = revocations or {}
+        open_to = None if is_loopback(host) else access_token(salt, counts.get(EVERYBODY, 0))
+        return cls(
+            names=_LOOPBACK_NAMES | {host.lower()},
+            takes_addresses=open_to is not None,
+            token=open_to,
+            salt=salt,
+            revocations=counts,
+            revoked=frozenset(_revoked(salt, counts)),
+        )
 
     def judge(self, asked: Asked) -> Verdict:
         if len(asked.hosts) != 1 or not self._is_ours(host_name(asked.hosts[0])):
             return Verdict.MISDIRECTED
         if self._is_foreign(asked):
             return Verdict.FOREIGN
-        if self.token is not None and not any(self.is_token(one) for one in _brought(asked)):
-            return Verdict.UNKNOWN
-        return Verdict.PASS
+        brought = _brought(asked)
+        # A tenant's token that was taken back opens nothing on loopback either, where without one all is shown.
+        if self.token is None and self.revoked.isdisjoint(brought):
+            return Verdict.PASS
+        return Verdict.PASS if any(self.is_token(one) for one in brought) else Verdict.UNKNOWN
 
     def tenant_of(self, asked: Asked) -> str | None:
         """Whose recordings it may read, once it has passed; None = everybody's. What it brings first counts."""
@@ -93,7 +109,8 @@ class AccessPolicy(msgspec.Struct, frozen=True, kw_only=True):
         tenant = text.rpartition(".")[0]
         if not tenant or not self.salt:
             return None
-        is_its = hmac.compare_digest(text.encode(), tenant_token(self.salt, tenant).encode())
+        its = tenant_token(self.salt, tenant, self.revocations.get(tenant, 0))
+        is_its = hmac.compare_digest(text.encode(), its.encode())
         return tenant if is_its else None
 
     def _is_ours(self, name: str | None) -> bool:
@@ -116,17 +133,26 @@ def _brought(asked: Asked) -> list[str]:
     return found + [value for name, _, value in pairs if name == COOKIE]
 
 
-def access_token(salt: bytes) -> str:
-    """The token of a home: made of its salt, so nothing more has to be kept secret."""
-    return _digest(salt, b"lunaroute access token")
+def access_token(salt: bytes, revocations: int = 0) -> str:
+    """The token of a home: made of its salt, so nothing more has to be kept secret. Another one after each time that
+    it was taken back."""
+    return _digest(salt, b"lunaroute access token", revocations)
 
 
-def tenant_token(salt: bytes, tenant: str) -> str:
+def tenant_token(salt: bytes, tenant: str, revocations: int = 0) -> str:
     """The token of one tenant, which stands in it: `NAME.…`."""
-    return f"{tenant}.{_digest(salt, b'lunaroute access token of tenant ' + tenant.encode())}"
+    return f"{tenant}.{_digest(salt, b'lunaroute access token of tenant ' + tenant.encode(), revocations)}"
 
 
-def _digest(salt: bytes, purpose: bytes) -> str:
+def _revoked(salt: bytes, revocations: Mapping[str, int]) -> Iterator[str]:
+    for name, count in revocations.items():
+        for number in range(count):
+            if name != EVERYBODY:
+                yield tenant_token(salt, name, number)
+
+
+def _digest(salt: bytes, purpose: bytes, revocations: int) -> str:
+    purpose += b"\0%d" % revocations if revocations else b""
     return base64.urlsafe_b64encode(hmac.new(salt, purpose, hashlib.sha256).digest()).decode().rstrip("=")
 
 

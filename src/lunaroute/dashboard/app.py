@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Scope
 from lunaroute.access.guard import AccessGuard
 from lunaroute.config import Config
 from lunaroute.errors import LunarouteError
-from lunaroute.supervisor.dashboard import access_policy
+from lunaroute.supervisor.dashboard import CurrentPolicy
 
 from .api import NOT_FOR_TENANTS, api_routes, status_of, tenant_of
 from .asked import read_asked
@@ -47,7 +47,7 @@ def make_app(config: Config) -> tuple[ASGIApp, Site]:
         ],
         exception_handlers={HTTPException: _http_error(site)},
     )
-    return AccessGuard(app, access_policy(config), OPEN_PATHS), site
+    return AccessGuard(app, CurrentPolicy(config), OPEN_PATHS), site
 
 
 def _not_for_tenants(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

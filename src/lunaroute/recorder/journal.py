@@ -182,7 +182,8 @@ class Journal:
         db.executemany("INSERT OR REPLACE INTO lane VALUES (?, ?)", lanes)
         states = ((key, seal_value(body)) for key, body in checkpoint.put.items())
         db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", states)
-        db.executemany("DELETE FROM state WHERE key = ?", _singles(checkpoint.deleted))
+        # In the order of the keys, so that neighbours go together: at a stop it is all that open sessions have.
+        db.executemany("DELETE FROM state WHERE key = ?", _singles(sorted(checkpoint.deleted)))
         db.executemany(
             "DELETE FROM open_exchange WHERE lane = ? AND start_wall_ns = ? AND exchange = ?",
             [(key.lane, key.start_wall_ns, key.exchange) for key in checkpoint.closed_exchanges],

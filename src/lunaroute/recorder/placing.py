@@ -8,6 +8,7 @@ from lunaroute.capture.records import RequestOpened
 from lunaroute.dialects.marks import marks_of
 from lunaroute.events.understood import ReadRequest
 from lunaroute.sessions import Clues, OpenExchange, Session, SessionBook, locate
+from lunaroute.sessions.client import retry_count_of
 from lunaroute.sessions.context import change_since, prompt_of
 
 from .addition import Addition
@@ -80,4 +81,6 @@ def open_exchange(request: ReadRequest, session: Session, addition: Addition | N
         None if addition is None else addition.answered,
         addition is not None and addition.is_first,
         request.facts.is_prewarm,
+        identity.is_declared,
+        retry_count_of(request.headers),
     )

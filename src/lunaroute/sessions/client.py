@@ -89,6 +89,12 @@ def counts_retries(headers: HeaderTexts) -> bool:
     return _LANGUAGE_FORM.match(headers.get("user-agent") or "") is not None
 
 
+def retry_count_of(headers: HeaderTexts) -> int:
+    """How many times an SDK says that it sent this request before; 0 also where it says nothing."""
+    count = headers.get("x-stainless-retry-count") or "0"
+    return int(count) if count.isascii() and count.isdigit() and len(count) < 10 else 0
+
+
 def gives_up_when_broken_off(name: str | None) -> bool:
     """Whether the client ends when an answer breaks off in the middle: the same request again is then another run's."""
     return name is not None and (name in _FRAGILE or name.startswith("ai-sdk-"))

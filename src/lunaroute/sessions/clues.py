@@ -29,6 +29,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     thread_kind: ThreadKind = "main"
     is_named: bool = False
     """The client names the thread."""
+    is_declared: bool = False
+    """The request says itself which conversation it is of."""
     retry_of: str | None = None
     """The `request_id` of the exchange that this one repeats, or resumes after a cut."""
     forked_from: str | None = None

@@ -16,12 +16,13 @@ import msgspec
 
 from lunaroute.dialects.turn import opening_texts
 
-from .client import counts_retries, identify_client, is_coding_agent
+from .client import counts_retries, identify_client, is_coding_agent, retry_count_of
 from .clues import Clues, Declared, Identity, ThreadKind
 from .history import EMPTY, History, history_of
 from .identity import declare
 from .lifecycle import SessionBook
 from .places import Found, LinkKind, Place, SentRequest
+from .served import sender_of
 from .thread import Thread
 
 _SECOND_NS = 1_000_000_000
@@ -56,6 +57,7 @@ class _Search:
         self._history = history
         self._held = held
         self._is_side_call = _is_side_call(clues)
+        self._retry_count = retry_count_of(clues.headers)
 
     # ---- the request does not say
 
@@ -82,11 +84,14 @@ class _Search:
     def declared(self, declared: Declared) -> Identity:
         conversation_id = self._root(declared)
         is_known = self._book.is_known(self._scope, conversation_id)
-        found = self._found() if declared.thread_id is None or self._is_side_call or not is_known else None
+        is_sought = declared.thread_id is None or self._is_side_call or not is_known
+        found = self._found(conversation_id) if is_sought else None
         inside = None if found is None or found.place.conversation_id != conversation_id else found.place
         place = self._thread_of(declared, conversation_id, inside)
         is_named = declared.thread_id is not None and place.thread_id == declared.thread_id
-        identity = _inside(place, declared.rule, declared.evidence, is_named=is_named)
+        identity = msgspec.structs.replace(
+            _inside(place, declared.rule, declared.evidence), is_named=is_named, is_declared=True
+        )
         if found is not None and inside is None and not is_known and found.rule != "repetition":
             return msgspec.structs.replace(identity, forked_from=found.place.conversation_id)
         return identity
@@ -120,8 +125,9 @@ class _Search:
 
     # ---- what was recorded before
 
-    def _found(self) -> Found | None:
-        return self._by_ids() or self._by_answer() or self._by_repetition()
+    def _found(self, conversation_id: str | None = None) -> Found | None:
+        """`conversation_id` is what the request says."""
+        return self._by_ids() or self._by_answer() or self._by_repetition(conversation_id)
 
     def _by_ids(self) -> Found | None:
         hints = self._clues.hints
@@ -158,30 +164,35 @@ class _Search:
         thread = self._book.thread(self._scope, place.conversation_id, place.thread_id)
         return thread is not None and thread.head == chain and thread.outcome is not None
 
-    def _by_repetition(self) -> Found | None:
+    def _by_repetition(self, conversation_id: str | None) -> Found | None:
         """The same request as one that failed a moment ago, or a longer one that goes on from it. One that was
         answered is another run's, unless the client says that it retries; so is one that the client says is none."""
         headers = self._clues.headers
-        is_said = self._is_said_retry()
-        if counts_retries(headers) and not is_said:
+        if counts_retries(headers) and self._retry_count == 0:
             return None
+        sender = sender_of(headers.get("user-agent") or "", conversation_id)
         for value in reversed(self._history.values):
-            sent = self._book.served.sent(self._scope, headers.get("user-agent") or "", value)
-            if sent is None or not self._is_newest(sent):
-                continue
-            age_ns = self._clues.wall_ns - sent.ended_wall_ns
-            is_again = is_said and value == self._history.end and age_ns <= _SAID_REPEAT_NS
-            if is_again or (sent.is_repeatable and age_ns <= _REPEAT_NS):
+            alike = self._book.served.sent(self._scope, sender, value)
+            may_be = [sent for sent in alike if self._may_repeat(sent, value) and self._is_newest(sent)]
+            if may_be:
+                sent = max(reversed(may_be), key=self._likelihood)
                 return Found(sent.place, "repetition", f"request_id={sent.request_id}")
         return None
+
+    def _may_repeat(self, sent: SentRequest, chain: bytes) -> bool:
+        age_ns = self._clues.wall_ns - sent.ended_wall_ns
+        is_again = self._retry_count > 0 and chain == self._history.end and age_ns <= _SAID_REPEAT_NS
+        return is_again or (sent.is_repeatable and age_ns <= _REPEAT_NS)
+
+    def _likelihood(self, sent: SentRequest) -> tuple[bool, bool]:
+        """Of runs that began alike, it is one that failed, and that was tried as often as this request says; of
+        those, the newest."""
+        return sent.is_repeatable, sent.retry_count + 1 == self._retry_count
 
     def _is_newest(self, sent: SentRequest) -> bool:
         """Its thread has not gone on since."""
         thread = self._book.thread(self._scope, sent.place.conversation_id, sent.place.thread_id)
         return thread is not None and thread.request_id == sent.request_id
-
-    def _is_said_retry(self) -> bool:
-        return (self._clues.headers.get("x-stainless-retry-count") or "0") != "0"
 
     def _task(self) -> tuple[str, Place] | None:
         """The conversation's first words, where a tool call said them: (the words, who was served that call)."""
@@ -200,7 +211,7 @@ class _Search:
         if thread is None or thread.request_id is None or thread.outcome is None or not self._history.values:
             return None
         if thread.chain == self._history.end:
-            return thread.request_id if not thread.is_answered or self._is_said_retry() else None
+            return thread.request_id if not thread.is_answered or self._retry_count > 0 else None
         is_cut = thread.outcome in ("upstream_cut", "stream_error")
         return thread.request_id if is_cut and thread.chain in self._history.values else None
 
@@ -223,7 +234,7 @@ def _linked(link_id: str | None, kind: LinkKind, scope: str, book: SessionBook) 
     return book.served.linked(scope, kind, link_id) if link_id else None
 
 
-def _inside(place: Place, rule: str, evidence: str, *, is_named: bool = False) -> Identity:
+def _inside(place: Place, rule: str, evidence: str) -> Identity:
     return Identity(
         conversation_id=place.conversation_id,
         rule=rule,
@@ -231,5 +242,4 @@ def _inside(place: Place, rule: str, evidence: str, *, is_named: bool = False) -
         thread_id=place.thread_id,
         parent_thread_id=place.parent_thread_id,
         thread_kind=place.kind,
-        is_named=is_named,
     )

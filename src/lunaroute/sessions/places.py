@@ -24,13 +24,14 @@ class Place(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class SentRequest(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The newest request of a client with a certain history."""
+    """A request with a certain history, its thread's newest with it."""
 
     place: Place
     request_id: str
     is_repeatable: bool
     """It failed, and nothing says that its client gave up."""
     ended_wall_ns: int
+    retry_count: int = 0
 
 
 class Found(msgspec.Struct, frozen=True):

@@ -18,6 +18,7 @@ from .ended import EndedExchange
 from .history import extended
 from .lifecycle import SessionBook
 from .places import Place, SentRequest
+from .served import sender_of
 from .state import OpenExchange, Session
 
 _MAX_ARGUMENT_CHARS = 50_000
@@ -62,8 +63,9 @@ def remember_response(book: SessionBook, session: Session, opened: OpenExchange,
         served.answered(scope, head, place, wall_ns)
         session.is_linked = True
     if opened.chain and not opened.is_named:
-        sent = SentRequest(place, ended.request_id, _is_repeatable(opened, ended), wall_ns)
-        served.remember_sent(scope, opened.user_agent, opened.chain, sent)
+        sent = SentRequest(place, ended.request_id, _is_repeatable(opened, ended), wall_ns, opened.retry_count)
+        sender = sender_of(opened.user_agent, session.conversation_id if opened.is_declared else None)
+        served.remember_sent(scope, sender, opened.chain, sent)
 
 
 def _move_on(book: SessionBook, session: Session, opened: OpenExchange, ended: EndedExchange, head: bytes) -> None:

@@ -20,6 +20,13 @@ _MOST_ARGUMENTS = 5_000
 _MAX_AGE_NS = 30 * _DAY_NS
 _MOST_CANDIDATES = 4
 """Conversations that said the very same up to here; more are runs of a test, and the newest are the likely ones."""
+_MOST_ALIKE = 16
+"""Threads that one sender began alike, of which each may be the one that is tried again."""
+
+
+def sender_of(user_agent: str, conversation_id: str | None) -> str:
+    """Whose requests may repeat each other: one client's, and in the conversation that they say they are of."""
+    return user_agent if conversation_id is None else f"{user_agent}\0{conversation_id}"
 
 
 class ServedIndex:
@@ -31,8 +38,10 @@ class ServedIndex:
             "a:", tuple[Place, ...], _MOST_ANSWERS, _MAX_AGE_NS
         )
         """Chain of a request and our recorded answer → the threads that were there, oldest first."""
-        self._requests: BoundedIndex[SentRequest] = BoundedIndex("r:", SentRequest, _MOST_REQUESTS, _DAY_NS)
-        """Client and chain of a request → the newest such."""
+        self._requests: BoundedIndex[tuple[SentRequest, ...]] = BoundedIndex(
+            "r:", tuple[SentRequest, ...], _MOST_REQUESTS, _DAY_NS
+        )
+        """Sender and chain of a request → each thread's newest such, in the order of their ends."""
         self._arguments: BoundedIndex[Place] = BoundedIndex("g:", Place, _MOST_ARGUMENTS, _DAY_NS)
         """String argument of a tool call → the thread that was served it."""
 
@@ -50,11 +59,14 @@ class ServedIndex:
         others = [one for one in self.answered_at(scope, chain) if one != place]
         self._answers.put(chain_key(scope, "", chain), (*others[1 - _MOST_CANDIDATES :], place), wall_ns)
 
-    def sent(self, scope: str, user_agent: str, chain: bytes) -> SentRequest | None:
-        return self._requests.get(chain_key(scope, user_agent, chain))
+    def sent(self, scope: str, sender: str, chain: bytes) -> tuple[SentRequest, ...]:
+        """The requests of this sender (`sender_of`) with this history, in the order of their ends."""
+        return self._requests.get(chain_key(scope, sender, chain)) or ()
 
-    def remember_sent(self, scope: str, user_agent: str, chain: bytes, request: SentRequest) -> None:
-        self._requests.put(chain_key(scope, user_agent, chain), request, request.ended_wall_ns)
+    def remember_sent(self, scope: str, sender: str, chain: bytes, request: SentRequest) -> None:
+        others = [one for one in self.sent(scope, sender, chain) if one.place != request.place]
+        kept = (*others[1 - _MOST_ALIKE :], request)
+        self._requests.put(chain_key(scope, sender, chain), kept, request.ended_wall_ns)
 
     def argued(self, scope: str, text: str) -> Place | None:
         """The thread that was served a tool call with this argument."""

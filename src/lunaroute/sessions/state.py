@@ -99,6 +99,10 @@ class OpenExchange(msgspec.Struct, frozen=True, array_like=True, gc=False):
     is_first: bool = False
     """Nothing was asked in its thread before."""
     is_prewarm: bool = False
+    is_declared: bool = False
+    """It said itself which conversation it is of."""
+    retry_count: int = 0
+    """How many times the client says that it sent it before."""
 
 
 class Ending(msgspec.Struct, frozen=True):

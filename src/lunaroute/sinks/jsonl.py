@@ -26,7 +26,6 @@ from .replacing import fsync_path
 from .syncfs import sync_filesystem
 from .tail import NO_TAIL, Tail, find_tail, last_seq_of_compressed
 
-_APPENDING = os.O_RDWR | os.O_APPEND
 _MAX_OPEN_FILES = 128
 _SYNCFS_FROM = 32
 """So many files are synced together: many short sessions a second would otherwise cost an fsync each."""
@@ -83,13 +82,13 @@ class JsonlSink:
             os.close(self._files.popitem()[1].fd)
 
     def _append(self, session_id: str, events: list[Event]) -> None:
-        file = self._known_file(session_id)
+        file = self._known_file(session_id) or self._present_file(session_id)
         if file is None:
             compressed = compressed_path(self._sessions_dir, session_id)
-            if compressed.exists() and not plain_path(self._sessions_dir, session_id).exists():
+            if compressed.exists():
                 self._reject_unknown(events, compressed)
                 return
-            file = self._open_file(session_id)
+            file = self._new_file(session_id)
         new, missing = new_events(events, file.last_seq)
         for first, last in missing:
             lost = f"{file.path} lost events {first} to {last} while its session was open"
@@ -125,25 +124,34 @@ class JsonlSink:
             if event.seq > last_seq:
                 self._on_rejected(event, f"{compressed.name} is compressed and ends with event {last_seq}")
 
-    def _open_file(self, session_id: str) -> _OpenFile:
+    def _present_file(self, session_id: str) -> _OpenFile | None:
+        """The session's file, opened; None where there is none. At a stop each open session's is, so nothing is asked
+        of the folder that opening does not tell."""
+        path = plain_path(self._sessions_dir, session_id)
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_APPEND)
+        except FileNotFoundError:
+            return None
+        try:
+            tail = _repair(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return self._keep(session_id, _OpenFile(path, fd, tail))
+
+    def _new_file(self, session_id: str) -> _OpenFile:
         path = plain_path(self._sessions_dir, session_id)
         if not path.parent.is_dir():
             make_private_dir(path.parent)
             self._unsynced.add(self._sessions_dir)
-        try:
-            fd, is_new = os.open(path, _APPENDING | os.O_CREAT | os.O_EXCL, 0o600), True
-        except FileExistsError:
-            fd, is_new = os.open(path, _APPENDING), False
-        try:
-            tail = NO_TAIL if is_new else _repair(fd)
-        except BaseException:
-            os.close(fd)
-            raise
-        if is_new:
-            self._unsynced.add(path.parent)
+        fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
+        self._unsynced.add(path.parent)
+        return self._keep(session_id, _OpenFile(path, fd, NO_TAIL))
+
+    def _keep(self, session_id: str, file: _OpenFile) -> _OpenFile:
         if len(self._files) >= _MAX_OPEN_FILES:
             os.close(self._files.popitem(last=False)[1].fd)
-        file = self._files[session_id] = _OpenFile(path, fd, tail)
+        self._files[session_id] = file
         return file
 
     def _forget(self, session_id: str) -> None:

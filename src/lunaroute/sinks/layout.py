@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import date, timedelta
+from functools import lru_cache
 from pathlib import Path
 
 PLAIN_SUFFIX = ".jsonl"
 COMPRESSED_SUFFIX = ".jsonl.zst"
 
 _SESSION_ID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
+_DAY_MS = 86_400_000
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
@@ -30,19 +32,25 @@ def start_ms(session_id: str) -> int:
 def day_of(session_id: str) -> str:
     """`YYYY-MM-DD`, UTC, of the session's start. Raises ValueError."""
     try:
-        return datetime.fromtimestamp(start_ms(session_id) / 1000, UTC).date().isoformat()
-    except (OverflowError, OSError) as error:
+        return _date(start_ms(session_id) // _DAY_MS)
+    except OverflowError as error:
         raise ValueError(f"not a session id: {session_id!r} ({error})") from error
+
+
+@lru_cache(maxsize=256)
+def _date(days: int) -> str:
+    """`YYYY-MM-DD` of so many days after 1970-01-01."""
+    return (date(1970, 1, 1) + timedelta(days)).isoformat()
 
 
 def plain_path(sessions_dir: Path, session_id: str) -> Path:
     """Where the session's file is, or will be, while it is not compressed. Raises ValueError."""
-    return sessions_dir / day_of(session_id) / f"{session_id}{PLAIN_SUFFIX}"
+    return sessions_dir.joinpath(day_of(session_id), session_id + PLAIN_SUFFIX)
 
 
 def compressed_path(sessions_dir: Path, session_id: str) -> Path:
     """Where the session's file is after compression. Raises ValueError."""
-    return sessions_dir / day_of(session_id) / f"{session_id}{COMPRESSED_SUFFIX}"
+    return sessions_dir.joinpath(day_of(session_id), session_id + COMPRESSED_SUFFIX)
 
 
 def existing_file(sessions_dir: Path, session_id: str) -> Path | None:

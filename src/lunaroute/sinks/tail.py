@@ -47,11 +47,12 @@ _decoder = msgspec.json.Decoder(_Numbered)
 def find_tail(fd: int) -> Tail:
     """Where the whole lines of the file end. A last line that is not JSON counts as torn, like one without a
     newline: a power cut leaves holes of zero bytes behind. Raises OSError."""
-    end = _rfind_newline(fd, os.fstat(fd).st_size) + 1
+    file = _Backwards(fd)
+    end = file.rfind_newline(file.size_bytes) + 1
     while end:
-        start = _rfind_newline(fd, end - 1) + 1
+        start = file.rfind_newline(end - 1) + 1
         try:
-            line = open_line(_read(fd, start, end - 1))
+            line = open_line(file.read(start, end - 1))
             return Tail(valid_bytes=end, last_seq=_decoder.decode(line).seq, link=link_of_line(line))
         except ValueError:
             end = start
@@ -60,8 +61,9 @@ def find_tail(fd: int) -> Tail:
 
 def last_line(fd: int) -> bytes:
     """The last whole line of the file, without its newline. Raises OSError."""
-    end = _rfind_newline(fd, os.fstat(fd).st_size)
-    return open_line(_read(fd, _rfind_newline(fd, end) + 1, end))
+    file = _Backwards(fd)
+    end = file.rfind_newline(file.size_bytes)
+    return open_line(file.read(file.rfind_newline(end) + 1, end))
 
 
 def last_seq_of_compressed(path: Path) -> int:
@@ -75,15 +77,29 @@ def last_seq_of_compressed(path: Path) -> int:
     return _decoder.decode(last).seq if last else EMPTY_SEQ
 
 
-def _rfind_newline(fd: int, end: int) -> int:
-    """Offset of the last newline before `end`; -1 = none."""
-    while end > 0:
-        start = max(0, end - _BLOCK_BYTES)
-        found = _read(fd, start, end).rfind(b"\n")
-        if found >= 0:
-            return start + found
-        end = start
-    return -1
+class _Backwards:
+    """A file read from its end: its last block once, which mostly has the last line whole."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self.size_bytes = os.fstat(fd).st_size
+        self._start = max(0, self.size_bytes - _BLOCK_BYTES)
+        self._block = _read(fd, self._start, self.size_bytes)
+
+    def rfind_newline(self, end: int) -> int:
+        """Offset of the last newline before `end`; -1 = none."""
+        while end > 0:
+            start = self._start if end > self._start else max(0, end - _BLOCK_BYTES)
+            found = self.read(start, end).rfind(b"\n")
+            if found >= 0:
+                return start + found
+            end = start
+        return -1
+
+    def read(self, start: int, end: int) -> bytes:
+        if start >= self._start:
+            return self._block[start - self._start : end - self._start]
+        return _read(self._fd, start, end)
 
 
 def _read(fd: int, start: int, end: int) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 
 from lunaroute.assemble.exchange import Exchange
 from lunaroute.relay.blocks import BLOCKS_FILE, Block
-from tests.integration.relay.test_websocket import upgraded
+from tests.integration.relay.upgrades import upgraded
 from tests.support.relay import RelayProcess, ScriptedUpstream, Wire, started, wait_until
 
 BODY = b'{"model":"m","messages":[]}'

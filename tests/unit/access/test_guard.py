@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from lunaroute.access.guard import CONTENT_SECURITY_POLICY, AccessGuard
-from lunaroute.access.policy import COOKIE, AccessPolicy, access_token
+from lunaroute.access.policy import COOKIE, AccessPolicy, access_token, tenant_token
 
 TOKEN = access_token(b"s" * 32)
 
@@ -58,33 +59,42 @@ def _ask(
     **headers: str,
 ) -> list[dict[str, Any]]:
     """What the guarded application sends."""
+    policy = AccessPolicy.of(host=at, salt=b"s" * 32)
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    with suppress(RuntimeError):  # the application's own; a server logs it
+        return _run(AccessGuard(APP, lambda: policy), _scope(path, host, kind, method, fields), sent := [])
+    return sent
+
+
+def _scope(path: str, host: str, kind: str, method: str, headers: dict[str, str]) -> dict[str, Any]:
     path, _, query = path.partition("?")
-    fields = {"host": host, **{name.replace("_", "-"): value for name, value in headers.items()}}
     scope: dict[str, Any] = {
         "type": kind,
-        "asgi": {"version": "3.0"},
+        "asgi": {"version": "3.0", "spec_version": "2.4"},
         "http_version": "1.1",
         "scheme": "http" if kind == "http" else "ws",
         "path": path,
         "raw_path": path.encode(),
         "root_path": "",
         "query_string": query.encode(),
-        "headers": [(name.encode(), value.encode("latin-1")) for name, value in fields.items()],
+        "headers": [(name.encode(), value.encode("latin-1")) for name, value in {"host": host, **headers}.items()],
         "client": ("127.0.0.1", 5),
         "server": ("127.0.0.1", 8082),
     }
-    scope |= {"method": method} if kind == "http" else {"subprotocols": []}
-    sent: list[dict[str, Any]] = []
+    return scope | ({"method": method} if kind == "http" else {"subprotocols": []})
+
+
+def _run(guard: AccessGuard, scope: dict[str, Any], sent: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+    """What is sent, into `sent` where somebody wants it even after a failure."""
+    sent = [] if sent is None else sent
 
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b""} if kind == "http" else {"type": "websocket.connect"}
+        return {"type": "http.request", "body": b""} if scope["type"] == "http" else {"type": "websocket.connect"}
 
     async def send(message: Any) -> None:
         sent.append(dict(message))
 
-    guard = AccessGuard(APP, AccessPolicy.of(host=at, salt=b"s" * 32))
-    with suppress(RuntimeError):  # the application's own; a server logs it
-        asyncio.run(guard(scope, receive, send))
+    asyncio.run(guard(scope, receive, send))
     return sent
 
 
@@ -182,8 +192,48 @@ def test_the_start_of_an_application_passes_and_unknown_kinds_do_not() -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append(scope["type"])
 
-    guard = AccessGuard(app, AccessPolicy.of(host="127.0.0.1", salt=b"s"))
+    guard = AccessGuard(app, lambda: AccessPolicy.of(host="127.0.0.1", salt=b"s"))
     asyncio.run(guard({"type": "lifespan"}, None, None))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="other"):
         asyncio.run(guard({"type": "other"}, None, None))  # type: ignore[arg-type]
     assert seen == ["lifespan"]
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+@pytest.mark.parametrize(("revoked", "is_cut"), [("ours", True), ("theirs", False)])
+def test_a_stream_ends_when_its_token_is_taken_back(kind: str, revoked: str, is_cut: bool) -> None:
+    salt = b"s" * 32
+    at = {"host": "0.0.0.0", "salt": salt}
+    policy = AccessPolicy.of(**at)  # type: ignore[arg-type]
+    seen: list[str] = []
+
+    async def stream() -> AsyncIterator[bytes]:
+        nonlocal policy
+        yield b"before"
+        policy = AccessPolicy.of(**at, revocations={revoked: 1})  # type: ignore[arg-type]
+        yield b"after"
+        seen.append("went on")
+
+    async def stream_socket(socket: WebSocket) -> None:
+        await socket.accept()
+        async for piece in stream():
+            await socket.send_text(piece.decode())
+
+    async def stream_page(_: Request) -> Response:
+        return StreamingResponse(stream())
+
+    app = Starlette(routes=[Route("/", stream_page), WebSocketRoute("/", stream_socket)])
+    token = {"authorization": f"Bearer {tenant_token(salt, 'ours')}"}
+    guard = AccessGuard(app, lambda: policy)
+    sent = _run(guard, _scope("/", "10.0.0.5:8082", kind, "GET", token))
+    said = [str(message.get("text") or message.get("body", b"").decode()) for message in sent]
+    assert ("before" in said, "after" in said, seen) == (True, not is_cut, [] if is_cut else ["went on"])
+    if is_cut:
+        last = {"type": "websocket.close", "code": 1008, "reason": ""}
+        assert sent[-1] == (last if kind == "websocket" else {"type": "http.response.body", "body": b""})
+
+
+def test_a_browser_is_told_to_forget_a_token_that_opens_nothing() -> None:
+    sent = _ask("/", "10.0.0.5:8082", at="0.0.0.0", cookie=f"{COOKIE}=old")
+    assert _headers(sent)["set-cookie"][0].startswith(f"{COOKIE}=; Path=/;")
+    assert "Max-Age=0" in _headers(sent)["set-cookie"][0]

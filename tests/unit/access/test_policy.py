@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from lunaroute.access.policy import COOKIE, AccessPolicy, Asked, Verdict, access_token, host_name, is_loopback
+from lunaroute.access.policy import (
+    COOKIE,
+    EVERYBODY,
+    AccessPolicy,
+    Asked,
+    Verdict,
+    access_token,
+    host_name,
+    is_loopback,
+    tenant_token,
+)
 
 HERE = AccessPolicy.of(host="127.0.0.1", salt=b"s" * 32)
 OPEN = AccessPolicy.of(host="0.0.0.0", salt=b"s" * 32)
@@ -100,6 +112,39 @@ def test_a_token_belongs_to_a_home_and_says_nothing_of_its_salt() -> None:
     assert access_token(b"1" * 32) != access_token(b"2" * 32)
     assert len(TOKEN) == 43
     assert HERE.token is None
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
+def test_the_token_of_one_tenant_can_be_taken_back_and_no_other(host: str) -> None:
+    """On loopback, too, where without any token everything is shown."""
+    salt = b"s" * 32
+    policy = AccessPolicy.of(host=host, salt=salt, revocations={"ours": 2})
+
+    def brings(token: str, **more: Any) -> Asked:
+        return asked("127.0.0.1:8082", authorization=f"Bearer {token}", **more)
+
+    for number in range(2):
+        old = brings(tenant_token(salt, "ours", number))
+        assert (policy.judge(old), policy.tenant_of(old)) == (Verdict.UNKNOWN, None)
+    for token, tenant in ((tenant_token(salt, "ours", 2), "ours"), (tenant_token(salt, "theirs"), "theirs")):
+        assert (policy.judge(brings(token)), policy.tenant_of(brings(token))) == (Verdict.PASS, tenant)
+    assert policy.judge(brings(access_token(salt))) is Verdict.PASS
+    both = brings(tenant_token(salt, "ours"), cookie=f"{COOKIE}={tenant_token(salt, 'theirs')}")
+    assert (policy.judge(both), policy.tenant_of(both)) == (Verdict.PASS, "theirs")
+
+
+def test_the_token_of_the_home_can_be_taken_back_without_those_of_tenants() -> None:
+    salt = b"s" * 32
+    policy = AccessPolicy.of(host="0.0.0.0", salt=salt, revocations={EVERYBODY: 1})
+    assert policy.token == access_token(salt, 1) != access_token(salt)
+    assert [policy.is_token(one) for one in (access_token(salt), access_token(salt, 1), tenant_token(salt, "a"))] == [
+        False,
+        True,
+        True,
+    ]
+    everything = AccessPolicy.of(host="127.0.0.1", salt=salt, revocations={EVERYBODY: 1})
+    old = asked("127.0.0.1", cookie=f"{COOKIE}={access_token(salt)}")
+    assert everything.judge(old) is Verdict.PASS
 
 
 def test_loopback_is_known_in_all_its_forms() -> None:

@@ -17,8 +17,10 @@ from lunaroute.dashboard.marks import MarksFile, SavedView
 from lunaroute.dashboard.openapi import PREFIX
 from lunaroute.dashboard.pages import PAGE_ROUTES
 from lunaroute.relay.salt import load_salt
+from lunaroute.supervisor.revocations import revoke
 from tests.builders import Call, SessionScript, tokens
 from tests.dashboard_store import add_scripts
+from tests.support.server import wait_until
 
 ORIGIN = "http://10.1.2.3:8082"
 SECRET = "xylophone"
@@ -156,6 +158,16 @@ def test_tokens_of_tenants_are_their_own(app: TestClient, home: Path) -> None:
     assert (answer.status_code, answer.headers["location"]) == (303, "/sessions?q=banjo")
     assert app.get("/sessions").status_code == 200  # by the cookie
     assert app.get("/sql").status_code == 403
+
+
+def test_a_token_that_is_taken_back_stops_working_in_a_running_server(app: TestClient, home: Path) -> None:
+    old, address = _token(home, "taken-back"), f"{PREFIX}/sessions"
+    assert app.get(address, headers=old).status_code == 200
+    revoke(home, "taken-back")
+    wait_until(lambda: app.get(address, headers=old).status_code == 401)
+    new = tenant_token(load_salt(home), "taken-back", 1)
+    assert app.get(address, headers={"authorization": f"Bearer {new}"}).status_code == 200
+    assert app.get(address, headers=_token(home, "ours")).status_code == 200
 
 
 def test_a_tenant_without_recordings_sees_none(app: TestClient, home: Path) -> None:

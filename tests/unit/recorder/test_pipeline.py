@@ -1,75 +1,33 @@
-"""The pipeline: exchanges in, events out; deterministic, restorable, and not to be brought down."""
+"""The pipeline: exchanges in, events out, with their numbers, bodies and endings."""
 
 from __future__ import annotations
 
 import hashlib
 import zlib
-from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
-import msgspec
 import pytest
 
-from lunaroute.assemble.exchange import Assembled, RecordingGap, RunEnded, RunStarted
-from lunaroute.events import Event, encode_event
+from lunaroute.assemble.exchange import RunEnded
 from lunaroute.events.bodies import request_bytes, response_bytes
 from lunaroute.events.types import (
     Completed,
     RequestRecorded,
     ResponseRecorded,
     Started,
-    StatsSnapshot,
     ToolCallRecorded,
 )
-from lunaroute.recorder.pipeline import Pipeline
-from lunaroute.recorder.pipeline_state import PipelineSettings
-from tests.exchanges import EVENT_STREAM, JSON, MS, START_WALL_NS, ExchangeScript
-from tests.support.broken_reader import break_readers
+from tests.exchanges import EVENT_STREAM, JSON, ExchangeScript
 from tests.traffic import MODEL, anthropic_request, anthropic_response, anthropic_stream, both, exchange_of
+from tests.unit.recorder.pipelines import (
+    agent_run,
+    kinds,
+    only,
+    run,
+    wall_ns,
+)
 
-SETTINGS = PipelineSettings()
-IDLE_MS = SETTINGS.idle_timeout_ns // MS
 RATE_LIMITED = b'{"type":"error","error":{"type":"rate_limit_error","message":"slow down"}}'
-E = TypeVar("E")
-
-
-def wall_ns(at_ms: int) -> int:
-    return START_WALL_NS + at_ms * MS
-
-
-def run(items: Sequence[Assembled], pipeline: Pipeline | None = None) -> list[Event]:
-    """The events of these items, none of which breaks a stage."""
-    pipeline = pipeline or Pipeline(SETTINGS)
-    events = [event for item in items for event in pipeline.feed(item)]
-    assert [poison.reason for poison in pipeline.take_poisoned()] == []
-    return events
-
-
-def run_poisoned(items: Sequence[Assembled], pipeline: Pipeline) -> list[Event]:
-    return [event for item in items for event in pipeline.feed(item)]
-
-
-def kinds(events: Sequence[Event]) -> list[str]:
-    return [type(event).__name__ for event in events]
-
-
-def only(events: Sequence[Event], kind: type[E]) -> E:
-    [found] = [event for event in events if isinstance(event, kind)]
-    return found
-
-
-def agent_run() -> list[Assembled]:
-    """Two turns of one agent: a tool call, its result; then the server stops."""
-    first = exchange_of(
-        1, anthropic_request("list files"), anthropic_response("sure", calls=["toolu_1"], input_tokens=100), at_ms=0
-    )
-    second = exchange_of(
-        2,
-        anthropic_request("", results=[("toolu_1", "a.txt")]),
-        anthropic_response("there is a.txt", input_tokens=200, output_tokens=7, response_id="msg_2"),
-        at_ms=1000,
-    )
-    return [*both(first), *both(second), RunEnded(wall_ns(2000))]
 
 
 def test_a_run_of_an_agent_is_one_session_from_started_to_completed() -> None:
@@ -279,209 +237,3 @@ def test_a_non_model_exchange_is_recorded_and_owes_nothing() -> None:
     events = run([*both(script), RunEnded(wall_ns(300))])
     assert only(events, ResponseRecorded).stats.estimated_cost is None
     assert only(events, Completed).final_stats.estimated_cost.total_cost_usd == 0
-
-
-# ---- grouping
-
-
-def test_an_idle_session_completes_before_the_exchange_that_notices_it() -> None:
-    late_ms = 2 * IDLE_MS
-    first = exchange_of(1, anthropic_request("a"), anthropic_response("b"), at_ms=0)
-    second = exchange_of(2, anthropic_request("c"), anthropic_response("d"), at_ms=late_ms)
-    events = run([*both(first), *both(second)])
-    assert kinds(events)[3:5] == ["Completed", "Started"]
-    completed = only(events, Completed)
-    starts = [event for event in events if isinstance(event, Started)]
-    assert completed.reason == "idle"
-    assert completed.timestamp == "2026-11-21T22:56:40.200000Z"
-    assert [start.continues for start in starts] == [None, starts[0].session_id]
-    assert [start.conversation_id for start in starts] == ["run-1", "run-1"]
-
-
-def test_an_agent_without_session_signal_is_followed_by_its_tool_calls() -> None:
-    first = exchange_of(1, anthropic_request("a"), anthropic_response("b", calls=["toolu_1"]), at_ms=0, session=None)
-    second = exchange_of(
-        2, anthropic_request("", results=[("toolu_1", "out")]), anthropic_response("d"), at_ms=1000, session=None
-    )
-    stranger = exchange_of(3, anthropic_request("x"), anthropic_response("y"), at_ms=2000, session=None)
-    events = run([*both(first), *both(second), *both(stranger)])
-    starts = [event for event in events if isinstance(event, Started)]
-    assert [start.identity.rule for start in starts] == ["new", "new"]
-    assert starts[0].conversation_id == starts[0].session_id
-    assert sum(event.session_id == starts[0].session_id for event in events) == 6
-
-
-def test_the_same_session_id_under_another_credential_is_another_session() -> None:
-    ours = exchange_of(1, anthropic_request("a"), anthropic_response("b"), at_ms=0, credential="one")
-    theirs = exchange_of(2, anthropic_request("a"), anthropic_response("b"), at_ms=500, credential="two")
-    assert kinds(run([*both(ours), *both(theirs)])).count("Started") == 2
-
-
-def test_the_same_session_id_of_another_tenant_is_another_session_and_both_say_whose_they_are() -> None:
-    ours = exchange_of(1, anthropic_request("a"), anthropic_response("b"), at_ms=0, tenant="one")
-    theirs = exchange_of(2, anthropic_request("a"), anthropic_response("b"), at_ms=500, tenant="two")
-    settings = msgspec.structs.replace(SETTINGS, node="pod-1")
-    events = run([*both(ours), *both(theirs)], Pipeline(settings))
-    starts = [event for event in events if isinstance(event, Started)]
-    assert [(start.tenant, start.node) for start in starts] == [("one", "pod-1"), ("two", "pod-1")]
-    assert [event.tenant for event in events if isinstance(event, RequestRecorded)] == ["one", "two"]
-
-
-def test_overlapping_exchanges_of_a_session_keep_it_open_and_its_seq_gapless() -> None:
-    one = exchange_of(1, anthropic_request("a"), anthropic_response("b"), at_ms=0)
-    two = exchange_of(2, anthropic_request("c"), anthropic_response("d"), at_ms=50)
-    events = run([one.received, two.received, two.ended, one.ended, RunEnded(wall_ns(400))])
-    assert [event.seq for event in events] == list(range(6))
-    assert only(events, Completed).final_stats.request_count == 2
-
-
-def test_what_a_killed_run_left_open_is_recovered_by_the_next() -> None:
-    pipeline = Pipeline(SETTINGS)
-    run([RunStarted("one", wall_ns(-10)), *both(agent_exchange(1))], pipeline)
-    [completed] = pipeline.feed(RunStarted("two", wall_ns(60_000)))
-    assert isinstance(completed, Completed)
-    assert completed.reason == "recovered"
-
-
-def test_a_session_can_be_ended_by_hand() -> None:
-    pipeline = Pipeline(SETTINGS)
-    events = run(both(agent_exchange(1)), pipeline)
-    [completed] = pipeline.end_session(events[0].session_id, wall_ns(999))
-    assert isinstance(completed, Completed)
-    assert completed.reason == "ended"
-    assert pipeline.end_session(events[0].session_id, wall_ns(1000)) == []
-
-
-def agent_exchange(number: int, at_ms: int = 0) -> ExchangeScript:
-    return exchange_of(number, anthropic_request("a"), anthropic_response("b"), at_ms=at_ms)
-
-
-def test_long_sessions_get_snapshots_by_count_and_by_time() -> None:
-    pipeline = Pipeline(PipelineSettings(snapshot_every_exchanges=3, snapshot_every_ns=60_000 * MS))
-    counted = run([item for n in range(7) for item in both(agent_exchange(n, n * 1000))], pipeline)
-    snapshots = [event.stats.request_count for event in counted if isinstance(event, StatsSnapshot)]
-    assert snapshots == [3, 6]
-    timed = only(run(both(agent_exchange(8, 70_000)), pipeline), StatsSnapshot)
-    assert (timed.stats.request_count, timed.stats.total_input_tokens) == (8, 80)
-
-
-def test_a_gap_in_the_recording_is_no_event_of_a_session() -> None:
-    pipeline = Pipeline(SETTINGS)
-    run(both(agent_exchange(1)), pipeline)
-    assert pipeline.feed(RecordingGap(wall_ns(300), wall_ns(400), 5, "disk full")) == []
-    assert kinds(pipeline.feed(RecordingGap(wall_ns(0), wall_ns(2 * IDLE_MS), 5, "disk full"))) == ["Completed"]
-
-
-# ---- determinism and state
-
-
-def story() -> list[Assembled]:
-    """Sessions of every kind, overlapping, with tool calls, failures, an idle end, a recovery and a shutdown."""
-    items: list[Assembled] = [RunStarted("one", wall_ns(-10)), *agent_run()[:-1]]
-    one = exchange_of(11, anthropic_request("x"), anthropic_response("y", calls=["toolu_9"]), at_ms=3000, session=None)
-    two = exchange_of(12, anthropic_request("z", stream=True), anthropic_stream("w"), at_ms=3050, session="run-2")
-    items += [one.received, two.received, one.ended, two.ended]
-    items += both(
-        exchange_of(
-            13, anthropic_request("", results=[("toolu_9", "no")], errors=["toolu_9"]), b"{}", at_ms=4000, session=None
-        )
-    )
-    items += both(exchange_of(14, b"\xff\xfe", b"<html>", at_ms=5000, status=502, session="run-2"))
-    late = IDLE_MS + 4100
-    open_late = exchange_of(15, anthropic_request("late"), anthropic_response("l"), at_ms=late, session="run-2")
-    items += [open_late.received]
-    items += both(exchange_of(16, anthropic_request("back"), anthropic_response("b"), at_ms=late + 10))
-    items += [RunStarted("two", wall_ns(late + 300)), open_late.ended]
-    items += both(exchange_of(17, anthropic_request("back"), anthropic_response("b"), at_ms=late + 400))
-    return [*items, RunEnded(wall_ns(late + 1000))]
-
-
-def lines(events: Sequence[Event]) -> list[bytes]:
-    return [encode_event(event) for event in events]
-
-
-def test_the_same_input_gives_the_same_events() -> None:
-    assert lines(run(story())) == lines(run(story()))
-
-
-def test_every_session_is_one_gapless_file_from_started_to_completed() -> None:
-    sessions: dict[str, list[Event]] = {}
-    for event in run(story()):
-        sessions.setdefault(event.session_id, []).append(event)
-    for events in sessions.values():
-        assert [event.seq for event in events] == list(range(len(events)))
-        assert kinds(events)[0] == "Started"
-        assert kinds(events)[-1] == "Completed"
-        assert kinds(events).count("Completed") == 1
-
-
-@pytest.mark.parametrize("cut", range(len(story()) + 1))
-def test_a_pipeline_restored_at_any_point_goes_on_as_if_nothing_had_happened(cut: int) -> None:
-    items = story()
-    stored: dict[str, bytes] = {}
-    pipeline = Pipeline(SETTINGS)
-    before: list[Event] = []
-    for item in items[:cut]:
-        before += pipeline.feed(item)
-        changes = pipeline.take_changes()
-        stored.update(changes.put)
-        for key in changes.deleted:
-            stored.pop(key, None)
-        assert not changes.put.keys() & changes.deleted
-    after = run(items[cut:], Pipeline.restore(SETTINGS, stored))
-    assert lines([*before, *after]) == lines(run(items))
-
-
-def test_no_state_of_finished_sessions_stays_behind_but_how_to_continue_them() -> None:
-    pipeline = Pipeline(SETTINGS)
-    run(story(), pipeline)
-    kept = {key.partition(":")[0] for key in pipeline.take_changes().put}
-    assert kept == {"g", "c", "l", "a", "r"}
-
-
-# ---- poison
-
-
-def test_a_request_that_breaks_a_stage_is_recorded_by_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    pipeline = Pipeline(SETTINGS)
-    run(both(agent_exchange(1)), pipeline)
-    break_readers(monkeypatch, "request")
-    poison = exchange_of(2, anthropic_request("poison"), anthropic_response("y"), at_ms=300)
-    events = run_poisoned(both(poison), pipeline)
-    monkeypatch.undo()
-    assert kinds(events) == ["RequestRecorded", "ResponseRecorded"]
-    request, response = only(events, RequestRecorded), only(events, ResponseRecorded)
-    assert (request.dialect, request.request_text) == ("unknown", "")
-    assert request_bytes(request) == anthropic_request("poison")
-    assert response_bytes(response) == anthropic_response("y")
-    [poisoned] = pipeline.take_poisoned()
-    assert poisoned.exchange is poison.exchange
-    assert "RuntimeError: a bug" in poisoned.reason
-    assert pipeline.take_poisoned() == []
-    assert [event.seq for event in run(both(agent_exchange(3, 600)), pipeline)] == [5, 6]
-
-
-def test_a_response_that_breaks_a_stage_is_recorded_by_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    break_readers(monkeypatch, "response", error=ValueError("a bug"))
-    pipeline = Pipeline(SETTINGS)
-    script = exchange_of(1, anthropic_request("hi", stream=True), anthropic_stream("hello"), at_ms=0)
-    events = run_poisoned([*both(script), RunEnded(wall_ns(300))], pipeline)
-    response, completed = only(events, ResponseRecorded), only(events, Completed)
-    assert response_bytes(response) == script.exchange.response_body
-    assert response.stats.is_streaming
-    assert response.stats.provider_latency_ms is not None
-    assert completed.final_stats.request_count == 1
-    assert [poison.reason for poison in pipeline.take_poisoned()] == ["response: ValueError: a bug"]
-
-
-def test_an_end_without_its_beginning_is_still_recorded() -> None:
-    events = run([agent_exchange(1).ended])
-    assert kinds(events) == ["Started", "RequestRecorded", "ResponseRecorded"]
-
-
-def test_a_request_cut_short_says_so() -> None:
-    script = ExchangeScript(1, body=b'{"model":"cl', is_request_complete=False)
-    script.close(at_ms=50, outcome="client_cancelled")
-    request = only(run(both(script)), RequestRecorded)
-    assert not request.is_body_complete
-    assert request_bytes(request) == b'{"model":"cl'

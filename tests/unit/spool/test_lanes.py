@@ -1,70 +1,22 @@
-"""A lane's writer and reader: segments, lives, locks, and errors of the disk."""
+"""A lane's writer and reader: segments, lives and locks."""
 
 from __future__ import annotations
 
-import errno
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from lunaroute.capture.records import Record, ResponseChunk
+from lunaroute.capture.records import ResponseChunk
 from lunaroute.errors import SpoolCorrupt
 from lunaroute.spool import segments
 from lunaroute.spool.follow import Follower, Position
 from lunaroute.spool.frame import MAX_PAYLOAD_BYTES, SEGMENT_HEADER_BYTES, encode_record
 from lunaroute.spool.writer import LaneTakenError, SpoolWriter, open_lane
-
-SEGMENT_BYTES = 4 * MAX_PAYLOAD_BYTES
-MB = b"m" * MAX_PAYLOAD_BYTES
-
-
-class Lane:
-    """A writer and a reader of one lane."""
-
-    def __init__(self, spool_dir: Path) -> None:
-        self.spool_dir = spool_dir
-        self.dir = spool_dir / "w0"
-        self.writer = open_lane(spool_dir, SEGMENT_BYTES)
-        self.follower = Follower(spool_dir, {})
-
-    def write(self, *chunks: bytes) -> None:
-        for chunk in chunks:
-            self.writer.response_chunk(1, 1, chunk)
-        self.writer.flush()
-
-    def read(self) -> list[bytes]:
-        found: list[bytes] = []
-        while reads := self.follower.poll():
-            found += [chunk.data for read in reads for chunk in _chunks(read.records)]
-        return found
-
-    def release(self) -> int:
-        return self.follower.release(self.follower.positions)
-
-    def free(self) -> list[int]:
-        return segments.list_segments(self.dir / segments.FREE_DIR)
-
-    def crash(self) -> None:
-        for fd in (self.writer._fd, self.writer._lock_fd, *self.writer._unsynced):
-            os.close(fd)
-        self.writer = open_lane(self.spool_dir, SEGMENT_BYTES)
-
-
-def _chunks(records: list[Record]) -> list[ResponseChunk]:
-    return [record for record in records if isinstance(record, ResponseChunk)]
-
-
-@pytest.fixture
-def lane(tmp_path: Path) -> Iterator[Lane]:
-    lane = Lane(tmp_path / "spool")
-    yield lane
-    lane.writer.close([], 0)
-    lane.follower.close()
+from tests.unit.spool.lane import MB, SEGMENT_BYTES, Lane, chunks_of
 
 
 def test_reader_sees_what_was_flushed_and_nothing_else(lane: Lane) -> None:
@@ -93,7 +45,7 @@ def test_chunk_longer_than_a_frame_comes_back_in_order(lane: Lane) -> None:
     lane.writer.request_chunk(2, 1, data, 5)
     lane.writer.flush()
     records = [record for read in iter(lane.follower.poll, []) for item in read for record in item.records]
-    assert b"".join(chunk.data for chunk in _chunks(records)) == data
+    assert b"".join(chunk.data for chunk in chunks_of(records)) == data
     requests = [record for record in records if not isinstance(record, ResponseChunk)]
     assert b"".join(record.data for record in requests) == data  # type: ignore[union-attr]
     assert [record.pre_processing_ns for record in requests][-1] == 5  # type: ignore[union-attr]
@@ -230,7 +182,7 @@ def test_two_writers_have_two_lanes_and_a_dead_one_leaves_its_lane_free(tmp_path
     for writer, data in ((first, b"a"), (second, b"b")):
         writer.response_chunk(1, 1, data)
         writer.flush()
-    assert {read.lane: [c.data for c in _chunks(read.records)] for read in follower.poll()} == {
+    assert {read.lane: [c.data for c in chunks_of(read.records)] for read in follower.poll()} == {
         "w0": [b"a"],
         "w1": [b"b"],
     }
@@ -261,7 +213,7 @@ def test_lock_ends_with_its_process_and_not_with_a_child(tmp_path: Path) -> None
     process.kill()
     process.communicate()
     assert not follower.is_writer_alive("w0")
-    assert [chunk.data for read in follower.poll() for chunk in _chunks(read.records)] == [b"x"]
+    assert [chunk.data for read in follower.poll() for chunk in chunks_of(read.records)] == [b"x"]
     follower.close()
 
 
@@ -283,126 +235,6 @@ def test_reader_follows_a_writer_that_never_waits(lane: Lane) -> None:
             break
     thread.join()
     assert found == pieces
-
-
-class Disk:
-    """Makes chosen calls of the writer fail."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self._monkeypatch = monkeypatch
-
-    def refuse(self, name: str, code: int = errno.ENOSPC) -> None:
-        def fail(*_: object) -> None:
-            raise OSError(code, os.strerror(code))
-
-        self._monkeypatch.setattr(os, name, fail)
-
-    def repair(self) -> None:
-        self._monkeypatch.undo()
-
-
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    return Disk(monkeypatch)
-
-
-def test_after_a_refused_write_the_lane_goes_on_in_a_fresh_segment(lane: Lane, disk: Disk) -> None:
-    lane.write(b"before")
-    disk.refuse("pwritev", errno.EIO)
-    with pytest.raises(OSError, match="Input/output"):
-        lane.write(b"lost")
-    disk.repair()
-    lane.writer.flush()  # nothing is left in the queue
-    lane.writer.reopen()
-    lane.write(b"after")
-    assert lane.read() == [b"before", b"after"]
-
-
-def test_write_cut_short_is_finished(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = os.pwrite
-    monkeypatch.setattr(os, "pwritev", lambda fd, pieces, at: real(fd, b"".join(pieces)[:7], at))
-    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: real(fd, data[:5], at))
-    lane.write(b"whole", b"and more")
-    monkeypatch.undo()
-    assert lane.read() == [b"whole", b"and more"]
-
-
-@pytest.mark.parametrize("name", ["posix_fallocate", "replace"])
-def test_no_room_for_another_segment_is_told_by_flush_and_over_after_reopen(lane: Lane, disk: Disk, name: str) -> None:
-    lane.write(MB, MB, MB)
-    disk.refuse(name)
-    lane.writer.response_chunk(1, 1, MB)
-    lane.writer.response_chunk(1, 1, b"also lost")
-    for _ in range(2):
-        with pytest.raises(OSError, match="No space"):
-            lane.writer.flush()
-    with pytest.raises(OSError, match="No space"):
-        lane.writer.reopen()
-    disk.repair()
-    lane.writer.reopen()
-    lane.write(b"after")
-    assert lane.read() == [MB, MB, MB, b"after"]
-
-
-def test_no_more_waits_than_is_allowed_until_something_is_given_back(tmp_path: Path) -> None:
-    other = open_lane(tmp_path, SEGMENT_BYTES)  # its segment counts too
-    writer = open_lane(tmp_path, SEGMENT_BYTES, 3 * SEGMENT_BYTES)
-    follower = Follower(tmp_path, {})
-
-    def fill() -> None:
-        for _ in range(4):
-            writer.response_chunk(1, 1, MB)
-        writer.flush()
-
-    fill()
-    with pytest.raises(OSError, match="spool_max_bytes") as refused:
-        fill()
-    assert refused.value.errno == errno.EDQUOT
-    with pytest.raises(OSError, match="spool_max_bytes"):
-        writer.reopen()
-    while follower.poll():
-        pass
-    assert follower.release(follower.positions) == 2
-    writer.reopen()
-    writer.response_chunk(1, 1, b"after")
-    writer.flush()
-    found = [chunk.data for read in follower.poll() for chunk in _chunks(read.records)]
-    assert found == [b"after"]
-    for one in (other, writer):
-        one.close([], 1)
-
-
-def test_a_life_gets_its_first_segment_however_much_waits(tmp_path: Path) -> None:
-    lives = [open_lane(tmp_path, SEGMENT_BYTES, SEGMENT_BYTES) for _ in range(3)]
-    lives[2].response_chunk(1, 1, b"here")
-    lives[2].flush()
-    for life in lives:
-        life.close([], 1)
-
-
-def test_descriptors_do_not_add_up_when_the_disk_refuses_to_sync(lane: Lane, disk: Disk) -> None:
-    def count() -> int:
-        return len(os.listdir("/proc/self/fd"))
-
-    lane.writer.reopen()
-    before = count()
-    disk.refuse("fdatasync", errno.EIO)
-    for _ in range(20):
-        lane.writer.reopen()
-        with pytest.raises(OSError, match="Input/output"):
-            lane.writer.sync()
-    disk.repair()
-    assert count() <= before
-
-
-def test_sync_makes_the_name_of_a_new_segment_safe_too(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
-    synced: list[str] = []
-    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.readlink(f"/proc/self/fd/{fd}")))
-    lane.writer.sync()
-    lane.writer.sync()
-    lane.writer.reopen()
-    lane.writer.sync()
-    assert synced == [str(lane.dir)] * 2
 
 
 def test_only_a_backlog_is_dropped_from_the_page_cache(lane: Lane, monkeypatch: pytest.MonkeyPatch) -> None:
