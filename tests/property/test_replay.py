@@ -38,6 +38,8 @@ def test_batch_boundaries_change_no_byte(recorded: Path, seed: int, monkeypatch:
 
     def read_differently() -> None:
         monkeypatch.setattr(follow, "READ_BYTES", chance.randint(LEAST_BYTES, most_bytes))
+        monkeypatch.setattr(follow, "_LEAST_READ_BYTES", chance.choice([100, most_bytes]))
+        monkeypatch.setattr(follow, "_RECORDS_A_READ", chance.randint(1, 50))
 
     again = copied(recorded.with_name("home"), f"again-{seed}")
     read_differently()
