@@ -40,7 +40,7 @@ def test_the_example_keeps_the_contract(packages: Path) -> None:
 def test_the_example_has_what_a_server_recorded_when_that_has_stopped(packages: Path, tmp_path: Path) -> None:
     home, database = tmp_path / "home", tmp_path / "spend" / "spend.db"
     home.mkdir()
-    (home / "config.toml").write_text(f'[sinks.spend]\ndatabase = "{database}"\n')
+    (home / "config.toml").write_text(f'[sinks.spend]\nbackfill = true\ndatabase = "{database}"\n')
 
     def spent() -> list[tuple[str, float]]:
         if not database.exists():
