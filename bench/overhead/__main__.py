@@ -39,6 +39,8 @@ def main() -> None:
     about = conditions(os.getloadavg()[0]) | ({"note": options.note} if options.note else {})
     results = Results()
     is_whole = not (options.litellm or options.smoke or options.rows)
+    if is_whole:
+        measure_recorder(results)  # first: afterwards many files are removed (see there)
     with tempfile.TemporaryDirectory(prefix="lunaroute-bench-") as folder:
         watcher_count = options.watchers
         run(
@@ -51,8 +53,6 @@ def main() -> None:
             watcher_count=watcher_count,
             measures_memory=is_whole and not watcher_count,
         )
-    if is_whole:
-        measure_recorder(results, share=1 if options.long else 4)
     print(keep(options.results, name, about, results))
 
 
@@ -112,11 +112,9 @@ def run(
                     measure_memory(folder, {name: proxies[name] for name in BOTH}, results)
 
 
-def measure_recorder(results: Results, share: int) -> None:
-    """The recorder alone, over a spool that was written before; in this process. `share`: of its exchanges, one in so
-    many."""
-    for name, size, events, whole_count, per_session in recorder_throughput.ROWS:
-        count = whole_count // share
+def measure_recorder(results: Results) -> None:
+    """The recorder alone, over a spool that was written before; in this process."""
+    for name, size, events, count, per_session in recorder_throughput.ROWS:
         cpu_s, mb = recorder_throughput.run(size, events, count, per_session, profile=False, redact=False)
         figures = {"cpu_ms": cpu_s / count * 1e3, "per_s": count / cpu_s, "mb_per_s": mb / cpu_s}
         results.add(recorder_row(name), LUNAROUTE, figures)
