@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from lunaroute.sinks.base import Sink
@@ -16,6 +18,7 @@ from lunaroute.sinks.postgres.connection import connect, run
 from lunaroute.sinks.postgres.schema import KEYS
 from lunaroute.sinks.postgres.sink import PostgresSink
 from lunaroute.testing.sink_contract import SinkContract
+from tests.builders import TEN_OCLOCK, Call, SessionScript
 from tests.support.clickhouse import ChdbServer, ClickHouseServer
 from tests.support.cluster import NAME, ClickHouseCluster
 from tests.support.postgres import PostgresServer
@@ -36,6 +39,26 @@ class TestPostgres(SinkContract):
 
     def read(self, place: Path) -> dict[str, list[tuple[Any, ...]]]:
         return run(self._read(self._url(place)))
+
+    def test_a_result_that_is_stored_before_its_call_is_counted_with_it(self, tmp_path: Path) -> None:
+        """It may stand in another session, which is shipped first."""
+        call = Call("Bash", "call_1", '{"command":"ls"}')
+        script = (
+            SessionScript("caller").turn("run it", calls=[call]).result(call, "gone", execution_ms=7.5, success=False)
+        )
+        helper = SessionScript("helper", TEN_OCLOCK - timedelta(minutes=5)).turn("for others")
+        moved = {"session_id": helper.session_id, "request_id": helper.events[1].request_id, "seq": len(helper.events)}
+        helper.events.append(msgspec.structs.replace(script.events.pop(), **moved))
+        found = []
+        for number, sessions in enumerate(([script, helper], [helper, script])):
+            sink = self.make(tmp_path / str(number))
+            sink.open()
+            for session in sessions:
+                sink.write_batch(session.events)
+            sink.close()
+            found.append(self.read(tmp_path / str(number))["tool_calls"])
+        assert found[1] == found[0]
+        assert 7.5 in found[0][0]
 
     async def _read(self, url: str) -> dict[str, list[tuple[Any, ...]]]:
         connection = await connect(url)

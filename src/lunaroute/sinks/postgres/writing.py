@@ -193,8 +193,8 @@ async def _write_tools(connection: Any, rows: EventRows) -> None:
     await upsert(connection, "tool_calls", columns, calls, kept=("error_count",))
     await upsert(connection, "tool_call_executions", _CALL_COLUMNS, _by_key(rows.executions, 1, 4))
     await upsert(connection, "tool_call_executions", _RESULT_COLUMNS, _by_key(rows.results, 1, 5), kept=_KEPT_BY_RESULT)
-    # result_values: request_id is second, tool_name fifth.
-    changed = sorted({(values[1], values[4]) for values in rows.results})
+    # request_id is second; tool_name is fifth of a result, fourth of a call, whose result may have come before it.
+    changed = sorted({(row[1], row[4]) for row in rows.results} | {(row[1], row[3]) for row in rows.tool_calls})
     if changed:
         await connection.execute(_UPDATE_TOOL_CALLS, [key[0] for key in changed], [key[1] for key in changed])
 
