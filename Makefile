@@ -90,8 +90,8 @@ seed-million: $(COMPILED)  ## Make a store of a million invented exchanges in bu
 bench-query: $(COMPILED)  ## Time questions on the store of seed-million
 	$(PYTHON) bench/query_latency.py build/million $(ARGS)
 
-bench-reindex: $(COMPILED)  ## Time the re-index on sessions of several sizes
-	$(PYTHON) bench/reindex_throughput.py $(ARGS)
+bench-reindex: $(COMPILED)  ## Time the re-index on sessions of several sizes, real and invented
+	$(PYTHON) -m bench.reindex_throughput $(ARGS)
 
 bench-dashboard: $(COMPILED)  ## Time the dashboard on the store of seed-million, and what one does there
 	$(PYTHON) -m bench.dashboard_latency build/million $(ARGS)

@@ -1,7 +1,9 @@
-"""The agent sessions of the corpus, recorded: every call goes through a relay and is written down by a recorder.
+"""What the corpus has, recorded.
 
-In: the corpus, a folder. Out: that folder as a home. A Claude Code session of the corpus has its answers as messages;
-they are streamed, as its requests ask for, in pieces of the size that the provider sends.
+In: the corpus, a folder. Out: a home. Every call of an agent session goes through a relay and is written down by a
+recorder; single exchanges are given to the recorder's stages as they would come from the spool. A Claude Code session
+of the corpus has its answers as messages; they are streamed, as its requests ask for, in pieces of the size that the
+provider sends.
 """
 
 from __future__ import annotations
@@ -15,12 +17,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from tests.corpus_scripts import response_body, wire_path
+from tests.corpus import exchanges
+from tests.corpus_scripts import response_body, script_of, wire_path
+from tests.exchanges import MS, START_WALL_NS
 from tests.support.replay import Replay, chunked, replay_all
 from tests.support.server import serving
 
+from lunaroute.assemble.exchange import RunEnded
 from lunaroute.config import DEFAULT_UPSTREAMS
 from lunaroute.demo.server import free_port
+from lunaroute.recorder.pipeline import Pipeline
+from lunaroute.recorder.pipeline_state import PipelineSettings
+from lunaroute.sinks.jsonl import JsonlSink
 
 _PIECE_CHARS = 12
 _PATHS = {"cc": "/v1/messages", "sweagent": "/v1/chat/completions"}
@@ -34,6 +42,19 @@ def record_corpus(corpus: Path, home: Path, *, names: str = "*", calls: int | No
         for path in sorted((corpus / "sessions").glob(f"{names}.jsonl.zst")):
             replays = [_replay(path.name, number, call) for number, call in enumerate(islice(_calls(path), calls))]
             asyncio.run(replay_all(server.port, upstream_port, replays, connections=1))
+
+
+def record_exchanges(home: Path) -> None:
+    """Record the single exchanges of the corpus, in their order; most are sessions by themselves."""
+    pipeline, sink = Pipeline(PipelineSettings()), JsonlSink(home / "sessions")
+    sink.open()
+    count = 0
+    for number, exchange in enumerate(exchanges()):
+        script = script_of(number, exchange)
+        sink.write_batch([*pipeline.feed(script.received), *pipeline.feed(script.ended)])
+        count += 1
+    sink.write_batch(pipeline.feed(RunEnded(START_WALL_NS + count * 1000 * MS)))
+    sink.close()
 
 
 def _calls(path: Path) -> Iterator[dict[str, Any]]:

@@ -1,8 +1,9 @@
 """How fast `lunaroute reindex` reads session files: megabytes of JSONL and exchanges per second of CPU time.
 
 The files are made by the recorder, from spools as `recorder_throughput.py` writes them: sessions of an agent that sends
-its history again with every request. Then the index is made anew, several times, and the CPU time of this process is
-taken; the fastest counts. With HOME, the files of a home of yours are read instead, and its own index is left alone.
+its history again with every request. So are those of the corpus's real traffic, where the corpus is there; sessions as
+`make seed-million` has them are invented. Then the index is made anew, several times, and the CPU time of this process
+is taken; the fastest counts. With HOME, the files of a home of yours are read instead, and its index is left alone.
 """
 
 from __future__ import annotations
@@ -13,13 +14,18 @@ import sqlite3
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
-from recorder_throughput import start_profiler, stop_profiler, write_spool
+from bench.recorded_corpus import record_corpus, record_exchanges
+from bench.recorder_throughput import start_profiler, stop_profiler, write_spool
+from tests.corpus import find_corpus
 
 from lunaroute.config import Config
 from lunaroute.recorder.dead_letter import DeadLetters
 from lunaroute.recorder.worker import open_recorder
+from lunaroute.simulator.store import seed_store
 from lunaroute.sinks.layout import session_files
 from lunaroute.sinks.reindex import reindex
 
@@ -44,15 +50,28 @@ def main() -> None:
     if arguments.home is not None:
         measure(str(arguments.home), arguments.home / "sessions", arguments.rounds, is_profiled=arguments.profile)
         return
-    for name, size, events, count, per_session in ROWS:
+    for name, make in homes():
         if arguments.rows in name:
             with tempfile.TemporaryDirectory(prefix="lunaroute-bench-") as folder:
-                config = Config(home=Path(folder))
-                record(config, size, events, count, per_session)
-                measure(name, config.sessions_dir, arguments.rounds, is_profiled=arguments.profile)
+                make(Path(folder))
+                measure(name, Path(folder) / "sessions", arguments.rounds, is_profiled=arguments.profile)
 
 
-def record(config: Config, size: int, events: int, count: int, per_session: int) -> None:
+def homes() -> Iterator[tuple[str, Callable[[Path], object]]]:
+    """(name, what makes it in an empty folder)."""
+    for name, size, events, count, per_session in ROWS:
+        yield name, partial(record, size=size, events=events, count=count, per_session=per_session)
+    corpus = find_corpus()
+    if corpus is None:
+        print("no corpus: set LUNAROUTE_CORPUS or put it at ../shared/corpus", file=sys.stderr)
+    else:
+        yield "real exchanges", record_exchanges
+        yield "real sessions of agents", partial(record_corpus, corpus)
+    yield "invented sessions", partial(seed_store, session_count=1000)
+
+
+def record(home: Path, size: int, events: int, count: int, per_session: int) -> None:
+    config = Config(home=home)
     write_spool(config, size, events, count, per_session)
     recorder = open_recorder(config, DeadLetters(config.recorder_dir / "dead-letter"))
     while not recorder.is_drained():

@@ -47,9 +47,15 @@ from lunaroute.sessions import (
     settle,
     verdict_of,
 )
-from lunaroute.stats import ExchangeNumbers, SessionSums
+from lunaroute.stats import (
+    ExchangeNumbers,
+    SessionSums,
+    add_context,
+    add_exchange,
+    add_miss,
+    add_tool_result,
+)
 from lunaroute.stats.caching import answered
-from lunaroute.stats.sums import add_context, add_exchange, add_miss, add_tool_result
 
 from .addition import Addition
 from .cleaning import Cleaning

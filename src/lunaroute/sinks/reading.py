@@ -12,15 +12,11 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import cast
 
-import msgspec
-
 from lunaroute.encryption.lines import is_sealed, open_line
-from lunaroute.events import decode_event
 from lunaroute.events.types import Event, RequestRecorded, ResponseRecorded, ToolCallRecorded
 
 from .line_buffer import LineBuffer
-from .session_file import BadLine, opened
-from .zstd import DAMAGE
+from .session_file import BadLine, events_in, opened
 
 
 class Reading:
@@ -56,7 +52,7 @@ class Reading:
             for file_number, (session_id, path) in enumerate(self.files):
                 self._on_progress(file_number, len(self.files))
                 self.file_number, self.number_in_file = file_number, 0
-                for event in _events_of(path, lines, self._on_bad):
+                for event in events_in(_lines_of(path, lines), path, self._on_bad):
                     self.number_in_file += 1
                     if event.session_id == session_id:
                         self.event_count += 1
@@ -101,29 +97,18 @@ class Part:
         for file_number in range(self._first_file, reading.file_number + 1):
             session_id, path = reading.files[file_number]
             skipped = self._first_number if file_number == self._first_file else 0
-            for number, event in enumerate(_events_of(path, lines, _ignore)):
+            for number, event in enumerate(events_in(_lines_of(path, lines), path, _ignore)):
                 if file_number == reading.file_number and number == reading.number_in_file:
                     break
                 if number >= skipped and event.session_id == session_id:
                     yield event
 
 
-def _events_of(path: Path, lines: LineBuffer, on_bad: Callable[[BadLine], None]) -> Iterator[Event]:
-    """As `session_file.read_events`, but that an event's JSON is gone when the next event is wanted."""
-    number = 0
-    try:
-        with opened(path, buffer_bytes=0) as file:
-            for line in lines.lines_of(cast(io.RawIOBase, file)):
-                number += 1
-                unsealed = open_line(bytes(line)) if is_sealed(line) else line
-                try:
-                    event = decode_event(unsealed)
-                except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-                    on_bad(BadLine(path=path, line_number=number, reason=str(error)))
-                else:
-                    yield event
-    except DAMAGE as error:
-        on_bad(BadLine(path=path, line_number=number + 1, reason=f"compressed data is damaged: {error}"))
+def _lines_of(path: Path, lines: LineBuffer) -> Iterator[bytes | memoryview]:
+    """As `session_file.read_lines`, but that a line is gone when the next one is wanted."""
+    with opened(path, buffer_bytes=0) as file:
+        for line in lines.lines_of(cast(io.RawIOBase, file)):
+            yield open_line(bytes(line)) if is_sealed(line) else line
 
 
 def _text_chars(event: Event) -> int:

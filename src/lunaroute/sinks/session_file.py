@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -86,9 +86,14 @@ def read_lines_backwards(path: Path) -> Iterator[bytes]:
 def read_events(path: Path, on_bad: Callable[[BadLine], None], *, of: Collection[str] | None = None) -> Iterator[Event]:
     """The file's events in order; what cannot be read goes to `on_bad`. `of` as in `read_lines`. Raises OSError if it
     cannot be opened."""
+    return events_in(read_lines(path, of=of), path, on_bad)
+
+
+def events_in(lines: Iterable[bytes | memoryview], path: Path, on_bad: Callable[[BadLine], None]) -> Iterator[Event]:
+    """The events of the lines of this file; what is none, or cannot be read, goes to `on_bad`."""
     number = 0
     try:
-        for number, line in enumerate(read_lines(path, of=of), start=1):
+        for number, line in enumerate(lines, start=1):
             try:
                 event = decode_event(line)
             except (msgspec.MsgspecError, ValueError, RecursionError) as error:

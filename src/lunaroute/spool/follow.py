@@ -261,9 +261,10 @@ class Follower:
         if fd is None:
             return [], at, Stop.NO_FRAME
         most = READ_BYTES if stop_at is None or stop_at.segment != at.segment else stop_at.offset - at.offset
-        data = os.pread(fd, min(most, self._read_bytes), at.offset)
+        size = min(most, self._read_bytes)
+        data = os.pread(fd, size, at.offset)
         records, used, stop = decode_frames(data, at.segment)
-        if not records and stop is Stop.NEED_MORE and len(data) < most:  # perhaps one large frame
+        if not records and stop is Stop.NEED_MORE and len(data) == size < most:  # perhaps one large frame
             data = os.pread(fd, min(most, READ_BYTES), at.offset)
             records, used, stop = decode_frames(data, at.segment)
         if records:
